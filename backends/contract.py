@@ -1,0 +1,163 @@
+"""The contract between the harness and whatever executes loads: one Protocol of four methods, and its records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy
+
+from wattbench.models.load import Load
+from wattbench.results.availability import Availability
+from wattbench.results.subject import BackendRecord, WeightsRecord
+
+__all__ = [
+    "Availability",
+    "Backend",
+    "Batch",
+    "Completion",
+    "DeviceInfo",
+    "DeviceLister",
+    "Inspectable",
+    "MemoryReporter",
+    "Outputs",
+    "Preparation",
+    "Prepared",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceInfo:
+    """One device as a backend sees it: the name for `--device`, what it is, its memory (None: unknown)."""
+
+    name: str
+    description: str
+    memory_bytes: int | None
+    precisions: tuple[str, ...]
+    precision_default: str
+    power_covers: str | None
+    """What power channels must cover to see this device: a UUID, "cpu", or None when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparation:
+    """Everything a backend needs to get ready: load, weights, precision, device, batch, threads, seed.
+
+    `weights` is "synthetic", a local folder or file, or "hub:NAME[@REVISION]". `precision` is never "auto" here.
+    """
+
+    load: Load
+    weights: str
+    seed: int
+    precision: str
+    device: str
+    batch: int
+    threads: int | None
+    affinity: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """What `prepare` made: the records of backend and weights, and how long each step took in seconds."""
+
+    backend: BackendRecord
+    weights: WeightsRecord
+    build_s: float
+    first_execution_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """The inputs of one execution: arrays by name, and the work that they stand for.
+
+    Token arrays are int64 (requests, input_tokens); images are float32 (requests, channels, height, width); audio
+    features are float32 (requests, mel_bins, frames). `output_tokens` is exact: generation never stops earlier.
+    """
+
+    arrays: Mapping[str, numpy.ndarray]
+    requests: int
+    input_tokens: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completion:
+    """One finished execution on `time.perf_counter_ns`: stamps are taken after the work is truly done.
+
+    `first_output_ns` is None for loads without tokens out; `step_end_ns` are the instants at which each further
+    token of the batch was ready. Token counts are per batch and come from the engine. `error` is None on success.
+    """
+
+    start_ns: int
+    first_output_ns: int | None
+    step_end_ns: tuple[int, ...]
+    end_ns: int
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Numbers to compare with the reference: float32 logits or embeddings, (positions, width), host memory.
+
+    For decoders: the last prompt position and then `steps` teacher-forced decode steps of request 0, in order.
+    """
+
+    values: numpy.ndarray
+
+
+class Backend(Protocol):
+    """Executes loads on devices through one SDK. Constructed without arguments; construction imports no SDK."""
+
+    name: str
+
+    def probe(self) -> Availability:
+        """Say whether the SDK can be used; allocates and changes nothing on a device, never raises or hangs."""
+        ...
+
+    def prepare(self, preparation: Preparation) -> Prepared:
+        """Build or load the weights on the device and run once.
+
+        Raises UsageError for what the backend cannot do (a precision is never cast silently), DeviceError and
+        OutOfMemoryError for what the device refused.
+        """
+        ...
+
+    def run(self, batch: Batch) -> Completion:
+        """Execute one batch to its end and return truthful times (synchronised, or device events)."""
+        ...
+
+    def close(self) -> None:
+        """Free the device; safe to call twice and after a failed prepare."""
+        ...
+
+
+@runtime_checkable
+class Inspectable(Protocol):
+    """A backend whose outputs can be checked; without it the quality gate is a doubt."""
+
+    def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
+        """Return the numbers that the timed engine computes for `batch`, by the same code path as `run`.
+
+        `forced_tokens` are int64 (steps,) tokens to feed one by one after the prompt (decoders), else None.
+        """
+        ...
+
+
+@runtime_checkable
+class DeviceLister(Protocol):
+    """A backend that can name its devices (for `bench doctor` and `--device auto`); the first is the default."""
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        """Return the devices that could be used now, best first; may import the SDK, allocates nothing."""
+        ...
+
+
+@runtime_checkable
+class MemoryReporter(Protocol):
+    """A backend that knows its peak device memory."""
+
+    def memory_peak_bytes(self) -> int | None:
+        """Return the peak since `prepare`, in bytes, or None when the SDK cannot tell."""
+        ...

@@ -1,0 +1,58 @@
+"""The contract between the recorder and whatever reads watts: one Protocol of three methods, and its records."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from wattbench.results.availability import Availability
+from wattbench.results.energy import ChannelRecord
+
+__all__ = ["Availability", "ChannelRecord", "Reading", "Sampler", "SamplerOptions"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerOptions:
+    """What a sampler is told when it is opened.
+
+    `argument` is the text after the colon of `--power NAME:ARGUMENT` (a replay's file, a model's watts);
+    `covers` the device under test (a UUID or "cpu"), so that only its channels are opened; None opens all.
+    """
+
+    argument: str | None
+    covers: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One value of one channel, as the source gave it but in J or W: no integration, no filtering.
+
+    `value` is None and `error` says why when this channel could not be read this time. `sensor_ns` is the source's
+    own time stamp (its own clock), where it gives one.
+    """
+
+    channel: str
+    value: float | None
+    sensor_ns: int | None = None
+    error: str | None = None
+
+
+class Sampler(Protocol):
+    """Reads one physical or modelled source. Constructed with SamplerOptions; construction touches nothing.
+
+    Class attribute `name`; attribute `channels` is filled by a successful `probe`. A sampler never converts (beyond
+    the unit), integrates, drops or smooths: that is the business of `energy`.
+    """
+
+    name: str
+    channels: tuple[ChannelRecord, ...]
+
+    def probe(self) -> Availability:
+        """Find the channels and say whether they can be read; never raises, changes nothing on the device."""
+        ...
+
+    def read(self) -> tuple[Reading, ...]:
+        """Read every channel once. Raises SensorError when the whole source fails; one failing channel is a Reading."""
+        ...
+
+    def close(self) -> None:
+        """Release the source; safe to call twice."""
+        ...

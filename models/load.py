@@ -1,0 +1,96 @@
+"""The records of the catalogue: a model's shape, a request's shape, and the load that joins them."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+
+from wattbench.results.checks import require
+from wattbench.results.subject import Family
+
+__all__ = ["Load", "ModelSpec", "RequestShape", "Tolerance"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far a precision's outputs may be from the float32 reference, and why that is the right bound."""
+
+    precision: str
+    relative_error: float
+    cosine: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSpec:
+    """One architecture: the transformers configuration class with its field values, and where they come from.
+
+    `architecture` is a configuration class of `transformers` (for example "Qwen3Config") or "wattbench.tiny".
+    `parameters` is the published or computed count of distinct parameters (tied ones once).
+    """
+
+    name: str
+    version: int
+    family: Family
+    architecture: str
+    config: dict[str, object]
+    parameters: int
+    precisions: tuple[str, ...]
+    tolerances: tuple[Tolerance, ...]
+    sources: tuple[str, ...]
+    checkpoint: str | None
+
+    def tolerance(self, precision: str) -> Tolerance | None:
+        """Return the tolerance stated for a precision, or None when the file states none."""
+        return next((t for t in self.tolerances if t.precision == precision), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestShape:
+    """One kind of request: tokens in and out per turn; `turns` > 1 grows the context (agent loads).
+
+    Each later turn of an agent adds `turn_input_tokens` to all that came before. For images and audio
+    `input_tokens` is the number of positions that the encoder sees.
+    """
+
+    name: str
+    version: int
+    input_tokens: int
+    output_tokens: int
+    turns: int
+    turn_input_tokens: int
+    families: tuple[Family, ...]
+    sources: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require(self.input_tokens >= 1, "a request has at least one input token")
+        require(self.output_tokens >= 0 and self.turns >= 1, "output tokens and turns cannot be negative")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What is executed: a model and a request shape, with a name, a version and a digest."""
+
+    model: ModelSpec
+    shape: RequestShape
+
+    @property
+    def name(self) -> str:
+        """Return "MODEL/SHAPE", the name for `--load`."""
+        return f"{self.model.name}/{self.shape.name}"
+
+    @property
+    def version(self) -> int:
+        """Return the load's version: it rises whenever the model's or the shape's does."""
+        return self.model.version + self.shape.version - 1
+
+    @property
+    def context_tokens(self) -> int:
+        """Return the longest context that one request reaches, in tokens."""
+        shape = self.shape
+        return shape.input_tokens + shape.turns * shape.output_tokens + (shape.turns - 1) * shape.turn_input_tokens
+
+    @property
+    def digest(self) -> str:
+        """Return the sha256 of the load's definition, as "sha256:<hex>"."""
+        text = json.dumps({"model": asdict(self.model), "shape": asdict(self.shape)}, sort_keys=True)
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,126 @@
+"""The result document: one immutable record of a run, from identity to verdict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from wattbench.results.checks import require
+from wattbench.results.doubts import Doubt, Verdict
+from wattbench.results.energy import PowerRecord
+from wattbench.results.environment import Environment
+from wattbench.results.measurement import IdleRecord, PhaseRecord, Repeat, WarmupRecord
+from wattbench.results.metrics import Summary
+from wattbench.results.plan import Plan
+from wattbench.results.subject import BackendRecord, LoadRecord, PreparationRecord, QualityRecord, WeightsRecord
+
+if TYPE_CHECKING:
+    import pandas
+
+Status = Literal["started", "complete", "partial", "error"]
+Kind = Literal["measured", "imported", "derived"]
+
+SCHEMA = "wattbench.result/1"
+"""The schema's name and major version. History: 1 = first published."""
+
+__all__ = [
+    "SCHEMA",
+    "ClockRecord",
+    "ErrorRecord",
+    "HarnessRecord",
+    "Kind",
+    "Result",
+    "RunRecord",
+    "Status",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockRecord:
+    """The run's clock: every `*_ns` of the document counts from `origin_utc` on a monotonic clock.
+
+    `end_offset_s` is how far the wall clock had moved against the monotonic one by the end of the run (None before
+    the end); a jump or a suspend shows here.
+    """
+
+    source: str
+    origin_utc: str
+    end_offset_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """Which run this is: a UUID, when it started (UTC, ISO 8601), how long it took, how it was called."""
+
+    id: str
+    started_at: str
+    duration_s: float | None
+    command: tuple[str, ...]
+    clock: ClockRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HarnessRecord:
+    """Which wattbench measured: version and digest of its own source files."""
+
+    name: str
+    version: str
+    source_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorRecord:
+    """Why the run ended early: the kind of error, what happened, why, what to do, and the worker's last words."""
+
+    kind: str
+    what: str
+    why: str
+    remedy: str
+    phase: str
+    worker_log_tail: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """One run, whole: identity, plan, what ran where, raw repeats, what was derived, what to doubt.
+
+    Fields that are None were not reached (the run is `started`, `partial` or ended in `error`).
+    """
+
+    schema: str = SCHEMA
+    kind: Kind
+    status: Status
+    run: RunRecord
+    harness: HarnessRecord
+    plan: Plan
+    load: LoadRecord
+    environment: Environment
+    weights: WeightsRecord | None
+    backend: BackendRecord | None
+    preparation: PreparationRecord | None
+    quality: QualityRecord | None
+    power: PowerRecord
+    idle: tuple[IdleRecord, ...]
+    phases: tuple[PhaseRecord, ...]
+    warmup: WarmupRecord | None
+    repeats: tuple[Repeat, ...]
+    summary: Summary | None
+    doubts: tuple[Doubt, ...]
+    verdict: Verdict | None
+    error: ErrorRecord | None
+
+    def __post_init__(self) -> None:
+        require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")
+        require(self.status != "complete" or self.summary is not None, "a complete result has a summary")
+        require((self.status == "error") <= (self.error is not None), "a result with status error says which")
+
+    def to_frame(self) -> pandas.DataFrame:
+        """Return one row per repeat: work, time, rates, energy (J) and power (W) by scope, as a pandas frame."""
+        from wattbench.results.frames import repeats_frame
+
+        return repeats_frame(self)
+
+    def _repr_html_(self) -> str:  # shown by notebooks
+        """Return the repeats as an HTML table."""
+        html: Any = self.to_frame().to_html()
+        return str(html)

@@ -1,0 +1,170 @@
+"""The records of power: channels, their raw polls, and the energy of a window with its uncertainty."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wattbench.results.checks import require, require_finite, require_not_negative
+
+Scope = Literal["board", "module", "package", "dram", "node", "wall", "other"]
+ChannelKind = Literal["counter", "power", "model"]
+Provenance = Literal["measured", "replayed", "modelled", "declared"]
+EnergyMethod = Literal["counter", "integral"]
+
+__all__ = [
+    "BudgetTerm",
+    "ChannelEnergy",
+    "ChannelKind",
+    "ChannelRecord",
+    "EnergyMethod",
+    "Polls",
+    "PowerRecord",
+    "Provenance",
+    "RecorderHealth",
+    "SamplerRecord",
+    "Scope",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelRecord:
+    """One quantity of one sampler: what it sees, how often, how well.
+
+    `unit` is "J" for counters and "W" for power. `accuracy_rel` is the relative standard uncertainty (k=1) of the
+    sensor's gain and `accuracy_basis` where that comes from. `group` joins channels that read the same physical
+    source (a board's counter and its power field), so that they are compared and never added. `covers` names the
+    device whose draw is seen (a UUID, "cpu:0", or None for the whole node); `wraps_at_j` is a counter's range.
+    """
+
+    id: str
+    sampler: str
+    group: str
+    scope: Scope
+    kind: ChannelKind
+    provenance: Provenance
+    unit: Literal["J", "W"]
+    covers: str | None
+    resolution: float | None
+    update_period_s: float | None
+    averaging_window_s: float | None
+    lag_s: float | None
+    seen_share: float | None
+    wraps_at_j: float | None
+    limit_w: float | None
+    accuracy_rel: float | None
+    accuracy_basis: str
+
+    def __post_init__(self) -> None:
+        require((self.unit == "J") == (self.kind == "counter"), "a counter is in J, everything else in W")
+        require_not_negative(
+            resolution=self.resolution,
+            update_period_s=self.update_period_s,
+            averaging_window_s=self.averaging_window_s,
+            lag_s=self.lag_s,
+            accuracy_rel=self.accuracy_rel,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polls:
+    """Every poll of one channel, by column, nothing dropped or deduplicated.
+
+    `before_ns` and `after_ns` bracket the read on the run's clock, `value` is in the channel's unit (None when the
+    read failed), `sensor_ns` the driver's own time stamp where it gives one. `errors` maps a poll's row to the cause.
+    """
+
+    channel: str
+    before_ns: tuple[int, ...]
+    after_ns: tuple[int, ...]
+    value: tuple[float | None, ...]
+    sensor_ns: tuple[int | None, ...] | None
+    errors: dict[str, str]
+
+    def __post_init__(self) -> None:
+        require(len(self.before_ns) == len(self.after_ns) == len(self.value), "the columns of polls differ in length")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderHealth:
+    """How well one sampler was read: asked and reached rate, largest gap, share of one core, failed reads."""
+
+    sampler: str
+    asked_rate_hz: float
+    reached_rate_hz: float | None
+    polls: int
+    failed: int
+    max_gap_s: float | None
+    cpu_share: float | None
+    silent: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplerRecord:
+    """One sampler that was considered: used, or why not and what to do."""
+
+    name: str
+    used: bool
+    reason: str
+    remedy: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetTerm:
+    """One line of an uncertainty budget: a relative standard uncertainty (k=1), GUM type, and where it comes from."""
+
+    name: str
+    kind: Literal["A", "B"]
+    u_rel: float
+    absolute_only: bool
+    basis: str
+
+    def __post_init__(self) -> None:
+        require_not_negative(u_rel=self.u_rel)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelEnergy:
+    """The energy of one channel group over one window, gross, with both methods and the budget.
+
+    `channel` is the group's primary channel. `energy_j` is None with a `reason` when it cannot be known. `residual`
+    is counter/integral - 1. `u_absolute_rel` and `u_comparison_rel` are relative standard uncertainties (k=1):
+    against the truth, and against another run on the same board. `energy_net_j` is gross minus idle power times
+    duration, never clamped.
+    """
+
+    channel: str
+    scope: Scope
+    provenance: Provenance
+    covers: str | None
+    energy_j: float | None
+    energy_net_j: float | None
+    mean_power_w: float | None
+    method: EnergyMethod | None
+    counter_j: float | None
+    integral_j: float | None
+    residual: float | None
+    polls: int
+    updates: int
+    coverage: float | None
+    max_gap_s: float | None
+    u_absolute_rel: float | None
+    u_comparison_rel: float | None
+    budget: tuple[BudgetTerm, ...]
+    reason: str | None
+
+    def __post_init__(self) -> None:
+        require_not_negative(
+            energy_j=self.energy_j, u_absolute_rel=self.u_absolute_rel, u_comparison_rel=self.u_comparison_rel
+        )
+        require_finite(energy_net_j=self.energy_net_j, residual=self.residual)
+        require((self.energy_j is None) == (self.reason is not None), "an energy is a number or has a reason, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerRecord:
+    """Everything the run knows of power: samplers considered, channels read, health, raw polls, why nothing."""
+
+    samplers: tuple[SamplerRecord, ...]
+    channels: tuple[ChannelRecord, ...]
+    health: tuple[RecorderHealth, ...]
+    polls: tuple[Polls, ...]
+    unavailable_reason: str | None

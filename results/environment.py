@@ -1,0 +1,67 @@
+"""The records of the machine: CPU, memory, accelerators, versions, and who else was using it."""
+
+from dataclasses import dataclass
+
+__all__ = ["AcceleratorFacts", "CpuFacts", "Environment", "HostFacts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CpuFacts:
+    """The processor: unknown facts are None. `features` are the instruction sets that matter to inference."""
+
+    model: str | None
+    architecture: str
+    sockets: int | None
+    cores_physical: int | None
+    cores_logical: int
+    cores_usable: float
+    features: tuple[str, ...]
+    governor: str | None
+    clock_max_mhz: float | None
+    turbo: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceleratorFacts:
+    """One accelerator as its vendor's library describes it; unknown facts are None."""
+
+    vendor: str
+    name: str
+    index: int
+    uuid: str | None
+    memory_bytes: int | None
+    driver: str | None
+    power_limit_w: float | None
+    power_limit_default_w: float | None
+    clock_max_mhz: float | None
+    persistence: bool | None
+    ecc: bool | None
+    mig: bool | None
+    other_processes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostFacts:
+    """The machine around it: memory, operating system, virtualisation, power source."""
+
+    os: str
+    kernel: str
+    machine: str
+    virtualization: str | None
+    container: str | None
+    memory_bytes: int
+    memory_limit_bytes: int | None
+    on_battery: bool | None
+    load_average_1m: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Environment:
+    """The facts of the machine at the start of the run."""
+
+    host: HostFacts
+    cpu: CpuFacts
+    accelerators: tuple[AcceleratorFacts, ...]
+    python: str
+    packages: dict[str, str]
+    variables: dict[str, str]

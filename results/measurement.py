@@ -1,0 +1,102 @@
+"""The raw records of what ran: windows, completions, warm-up and repeats."""
+
+from dataclasses import dataclass
+
+from wattbench.results.checks import require, require_not_negative
+from wattbench.results.energy import ChannelEnergy
+
+__all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "WarmupRecord", "Window"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Window:
+    """A half-open span [start_ns, end_ns) on the run's monotonic clock, in ns since the clock's origin."""
+
+    start_ns: int
+    end_ns: int
+
+    def __post_init__(self) -> None:
+        require(self.end_ns > self.start_ns, f"a window ends after it starts: {self.start_ns}..{self.end_ns}")
+
+    @property
+    def duration_s(self) -> float:
+        """Return the length of the window in seconds."""
+        return (self.end_ns - self.start_ns) / 1e9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completions:
+    """The executions of one window, by column; row i of every column is the i-th execution (one batch).
+
+    Times are ns since the clock's origin. `first_output_ns` is when the batch's first token was ready (None for
+    loads without tokens out), `step_end_ns` when each later token was, and `error` why an execution failed.
+    """
+
+    planned_start_ns: tuple[int, ...]
+    start_ns: tuple[int, ...]
+    first_output_ns: tuple[int | None, ...]
+    step_end_ns: tuple[tuple[int, ...], ...]
+    end_ns: tuple[int, ...]
+    requests: tuple[int, ...]
+    input_tokens: tuple[int, ...]
+    output_tokens: tuple[int, ...]
+    error: tuple[str | None, ...]
+
+    def __post_init__(self) -> None:
+        lengths = {len(getattr(self, name)) for name in self.__slots__}
+        require(len(lengths) == 1, f"the columns of completions differ in length: {sorted(lengths)}")
+        require(all(s <= e for s, e in zip(self.start_ns, self.end_ns, strict=True)), "an end lies before its start")
+
+    def __len__(self) -> int:
+        return len(self.start_ns)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmupRecord:
+    """How the warm-up went: its rates in executions per second, the test that ended it, and whether it held."""
+
+    window: Window
+    rates_per_s: tuple[float, ...]
+    test: str
+    steady: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeat:
+    """One independent measured window: its work, its energy by channel, and what the worker process used.
+
+    `jitter_s` is the random pause before it, `worker_cpu_s` the worker's CPU time within the window,
+    `parent_cpu_s` the measuring process's own, `other_cpu_s` that of everything else on the machine.
+    """
+
+    index: int
+    window: Window
+    jitter_s: float
+    completions: Completions
+    energy: tuple[ChannelEnergy, ...]
+    worker_cpu_s: float | None
+    parent_cpu_s: float | None
+    other_cpu_s: float | None
+    steal_s: float | None
+    temperature_c: tuple[float, float] | None
+
+    def __post_init__(self) -> None:
+        require_not_negative(jitter_s=self.jitter_s, worker_cpu_s=self.worker_cpu_s, parent_cpu_s=self.parent_cpu_s)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdleRecord:
+    """An idle window: `state` says what was loaded ("machine" before the worker, "loaded" with the model in memory)."""
+
+    state: str
+    window: Window
+    energy: tuple[ChannelEnergy, ...]
+    cpu_busy_share: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseRecord:
+    """The span of one phase of the run: idle, prepare, gate, warm-up, measure, cool-down."""
+
+    name: str
+    window: Window

@@ -1,0 +1,91 @@
+"""The records of derived figures: metrics with interval and uncertainty, and latency quantiles."""
+
+from dataclasses import dataclass
+
+from wattbench.results.checks import require, require_finite
+
+__all__ = ["Interval", "Metric", "Quantile", "QuantileMetric", "Summary"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interval:
+    """A confidence interval [low, high] at `level`, and the method that gave it."""
+
+    low: float
+    high: float
+    level: float
+    method: str
+
+    def __post_init__(self) -> None:
+        require_finite(low=self.low, high=self.high)
+        require(self.low <= self.high, f"an interval's low end lies above its high end: {self.low} > {self.high}")
+
+    @property
+    def half_width(self) -> float:
+        """Return half the interval's length, in the metric's unit."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One figure: median over repeats, with its interval, spread, samples, scope, method and uncertainties.
+
+    `unit` is UCUM. `value` is None with a `reason` when it is not known. `spread` is the interquartile range (None for
+    fewer than 2 samples). `scope` and `boundary` are set for energy figures. `u_*_rel` are relative standard
+    uncertainties (k=1), None where nothing states them.
+    """
+
+    name: str
+    unit: str
+    value: float | None
+    reason: str | None
+    method: str
+    interval: Interval | None
+    spread: float | None
+    samples: tuple[float, ...]
+    scope: str | None
+    boundary: str | None
+    u_absolute_rel: float | None
+    u_comparison_rel: float | None
+
+    def __post_init__(self) -> None:
+        require_finite(value=self.value, spread=self.spread)
+        require((self.value is None) == (self.reason is not None), f"{self.name}: a value or a reason, never both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quantile:
+    """One quantile: the empirical value, and the early-stopping upper bound (99 % confidence; None below its floor)."""
+
+    q: float
+    value: float
+    bound: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuantileMetric:
+    """A distribution of latencies in seconds over all requests of all repeats."""
+
+    name: str
+    unit: str
+    count: int
+    mean: float
+    quantiles: tuple[Quantile, ...]
+    method: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """Everything derived from the raw repeats; it can always be computed again from them."""
+
+    metrics: tuple[Metric, ...]
+    latencies: tuple[QuantileMetric, ...]
+    requests: int
+    failed_requests: int
+    repeats: int
+    measured_s: float
+
+    def metric(self, name: str, scope: str | None = None) -> Metric | None:
+        """Return the first metric of that name (and scope, if given), or None."""
+        matches = (m for m in self.metrics if m.name == name and (scope is None or m.scope == scope))
+        return next(matches, None)

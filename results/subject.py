@@ -1,0 +1,129 @@
+"""The records of what was measured: the load, its weights, the backend, and the quality gate's verdict."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from wattbench.results.checks import require, require_not_negative
+
+WeightsOrigin = Literal["synthetic", "real"]
+Family = Literal["encoder", "decoder", "encoder-decoder", "vision-encoder"]
+
+__all__ = [
+    "BackendRecord",
+    "Family",
+    "LoadRecord",
+    "PreparationRecord",
+    "QualityRecord",
+    "WeightsOrigin",
+    "WeightsRecord",
+    "WorkRecord",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkRecord:
+    """The arithmetic and traffic of one request, from the shape alone (formulas and source: docs/metrics.md).
+
+    `decode_*` are sums over all decode steps of one request at batch 1; None for loads without tokens out.
+    `weight_bytes` is read once per execution of a phase whatever the batch; `kv_bytes_per_token` is per request.
+    """
+
+    prefill_flops: float
+    decode_flops: float | None
+    weight_bytes: int
+    kv_bytes_per_token: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRecord:
+    """What was executed: name, version and digest of the load, its model and request shape."""
+
+    name: str
+    version: int
+    digest: str
+    model: str
+    family: Family
+    parameters: int
+    shape: str
+    input_tokens: int
+    output_tokens: int
+    turns: int
+    work: WorkRecord
+    sources: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WeightsRecord:
+    """Which weights ran: synthetic by seed or real from a path or hub, with a digest of the values."""
+
+    origin: WeightsOrigin
+    source: str
+    revision: str | None
+    seed: int | None
+    distribution: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QualityRecord:
+    """The gate: how far the timed engine's outputs are from a float32 reference of the same weights.
+
+    `relative_error` is ||y - y_ref|| / ||y_ref|| over the checked outputs, `top1_agreement` the share of positions with
+    the same argmax (decoders), `cosine_min` the worst cosine. `tolerance_*` come from the load's file.
+    """
+
+    passed: bool
+    reference: str
+    positions: int
+    relative_error: float
+    cosine_min: float
+    top1_agreement: float | None
+    tolerance_relative_error: float
+    tolerance_cosine: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackendRecord:
+    """What executed the load: engine, device, precision asked and got, and how its claims are proven.
+
+    `synchronisation` says how the end of work is known, `placement` how it is known that the device did it,
+    `token_source` where token counts come from, `memory_source` where `memory_peak_bytes` comes from (None: unknown).
+    """
+
+    name: str
+    engine: str
+    versions: dict[str, str]
+    device: str
+    device_name: str | None
+    precision_requested: str
+    precision_effective: str
+    threads: int | None
+    affinity: tuple[int, ...] | None
+    tuning: str
+    synchronisation: str
+    placement: str
+    token_source: str
+    memory_peak_bytes: int | None
+    memory_source: str
+    mock: bool
+    emulated: bool
+    true_device: str | None
+
+    def __post_init__(self) -> None:
+        require(not self.emulated or self.true_device is not None, "an emulated device names its true device")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparationRecord:
+    """How long the untimed steps took, in seconds: worker start, build or load of weights, first execution, gate."""
+
+    worker_start_s: float
+    build_s: float
+    first_execution_s: float
+    gate_s: float | None
+
+    def __post_init__(self) -> None:
+        require_not_negative(
+            worker_start_s=self.worker_start_s, build_s=self.build_s, first_execution_s=self.first_execution_s
+        )
