@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from wattbench.results.checks import require
 from wattbench.results.doubts import Doubt, Verdict
@@ -122,5 +122,4 @@ class Result:
 
     def _repr_html_(self) -> str:  # shown by notebooks
         """Return the repeats as an HTML table."""
-        html: Any = self.to_frame().to_html()
-        return str(html)
+        return str(self.to_frame().to_html())
