@@ -3,11 +3,14 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
 
-from wattbench.results.checks import require
+from wattbench.results.checks import require, require_not_negative
 from wattbench.results.subject import Family
 
-__all__ = ["Load", "ModelSpec", "RequestShape", "Tolerance"]
+Modality = Literal["tokens", "image", "audio"]
+
+__all__ = ["Load", "Modality", "ModelSpec", "RequestShape", "Tolerance"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +22,18 @@ class Tolerance:
     cosine: float
     reason: str
 
+    def __post_init__(self) -> None:
+        require_not_negative(relative_error=self.relative_error)
+        require(-1 <= self.cosine <= 1, f"cosine must be within -1..1, got {self.cosine}")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSpec:
     """One architecture: the transformers configuration class with its field values, and where they come from.
 
     `architecture` is a configuration class of `transformers` (for example "Qwen3Config") or "wattbench.tiny".
-    `parameters` is the published or computed count of distinct parameters (tied ones once).
+    `parameters` is the published or computed count of distinct parameters (tied ones once). `checkpoint` is the hub
+    id of the real weights, None where there are none.
     """
 
     name: str
@@ -39,6 +47,11 @@ class ModelSpec:
     sources: tuple[str, ...]
     checkpoint: str | None
 
+    def __post_init__(self) -> None:
+        require(self.version >= 1, f"version must be at least 1, got {self.version}")
+        require(self.parameters >= 1, f"parameters must be at least 1, got {self.parameters}")
+        require(len(self.precisions) >= 1, "a model declares at least one precision")
+
     def tolerance(self, precision: str) -> Tolerance | None:
         """Return the tolerance stated for a precision, or None when the file states none."""
         return next((t for t in self.tolerances if t.precision == precision), None)
@@ -49,7 +62,7 @@ class RequestShape:
     """One kind of request: tokens in and out per turn; `turns` > 1 grows the context (agent loads).
 
     Each later turn of an agent adds `turn_input_tokens` to all that came before. For images and audio
-    `input_tokens` is the number of positions that the encoder sees.
+    `input_tokens` is the number of positions that the encoder sees. `modality` is what the model is fed with.
     """
 
     name: str
@@ -60,10 +73,15 @@ class RequestShape:
     turn_input_tokens: int
     families: tuple[Family, ...]
     sources: tuple[str, ...]
+    modality: Modality = "tokens"
 
     def __post_init__(self) -> None:
+        require(self.version >= 1, f"version must be at least 1, got {self.version}")
         require(self.input_tokens >= 1, "a request has at least one input token")
         require(self.output_tokens >= 0 and self.turns >= 1, "output tokens and turns cannot be negative")
+        require(self.turn_input_tokens >= 0, "turn_input_tokens cannot be negative")
+        require(self.turns > 1 or self.turn_input_tokens == 0, "turn_input_tokens needs more than one turn")
+        require(self.turns == 1 or self.output_tokens >= 1, "a request of several turns has tokens out")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +109,13 @@ class Load:
 
     @property
     def digest(self) -> str:
-        """Return the sha256 of the load's definition, as "sha256:<hex>"."""
-        text = json.dumps({"model": asdict(self.model), "shape": asdict(self.shape)}, sort_keys=True)
+        """Return the sha256 of what is executed, as "sha256:<hex>"; what is said about it does not count.
+
+        Sources, tolerances, the declared precisions and the checkpoint's name may change without another digest.
+        """
+        definition = {"model": asdict(self.model), "shape": asdict(self.shape)}
+        for part in definition.values():
+            for key in ("sources", "tolerances", "precisions", "checkpoint"):
+                part.pop(key, None)
+        text = json.dumps(definition, sort_keys=True, separators=(",", ":"))
         return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

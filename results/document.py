@@ -115,7 +115,7 @@ class Result:
         require((self.status == "error") <= (self.error is not None), "a result with status error says which")
 
     def to_frame(self) -> pandas.DataFrame:
-        """Return one row per repeat: work, time, rates, energy (J) and power (W) by scope, as a pandas frame."""
+        """Return one row per repeat: work, time, rates, energy (J) and power (W) by channel (pandas)."""
         from wattbench.results.frames import repeats_frame
 
         return repeats_frame(self)

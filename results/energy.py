@@ -5,7 +5,7 @@ from typing import Literal
 
 from wattbench.results.checks import require, require_finite, require_not_negative
 
-Scope = Literal["board", "module", "package", "dram", "node", "wall", "other"]
+Scope = Literal["board", "module", "package", "dram", "psys", "node", "wall", "other"]
 ChannelKind = Literal["counter", "power", "model"]
 Provenance = Literal["measured", "replayed", "modelled", "declared"]
 EnergyMethod = Literal["counter", "integral"]
@@ -32,7 +32,9 @@ class ChannelRecord:
     `unit` is "J" for counters and "W" for power. `accuracy_rel` is the relative standard uncertainty (k=1) of the
     sensor's gain and `accuracy_basis` where that comes from. `group` joins channels that read the same physical
     source (a board's counter and its power field), so that they are compared and never added. `covers` names the
-    device whose draw is seen (a UUID, "cpu:0", or None for the whole node); `wraps_at_j` is a counter's range.
+    device whose draw is seen (a UUID, "cpu:0", or None for the whole node); `wraps_at_j` is a counter's range,
+    `seen_share` the part of the time that the sensor looks at its source, `limit_w` the source's own power limit.
+    Unknown facts are None.
     """
 
     id: str
@@ -128,7 +130,7 @@ class ChannelEnergy:
     `channel` is the group's primary channel. `energy_j` is None with a `reason` when it cannot be known. `residual`
     is counter/integral - 1. `u_absolute_rel` and `u_comparison_rel` are relative standard uncertainties (k=1):
     against the truth, and against another run on the same board. `energy_net_j` is gross minus idle power times
-    duration, never clamped.
+    duration, never clamped. `notes` say what went wrong without costing the figure (a counter that reset, a residual).
     """
 
     channel: str
@@ -150,6 +152,7 @@ class ChannelEnergy:
     u_comparison_rel: float | None
     budget: tuple[BudgetTerm, ...]
     reason: str | None
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require_not_negative(

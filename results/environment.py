@@ -7,7 +7,10 @@ __all__ = ["AcceleratorFacts", "CpuFacts", "Environment", "HostFacts"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CpuFacts:
-    """The processor: unknown facts are None. `features` are the instruction sets that matter to inference."""
+    """The processor: unknown facts are None. `features` are the instruction sets that matter to inference.
+
+    `cores_usable` is what this process may use: logical cores within its affinity and its cgroup's quota.
+    """
 
     model: str | None
     architecture: str
@@ -15,7 +18,7 @@ class CpuFacts:
     cores_physical: int | None
     cores_logical: int
     cores_usable: float
-    features: tuple[str, ...]
+    features: tuple[str, ...] | None
     governor: str | None
     clock_max_mhz: float | None
     turbo: bool | None
@@ -23,7 +26,10 @@ class CpuFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AcceleratorFacts:
-    """One accelerator as its vendor's library describes it; unknown facts are None."""
+    """One accelerator as its vendor's library or its kernel driver describes it; unknown facts are None.
+
+    `index` counts within the vendor. `other_processes` used it when the facts were collected.
+    """
 
     vendor: str
     name: str
@@ -42,11 +48,15 @@ class AcceleratorFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HostFacts:
-    """The machine around it: memory, operating system, virtualisation, power source."""
+    """The machine around it: memory, operating system, virtualisation, power source.
+
+    `machine` is the maker's name of the model; no host, user or serial is kept. `virtualization` and `container` name
+    the kind ("none": looked for and not found). `memory_limit_bytes` is the cgroup's, None without one.
+    """
 
     os: str
     kernel: str
-    machine: str
+    machine: str | None
     virtualization: str | None
     container: str | None
     memory_bytes: int
@@ -57,7 +67,10 @@ class HostFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Environment:
-    """The facts of the machine at the start of the run."""
+    """The facts of the machine at the start of the run.
+
+    `packages` are versions of what can change speed or numbers, `variables` the environment variables that can.
+    """
 
     host: HostFacts
     cpu: CpuFacts

@@ -65,8 +65,9 @@ class WarmupRecord:
 class Repeat:
     """One independent measured window: its work, its energy by channel, and what the worker process used.
 
-    `jitter_s` is the random pause before it, `worker_cpu_s` the worker's CPU time within the window,
-    `parent_cpu_s` the measuring process's own, `other_cpu_s` that of everything else on the machine.
+    `jitter_s` is the random pause before it, `worker_cpu_s` the worker's CPU time within the window. Counted over
+    `observed_s` seconds around it (pause, lead-in, window, lead-out) in core-seconds: `parent_cpu_s` the measuring
+    process's own CPU time, `other_cpu_s` that of everything else on the machine, `steal_s` what the hypervisor took.
     """
 
     index: int
@@ -75,6 +76,7 @@ class Repeat:
     completions: Completions
     energy: tuple[ChannelEnergy, ...]
     worker_cpu_s: float | None
+    observed_s: float | None
     parent_cpu_s: float | None
     other_cpu_s: float | None
     steal_s: float | None

@@ -64,19 +64,31 @@ class Quantile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuantileMetric:
-    """A distribution of latencies in seconds over all requests of all repeats."""
+    """A distribution of latencies in seconds over all requests of all repeats.
+
+    `count` is how many values it has: requests, or token gaps for latency.itl. Without any, `mean` is None, `quantiles`
+    is empty and `reason` says why.
+    """
 
     name: str
     unit: str
     count: int
-    mean: float
+    mean: float | None
     quantiles: tuple[Quantile, ...]
     method: str
+    reason: str | None = None
+
+    def __post_init__(self) -> None:
+        require_finite(mean=self.mean)
+        require((self.mean is None) == (self.reason is not None), f"{self.name}: a mean or a reason, never both")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Summary:
-    """Everything derived from the raw repeats; it can always be computed again from them."""
+    """Everything derived from the raw repeats; it can always be computed again from them.
+
+    `requests` counts all requests, the failed ones included.
+    """
 
     metrics: tuple[Metric, ...]
     latencies: tuple[QuantileMetric, ...]

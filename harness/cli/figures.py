@@ -1,0 +1,136 @@
+"""A result as lines of text for people: what ran, the figures, the verdict and its reasons. Nothing here prints."""
+
+from collections.abc import Iterator
+
+from wattbench.results.document import Result
+from wattbench.results.metrics import Metric, QuantileMetric, Summary
+
+__all__ = ["result_lines"]
+
+LABEL_WIDTH = 16
+SEVERITY_MARK = {"severe": "x", "doubt": "!", "note": "-"}
+
+RATES = (
+    ("throughput", "throughput.output_tokens", "output tokens/s"),
+    ("", "throughput.requests", "requests/s"),
+    ("prefill", "throughput.prefill_tokens", "tokens/s"),
+    ("decode", "throughput.decode_tokens", "tokens/s"),
+)
+LATENCIES = (
+    ("latency", "latency.request"),
+    ("first token", "latency.ttft"),
+    ("per token", "latency.tpot"),
+    ("between tokens", "latency.itl"),
+)
+ENERGIES = (
+    ("power", "power.mean", "W"),
+    ("idle power", "power.idle", "W"),
+    ("tokens/s/W", "efficiency.tokens_per_j", "tokens per joule"),
+    ("energy", "energy.per_request", "J/query"),
+    ("", "energy.per_output_token", "J/output token"),
+)
+
+
+def result_lines(result: Result) -> list[str]:
+    """Return the whole summary of a result as lines, widest about 110 columns."""
+    lines = list(_subject_lines(result))
+    if result.summary is not None:
+        lines += ["", *_summary_lines(result.summary)]
+    lines += ["", *_verdict_lines(result)]
+    return lines
+
+
+def _subject_lines(result: Result) -> Iterator[str]:
+    load, plan = result.load, result.plan
+    turns = f", {load.turns} turns" if load.turns > 1 else ""
+    size = f"{load.input_tokens} in / {load.output_tokens} out{turns}"
+    yield f"{load.name}  ({size}; {plan.scenario}, batch {plan.batch}, {plan.weights} weights, seed {plan.seed})"
+    if result.backend is None:
+        yield f"{plan.backend} on {plan.device}, {plan.precision}"
+        return
+    backend = result.backend
+    threads = f", {backend.threads} threads" if backend.threads else ""
+    flags = " [MOCK]" if backend.mock else " [EMULATED]" if backend.emulated else ""
+    name = backend.device_name or "unnamed"
+    yield f"{backend.name}/{backend.engine} on {backend.device} ({name}{threads}), {backend.precision_effective}{flags}"
+
+
+def _summary_lines(summary: Summary) -> Iterator[str]:
+    seconds = f"{summary.measured_s:.0f} s measured in {summary.repeats} repeats"
+    yield _line("measured", f"{seconds}, {summary.requests} requests, {summary.failed_requests} failed")
+    for label, name, unit in RATES:
+        metric = summary.metric(name)
+        if metric is not None and metric.value is not None:
+            yield _line(label, _figure(metric, unit))
+    for label, name in LATENCIES:
+        latency = next((x for x in summary.latencies if x.name == name), None)
+        if latency is not None and latency.count:
+            yield _line(label, _quantiles(latency))
+    yield from _energy_lines(summary)
+    memory = summary.metric("memory.peak")
+    if memory is not None and memory.value is not None:
+        yield _line("memory peak", f"{memory.value / 1e9:.2f} GB")
+    for label, name in (("% of ceiling", "utilisation.flops"), ("% of claim", "utilisation.claim")):
+        metric = summary.metric(name)
+        if metric is not None:
+            yield _line(label, f"{100 * metric.value:.0f} %" if metric.value is not None else f"- ({metric.reason})")
+
+
+def _energy_lines(summary: Summary) -> Iterator[str]:
+    total = summary.metric("energy.total")
+    if total is None or total.value is None:
+        yield _line("energy", f"not measured: {total.reason if total else 'no energy metric'}")
+        return
+    for label, name, unit in ENERGIES:
+        metric = summary.metric(name)
+        if metric is not None and metric.value is not None:
+            yield _line(label, _figure(metric, unit) + _uncertainty(metric))
+    yield _line("", f"scope {total.scope}: {total.boundary}")
+
+
+def _verdict_lines(result: Result) -> Iterator[str]:
+    if result.error is not None:
+        yield _line("ended early", f"in phase {result.error.phase}: {result.error.what}: {result.error.why}")
+    standing = result.verdict.standing.upper() if result.verdict else "NONE (the run has not ended)"
+    yield _line("verdict", f"{standing}  (status {result.status})")
+    for doubt in result.doubts:
+        yield f"  {SEVERITY_MARK[doubt.severity]} {doubt.code}: {doubt.facts}"
+        yield f"    {doubt.advice}"
+
+
+def _figure(metric: Metric, unit: str) -> str:
+    assert metric.value is not None
+    text = f"{_number(metric.value)} {unit}"
+    if metric.interval is not None and metric.value:
+        text += f"  [{_number(metric.interval.low)} .. {_number(metric.interval.high)}]"
+    return text
+
+
+def _uncertainty(metric: Metric) -> str:
+    if metric.u_absolute_rel is None or metric.u_comparison_rel is None:
+        return ""
+    return (
+        f"  +/-{200 * metric.u_absolute_rel:.1f} % absolute, +/-{200 * metric.u_comparison_rel:.1f} % comparing (k=2)"
+    )
+
+
+def _quantiles(latency: QuantileMetric) -> str:
+    parts = [f"p{100 * q.q:g} {_duration(q.value)}" for q in latency.quantiles]
+    bounds = [f"p{100 * q.q:g} <= {_duration(q.bound)}" for q in latency.quantiles if q.bound is not None and q.q > 0.5]
+    text = f"{', '.join(parts)}  (n={latency.count})"
+    return text + (f"  99 % sure: {', '.join(bounds)}" if bounds else "")
+
+
+def _duration(seconds: float) -> str:
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
+
+
+def _number(value: float) -> str:
+    magnitude = abs(value)
+    if magnitude >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if magnitude < 100 else f"{value:.1f}"
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{LABEL_WIDTH}}{text}"

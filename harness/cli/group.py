@@ -1,0 +1,67 @@
+"""The `bench` command as click sees it: its sub-commands by name, each imported only when it is called."""
+
+import click
+
+__all__ = ["COMMANDS", "bench"]
+
+COMMANDS = {
+    "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
+    "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
+    "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),
+    "show": ("wattbench.harness.cli.show", "Show a result file for people: figures, verdict, doubts."),
+}
+"""Each sub-command's module (its `command` is the click command) and its line in `bench --help`."""
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports one when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names, sorted."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command."""
+        if cmd_name not in COMMANDS:
+            return None
+        import importlib
+
+        command = importlib.import_module(COMMANDS[cmd_name][0]).command
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command; an unknown name is answered with the known ones and the nearest."""
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            from wattbench.results.plugins import nearest_lines
+
+            why, remedy = nearest_lines(args[0], COMMANDS)
+            raise click.UsageError(f"Unknown command {args[0]!r}: {why}. {remedy}".strip(), ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands from the table, importing none."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+
+
+def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"wattbench {version('wattbench')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show version."
+)
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def bench(debug: bool) -> None:
+    """Measure what transformer inference really costs: throughput per watt, on any accelerator.
+
+    Exit codes: 0 done, 1 failed, 2 usage, 3 measured but invalid, 4 measured but not uploaded.
+    """

@@ -1,0 +1,80 @@
+"""Progress of a run on standard error: phases, repeats, watts, remaining time; plain lines when not a terminal."""
+
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from wattbench.harness.plan import Resolved
+
+__all__ = ["ConsoleReporter"]
+
+
+class ConsoleReporter:
+    """Draws a live line per phase on a terminal and writes one line per event elsewhere."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self._progress: Progress | None = None
+        self._task: TaskID | None = None
+        self._watts: Callable[[], float | None] = lambda: None
+        self._rates = ""
+
+    def started(self, resolved: Resolved, path: str, watts: Callable[[], float | None]) -> None:
+        """Say what will run and where the result goes."""
+        plan, self._watts = resolved.plan, watts
+        what = f"{plan.load} on {plan.backend}/{plan.device} in {plan.precision}, batch {plan.batch}, {plan.scenario}"
+        self._console.print(f"running   {what}", soft_wrap=True)
+        self._console.print(f"result    {path}", soft_wrap=True)
+        if self._console.is_terminal:
+            columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24)]
+            columns += [TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[live]}")]
+            self._progress = _WattProgress(*columns, console=self._console, transient=True)
+            self._progress.live_text = self._live
+            self._progress.start()
+
+    def phase(self, name: str, expected_s: float | None, detail: str = "") -> None:
+        """Show the phase with its expected length."""
+        title = f"{name} {detail}".strip()
+        if self._progress is None:
+            return
+        if self._task is not None:
+            self._progress.remove_task(self._task)
+        self._task = self._progress.add_task(title, total=expected_s, live=self._live())
+
+    def repeat(self, index: int, of: int, rates: str, watts: float | None) -> None:
+        """Write one line a repeat."""
+        self._rates = rates
+        power = f"  {watts:.1f} W" if watts is not None else ""
+        self._console.print(f"repeat    {index} of at most {of}: {rates}{power}")
+
+    def note(self, text: str) -> None:
+        """Write one line."""
+        self._console.print(f"note      {text}", soft_wrap=True)
+
+    def ended(self) -> None:
+        """Take the live line away."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _live(self) -> str:
+        watts = self._watts()
+        parts = [self._rates] if self._rates else []
+        parts += [f"{watts:.0f} W"] if watts is not None else []
+        return "  ".join(parts)
+
+
+class _WattProgress(Progress):
+    """A progress display whose only task advances with the clock and shows the watts of the moment."""
+
+    live_text: Callable[[], str] = staticmethod(lambda: "")
+
+    def get_renderables(self) -> Any:  # any: rich types it as an iterable of its renderables
+        """Advance the task to the elapsed time before each drawing."""
+        for task in self.tasks:
+            if task.total is not None and task.elapsed is not None:
+                task.completed = min(task.total, task.elapsed)
+            task.fields["live"] = self.live_text()
+        return super().get_renderables()

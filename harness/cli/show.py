@@ -1,0 +1,27 @@
+"""`bench show`: a result file as text for people."""
+
+from pathlib import Path
+
+import click
+
+from wattbench.harness.cli.figures import result_lines
+from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.results.files import read_result
+
+__all__ = ["command"]
+
+
+@click.command("show")
+@click.argument("result", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The checked document on standard output, for machines.")
+def command(result: Path, as_json: bool) -> int:
+    """Show a result file: what ran, the figures, the verdict and its reasons.
+
+    The file's digest is checked first: a truncated, newer or altered file is refused by name.
+    """
+    document = read_result(result)
+    if as_json:
+        print_json(document)
+    else:
+        print_lines(result_lines(document))
+    return 0

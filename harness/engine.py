@@ -1,0 +1,196 @@
+"""What the worker does with a backend: prepare, gate, warm up, and measure windows on one clock."""
+
+import gc
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy
+
+from wattbench.backends.contract import Backend, Batch, Completion, Inspectable, MemoryReporter, Preparation
+from wattbench.backends.truth import completion_truth
+from wattbench.harness.messages import (
+    Gate,
+    Measure,
+    Measured,
+    Prepare,
+    PreparedReply,
+    Reference,
+    ReferenceReply,
+    TruthReply,
+    WarmUp,
+)
+from wattbench.harness.quality import compare
+from wattbench.models.find import find_load
+from wattbench.models.inputs import make_arrays
+from wattbench.models.load import Load
+from wattbench.results.errors import WorkerError
+from wattbench.results.measurement import Completions, WarmupRecord, Window
+from wattbench.results.plugins import load_plugin
+from wattbench.results.stats import STEADY_TEST, is_steady
+from wattbench.results.subject import QualityRecord
+
+__all__ = ["Engine", "store_reference"]
+
+BATCH_POOL = 4
+"""Distinct seeded batches that executions take turns with, so that no cache can answer from memory."""
+
+
+class Engine:
+    """A prepared backend with its batches; every method is one command of the measuring process."""
+
+    def __init__(self, command: Prepare) -> None:
+        self._command = command
+        self._load = find_load(command.load)
+        self._backend: Backend = load_plugin("wattbench.backends", command.backend, "backend")()
+        self._batches: list[Batch] = []
+        self._turn = 0
+
+    def prepare(self) -> PreparedReply:
+        """Build the weights and run once."""
+        c = self._command
+        prepared = self._backend.prepare(
+            Preparation(
+                load=self._load,
+                weights=c.weights,
+                seed=c.seed,
+                precision=c.precision,
+                device=c.device,
+                batch=c.batch,
+                threads=c.threads,
+                affinity=c.affinity,
+            )
+        )
+        self._batches = [make_batch(self._load, c.batch, c.seed + 1 + i) for i in range(BATCH_POOL)]
+        return PreparedReply(
+            backend=prepared.backend,
+            weights=prepared.weights,
+            build_s=prepared.build_s,
+            first_execution_s=prepared.first_execution_s,
+        )
+
+    def gate(self, command: Gate, weights_digest: str, precision: str) -> QualityRecord | None:
+        """Compare the engine's outputs with the stored reference; None when one of the two does not exist."""
+        if command.path is None or not isinstance(self._backend, Inspectable):
+            return None
+        if command.reference_weights_digest != weights_digest:
+            why = f"the reference used {command.reference_weights_digest}, the engine {weights_digest}"
+            raise WorkerError("The quality gate compared different weights", why, "Report this as a bug.")
+        with numpy.load(Path(command.path)) as stored:
+            values = stored["values"]
+            forced = stored["forced_tokens"] if "forced_tokens" in stored.files else None
+        batch = make_batch(shortened(self._load, command.prompt_tokens, 0), 1, self._command.seed)
+        outputs = self._backend.outputs(batch, forced)
+        return compare(outputs.values, values, self._load.model.tolerance(precision), precision)
+
+    def truth(self) -> TruthReply:
+        """Check that the backend's times wait for the work."""
+        report = completion_truth(self._backend, self._batches[0])
+        return TruthReply(truthful=report.truthful, facts=report.facts)
+
+    def warm_up(self, command: WarmUp) -> WarmupRecord:
+        """Execute until the rate is steady or the cap is reached; report the rate of every execution."""
+        start = time.perf_counter_ns()
+        rates: list[float] = []
+        steady = False
+        while True:
+            done = self._execute()
+            rates.append(1e9 / max(1, done.end_ns - done.start_ns))
+            spent_s = (done.end_ns - start) / 1e9
+            steady = spent_s >= command.min_s and is_steady(rates)
+            if steady or spent_s >= command.max_s:
+                window = self._window(start, done.end_ns)
+                return WarmupRecord(window=window, rates_per_s=tuple(rates), test=STEADY_TEST, steady=steady)
+
+    def measure(self, command: Measure) -> Measured:
+        """Execute back to back for one window, which starts with an execution and ends with one."""
+        time.sleep(command.jitter_s)
+        gc.collect()
+        self._run_for(command.lead_in_s)
+        gc.disable()
+        try:
+            cpu_ns = time.process_time_ns()
+            done: list[Completion] = []
+            start = time.perf_counter_ns()
+            until = start + int(command.window_s * 1e9)
+            while not done or done[-1].end_ns < until:
+                done.append(self._execute())
+            cpu_ns = time.process_time_ns() - cpu_ns
+        finally:
+            gc.enable()
+        self._run_for(command.lead_out_s)
+        peak = self._backend.memory_peak_bytes() if isinstance(self._backend, MemoryReporter) else None
+        return Measured(
+            window=self._window(start, done[-1].end_ns),
+            completions=self._columns(done),
+            worker_cpu_s=cpu_ns / 1e9,
+            memory_peak_bytes=peak,
+        )
+
+    def close(self) -> None:
+        """Free the device."""
+        self._backend.close()
+
+    def _execute(self) -> Completion:
+        self._turn = (self._turn + 1) % len(self._batches)
+        return self._backend.run(self._batches[self._turn])
+
+    def _run_for(self, seconds: float) -> None:
+        until = time.perf_counter_ns() + int(seconds * 1e9)
+        while time.perf_counter_ns() < until:
+            self._execute()
+
+    def _window(self, start_ns: int, end_ns: int) -> Window:
+        origin = self._command.origin_ns
+        return Window(start_ns=start_ns - origin, end_ns=end_ns - origin)
+
+    def _columns(self, done: list[Completion]) -> Completions:
+        origin = self._command.origin_ns
+        return Completions(
+            planned_start_ns=tuple(c.start_ns - origin for c in done),
+            start_ns=tuple(c.start_ns - origin for c in done),
+            first_output_ns=tuple(None if c.first_output_ns is None else c.first_output_ns - origin for c in done),
+            step_end_ns=tuple(tuple(t - origin for t in c.step_end_ns) for c in done),
+            end_ns=tuple(c.end_ns - origin for c in done),
+            requests=tuple(c.requests for c in done),
+            input_tokens=tuple(c.input_tokens for c in done),
+            output_tokens=tuple(c.output_tokens for c in done),
+            error=tuple(c.error for c in done),
+        )
+
+
+def make_batch(load: Load, requests: int, seed: int) -> Batch:
+    """Return a seeded batch of a load."""
+    shape = load.shape
+    return Batch(
+        arrays=make_arrays(load, requests, seed),
+        requests=requests,
+        input_tokens=requests * (shape.input_tokens + (shape.turns - 1) * shape.turn_input_tokens),
+        output_tokens=requests * shape.turns * shape.output_tokens,
+    )
+
+
+def shortened(load: Load, prompt_tokens: int, output_tokens: int) -> Load:
+    """Return the load with at most `prompt_tokens` in, for the gate; images and audio keep their size."""
+    if load.model.family != "decoder":
+        return load
+    shape = replace(load.shape, input_tokens=prompt_tokens, output_tokens=output_tokens, turns=1, turn_input_tokens=0)
+    return replace(load, shape=shape)
+
+
+def store_reference(command: Reference) -> ReferenceReply:
+    """Compute the float32 reference on the CPU and store it; this process is not the one that is timed."""
+    from wattbench.models.torch_reference import reference_outputs
+
+    load = shortened(find_load(command.load), command.prompt_tokens, 0)
+    arrays = make_arrays(load, 1, command.seed)
+    found = reference_outputs(load.model, arrays, command.steps, weights=command.weights, seed=command.seed)
+    columns = {"values": found.values}
+    if found.forced_tokens is not None:
+        columns["forced_tokens"] = found.forced_tokens
+    path = Path(command.path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    numpy.savez(partial, **columns)
+    partial.replace(path)
+    return ReferenceReply(weights_digest=found.weights_digest)

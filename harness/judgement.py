@@ -1,0 +1,250 @@
+"""The doubts about a run: pure functions from what was recorded to reasons for distrust, each with fitting advice."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from wattbench.results.document import ErrorRecord
+from wattbench.results.doubts import Doubt, Severity
+from wattbench.results.energy import PowerRecord
+from wattbench.results.environment import Environment
+from wattbench.results.measurement import IdleRecord, Repeat, WarmupRecord
+from wattbench.results.metrics import Summary
+from wattbench.results.plan import Plan
+from wattbench.results.stats import relative_half_width
+from wattbench.results.subject import BackendRecord, QualityRecord
+
+__all__ = ["Evidence", "doubts_of"]
+
+WINDOW_FLOOR_S = 10.0
+"""Below this a window is too short for any power sensor (reference: edge error tau/sqrt(6)/T, docs/uncertainty.md)."""
+WINDOW_PROTOCOL_S = 60.0
+REPEATS_PROTOCOL = 5
+CLOCK_JUMP_S = 0.5
+OTHER_CPU_SHARE = 0.05
+STEAL_SHARE = 0.02
+IDLE_BUSY_SHARE = 0.10
+IDLE_DRIFT = 0.05
+HEATING_C = 10.0
+RESIDUAL_DOUBT = 0.02
+RESIDUAL_SEVERE = 0.05
+COVERAGE_FLOOR = 0.99
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything that doubts are drawn from; None and empty mean that the run did not get that far."""
+
+    plan: Plan
+    environment: Environment
+    backend: BackendRecord | None
+    quality: QualityRecord | None
+    quality_expected: bool
+    completion_truthful: bool | None
+    completion_facts: str
+    power: PowerRecord
+    idle: tuple[IdleRecord, ...]
+    warmup: WarmupRecord | None
+    repeats: tuple[Repeat, ...]
+    summary: Summary | None
+    clock_offset_s: float
+    throttle_reasons: tuple[str, ...]
+    foreign_gpu_processes: int
+    power_limit_changed: str | None
+    moved_because: str | None
+    aliases: tuple[str, ...]
+    error: ErrorRecord | None
+
+
+def doubts_of(evidence: Evidence) -> tuple[Doubt, ...]:
+    """Return every doubt that the evidence supports, the severe ones first."""
+    order: dict[Severity, int] = {"severe": 0, "doubt": 1, "note": 2}
+    found = [doubt for rule in RULES for doubt in rule(evidence)]
+    return tuple(sorted(found, key=lambda doubt: order[doubt.severity]))
+
+
+def _identity(e: Evidence) -> Iterator[Doubt]:
+    if e.backend is not None and e.backend.mock:
+        yield _severe("mock", "the backend is a mock: nothing was computed", "Use a real backend for figures.")
+    if e.backend is not None and e.backend.emulated:
+        facts = f"{e.backend.device} is emulated on {e.backend.true_device}"
+        yield _severe("emulated", facts, "Run on the hardware for figures.")
+
+
+def _ending(e: Evidence) -> Iterator[Doubt]:
+    codes = {"InterruptedRunError": "interrupted", "WorkerError": "worker_died", "OutOfMemoryError": "out_of_memory"}
+    if e.error is not None and e.error.kind in codes:
+        facts = f"in phase {e.error.phase}: {e.error.what}: {e.error.why}"
+        yield _severe(codes[e.error.kind], facts, e.error.remedy)
+
+
+def _length(e: Evidence) -> Iterator[Doubt]:
+    if e.plan.quick:
+        facts = f"--quick: windows of {e.plan.window_s:g} s, {len(e.repeats)} repeats"
+        yield _doubt("quick", facts, "Run without --quick for a figure to publish.")
+    shortest = min((r.window.duration_s for r in e.repeats), default=WINDOW_PROTOCOL_S)
+    if e.plan.quick or not e.repeats:
+        return
+    if shortest < WINDOW_PROTOCOL_S:
+        code = _doubt if shortest < WINDOW_FLOOR_S else _note
+        facts = f"the shortest window is {shortest:.1f} s; the protocol asks for {WINDOW_PROTOCOL_S:g} s"
+        yield code("short_window", facts, f"Use --window {WINDOW_PROTOCOL_S:g} or leave it out.")
+    if len(e.repeats) < REPEATS_PROTOCOL:
+        facts = f"{len(e.repeats)} repeats; the protocol asks for {REPEATS_PROTOCOL}"
+        yield _doubt("few_repeats", facts, f"Use --repeats {REPEATS_PROTOCOL} or leave it out.")
+
+
+def _steadiness(e: Evidence) -> Iterator[Doubt]:
+    if e.warmup is not None and not e.warmup.steady:
+        facts = f"not steady after {e.warmup.window.duration_s:.0f} s and {len(e.warmup.rates_per_s)} executions"
+        advice = "Raise --warm-up-max." if e.warmup.window.duration_s < 600 else "Find what disturbs the machine."
+        yield _doubt("warm_up_cap", facts, advice)
+    for r in e.repeats:
+        if r.temperature_c is not None and abs(r.temperature_c[1] - r.temperature_c[0]) > HEATING_C:
+            facts = f"repeat {r.index}: {r.temperature_c[0]:.0f} to {r.temperature_c[1]:.0f} degrees C"
+            yield _doubt("thermal_drift", facts, "Raise --warm-up-min, so that the device is warm first.")
+            return
+
+
+def _spread(e: Evidence) -> Iterator[Doubt]:
+    if e.summary is None:
+        return
+    goals = {"throughput.requests": e.plan.interval_goal_throughput, "energy.total": e.plan.interval_goal_energy}
+    for name, goal in goals.items():
+        metric = e.summary.metric(name)
+        if metric is None or metric.value is None:
+            continue
+        width = relative_half_width(metric.interval, metric.value)
+        if width is not None and width > goal:
+            facts = f"{name} is known to +/-{100 * width:.1f} % (95 %); the goal is {100 * goal:g} %"
+            more = "Quieten the machine" if len(e.repeats) >= 10 else "Raise --repeats-max, or quieten the machine"
+            yield _doubt("wide_interval", facts, f"{more}; compare only differences larger than this.")
+
+
+def _work(e: Evidence) -> Iterator[Doubt]:
+    if e.quality is not None and not e.quality.passed:
+        yield _severe("quality", e.quality.reason, "Choose another --precision or engine: wrong numbers have no speed.")
+    if e.quality is None and e.quality_expected:
+        facts = "the outputs were not compared with a float32 reference"
+        yield _doubt("quality", facts, "Use a backend that lets its outputs be read.")
+    if e.completion_truthful is False:
+        yield _severe("unproven_completion", e.completion_facts, "The backend's synchronisation must be mended.")
+    if e.summary is not None and e.summary.failed_requests:
+        facts = f"{e.summary.failed_requests} of {e.summary.requests} requests failed"
+        yield _severe("failed_requests", facts, "See the errors in the repeats of the result.")
+
+
+def _power_source(e: Evidence) -> Iterator[Doubt]:
+    if e.power.unavailable_reason is not None:
+        advice = "Throughput and latency stand by themselves; `bench doctor` says how to get watts."
+        yield _note("unmeasured_scope", f"energy was not measured: {e.power.unavailable_reason}", advice)
+    kinds = {c.provenance for c in e.power.channels}
+    if "replayed" in kinds:
+        facts = "the watts come from a recording, so the energy figures are not this machine's"
+        yield _severe("replayed_power", facts, "Use a real sensor for figures.")
+    if "modelled" in kinds:
+        facts = "the watts are a model's estimate (u = 35 %)"
+        yield _doubt("modelled_power", facts, "Never rank this beside measured watts.")
+
+
+def _power_record(e: Evidence) -> Iterator[Doubt]:
+    for health in e.power.health:
+        if health.silent:
+            facts = f"sampler {health.sampler} went silent after {health.polls} polls"
+            yield _doubt("sensor_failed", facts, "Energy of the windows after that is unknown.")
+        elif health.failed:
+            facts = f"sampler {health.sampler}: {health.failed} of {health.polls} reads failed"
+            yield _doubt("sensor_failed", facts, "See the polls of the result for the cause.")
+    for facts in e.aliases:
+        yield _doubt("alias", facts, "Lengthen the windows, or change the batch so that its rhythm is another.")
+    for r in e.repeats:
+        for energy in r.energy:
+            yield from _channel(r.index, energy.channel, energy.residual, energy.coverage, energy.reason)
+
+
+def _channel(
+    index: int, channel: str, residual: float | None, coverage: float | None, reason: str | None
+) -> Iterator[Doubt]:
+    where = f"repeat {index}, {channel}"
+    if reason is not None:
+        yield _doubt("sampling_gap", f"{where}: energy unknown: {reason}", "Find what held the sensor up.")
+    if residual is not None and abs(residual) > RESIDUAL_DOUBT:
+        code = _severe if abs(residual) > RESIDUAL_SEVERE else _doubt
+        facts = f"{where}: the counter is {100 * residual:+.1f} % off the integrated power"
+        yield code("counter_residual", facts, "One of the two is wrong; longer windows tell a lag from a fault.")
+    if reason is None and coverage is not None and coverage < COVERAGE_FLOOR:
+        facts = f"{where}: {100 * coverage:.1f} % covered by samples"
+        yield _doubt("low_coverage", facts, "Lower --power-rate or lighten the machine.")
+
+
+def _idle(e: Evidence) -> Iterator[Doubt]:
+    watts: dict[str, list[float]] = {}
+    for idle in e.idle:
+        for energy in idle.energy:
+            if energy.mean_power_w is not None and idle.state in ("loaded", "after"):
+                watts.setdefault(energy.channel, []).append(energy.mean_power_w)
+    for channel, (first, *rest) in watts.items():
+        if rest and first > 0 and abs(rest[-1] / first - 1) > IDLE_DRIFT:
+            facts = f"{channel}: idle at {first:.1f} W before and {rest[-1]:.1f} W after"
+            yield _doubt("idle_drift", facts, "Net energy is uncertain by that much; raise --idle.")
+    busy = max((i.cpu_busy_share for i in e.idle if i.cpu_busy_share is not None), default=0.0)
+    if busy > IDLE_BUSY_SHARE:
+        facts = f"the CPU was {100 * busy:.0f} % busy while it should have been idle"
+        yield _doubt("host_noise", facts, "Stop what else runs on the machine.")
+
+
+def _neighbours(e: Evidence) -> Iterator[Doubt]:
+    cores = e.environment.cpu.cores_logical
+    spans = [(r, r.observed_s * cores) for r in e.repeats if r.observed_s]
+    other = max((r.other_cpu_s / span for r, span in spans if r.other_cpu_s is not None), default=0.0)
+    if other > OTHER_CPU_SHARE:
+        facts = f"other processes took up to {100 * other:.0f} % of the CPU during a window"
+        yield _doubt("foreign_process", facts, "Stop them; their work is in the watts and in the latency.")
+    steal = max((r.steal_s / span for r, span in spans if r.steal_s is not None), default=0.0)
+    if steal > STEAL_SHARE:
+        facts = f"the hypervisor took up to {100 * steal:.0f} % of the CPU away during a window"
+        yield _doubt("host_noise", facts, "Use a dedicated host for figures to publish.")
+    if e.foreign_gpu_processes:
+        facts = f"{e.foreign_gpu_processes} other processes used the device"
+        yield _severe("foreign_process", facts, "Stop them; their work is in the watts and in the latency.")
+
+
+def _machine(e: Evidence) -> Iterator[Doubt]:
+    if e.throttle_reasons:
+        facts = f"the device slowed itself down: {', '.join(e.throttle_reasons)}"
+        yield _doubt("throttled", facts, "The figure is true for this power limit and cooling; both are recorded.")
+    if e.power_limit_changed is not None:
+        yield _doubt("power_limit_changed", e.power_limit_changed, "Compare only with runs at the same limit.")
+    if e.environment.host.on_battery:
+        yield _doubt("battery", "the machine ran on battery", "Plug it in: battery limits change clocks.")
+    if abs(e.clock_offset_s) > CLOCK_JUMP_S:
+        facts = f"the wall clock moved {e.clock_offset_s:+.1f} s against the monotonic clock during the run"
+        yield _doubt("clock_unsynchronised", facts, "Windows are unaffected; UTC times after the jump are not.")
+    if e.moved_because is not None:
+        yield _doubt("storage", e.moved_because, "The file at the wanted path holds an earlier state of this run.")
+
+
+RULES: tuple[Callable[[Evidence], Iterator[Doubt]], ...] = (
+    _identity,
+    _ending,
+    _work,
+    _length,
+    _steadiness,
+    _spread,
+    _power_source,
+    _power_record,
+    _idle,
+    _neighbours,
+    _machine,
+)
+
+
+def _severe(code: str, facts: str, advice: str) -> Doubt:
+    return Doubt(code=code, severity="severe", facts=facts, advice=advice)
+
+
+def _doubt(code: str, facts: str, advice: str) -> Doubt:
+    return Doubt(code=code, severity="doubt", facts=facts, advice=advice)
+
+
+def _note(code: str, facts: str, advice: str) -> Doubt:
+    return Doubt(code=code, severity="note", facts=facts, advice=advice)

@@ -1,0 +1,164 @@
+"""The messages between the measuring process and its worker: one JSON line each, at window edges only."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from wattbench.results.codec import decode, to_builtins
+from wattbench.results.errors import WorkerError
+from wattbench.results.measurement import Completions, WarmupRecord, Window
+from wattbench.results.subject import BackendRecord, QualityRecord, WeightsRecord
+
+__all__ = [
+    "Close",
+    "Failure",
+    "Gate",
+    "Measure",
+    "Measured",
+    "Prepare",
+    "PreparedReply",
+    "Reference",
+    "ReferenceReply",
+    "Truth",
+    "TruthReply",
+    "WarmUp",
+    "from_line",
+    "to_line",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepare:
+    """Get ready: build the weights on the device and run once. Times count from `origin_ns` from now on."""
+
+    load: str
+    backend: str
+    weights: str
+    seed: int
+    precision: str
+    device: str
+    batch: int
+    threads: int | None
+    affinity: tuple[int, ...] | None
+    origin_ns: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedReply:
+    """The backend is ready."""
+
+    backend: BackendRecord
+    weights: WeightsRecord
+    build_s: float
+    first_execution_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Compute the float32 reference outputs for the gate and store them in `path` (.npz)."""
+
+    load: str
+    weights: str
+    seed: int
+    steps: int
+    prompt_tokens: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReferenceReply:
+    """The reference lies in the file; `weights_digest` names the weights that it used."""
+
+    weights_digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """Compare the prepared engine's outputs with the reference in `path`; None: nothing to compare with."""
+
+    path: str | None
+    prompt_tokens: int
+    reference_weights_digest: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Check that the backend's times wait for the work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TruthReply:
+    """Whether completion is truthful, with the figures."""
+
+    truthful: bool
+    facts: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WarmUp:
+    """Execute until the rate is steady, at least `min_s` and at most `max_s` seconds."""
+
+    min_s: float
+    max_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """Execute one measured window of at least `window_s`, after a pause and a lead-in, before a lead-out."""
+
+    window_s: float
+    jitter_s: float
+    lead_in_s: float
+    lead_out_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One measured window: its work and the worker's own CPU time within it."""
+
+    window: Window
+    completions: Completions
+    worker_cpu_s: float
+    memory_peak_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Close:
+    """Free the device and end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """The command failed; `kind` is the name of one of our errors, or "Bug" with a traceback in `why`."""
+
+    kind: str
+    what: str
+    why: str
+    remedy: str
+
+
+MESSAGES: dict[str, Any] = {
+    cls.__name__: cls
+    for cls in (
+        *(Prepare, Reference, Gate, Truth, WarmUp, Measure, Close),
+        *(PreparedReply, ReferenceReply, QualityRecord, TruthReply, WarmupRecord, Measured, Failure),
+    )
+}
+
+
+def to_line(message: object | None) -> bytes:
+    """Return a message as one line of JSON; None stands for "done, nothing to say"."""
+    name = "None" if message is None else type(message).__name__
+    body = None if message is None else to_builtins(message)
+    return json.dumps({"message": name, "body": body}).encode() + b"\n"
+
+
+def from_line(line: bytes) -> object | None:
+    """Return the message in a line. Raises WorkerError when it is none of ours."""
+    try:
+        raw = json.loads(line)
+        name = raw["message"]
+        return None if name == "None" else decode(raw["body"], MESSAGES[name])
+    except (ValueError, KeyError, TypeError) as exc:
+        why = f"{type(exc).__name__}: {exc}; the line was {line[:200]!r}"
+        raise WorkerError("The worker and the harness do not understand each other", why) from exc

@@ -1,0 +1,197 @@
+"""Turning what a user asks into a plan: names checked, contradictions refused, defaults filled in, memory counted."""
+
+from dataclasses import dataclass
+
+from wattbench.backends.contract import Backend, DeviceInfo, DeviceLister
+from wattbench.harness.memory import available_bytes, refuse_if_too_big
+from wattbench.harness.request import RunRequest
+from wattbench.models.find import find_load
+from wattbench.models.load import Load
+from wattbench.results.errors import DeviceError, UsageError
+from wattbench.results.plan import Plan, Scenario
+from wattbench.results.plugins import load_plugin, nearest_lines
+
+__all__ = ["DEFAULT_LOAD", "Resolved", "open_backend", "resolve"]
+
+DEFAULT_LOAD = "smollm2-135m/chat"
+"""The load of a bare `bench run`: a real decoder that any machine with 1 GB of free memory can run."""
+
+ENCODER_BATCH = 8
+"""An encoder's default batch offline: weights are read once for eight requests; larger ones are the user's to try."""
+
+SCENARIOS: tuple[Scenario, ...] = ("offline", "single-stream")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """The time knobs of a protocol, in seconds, and its repeats."""
+
+    window_s: float
+    repeats_min: int
+    repeats_max: int
+    warmup_min_s: float
+    warmup_max_s: float
+    idle_s: float
+
+
+FULL = Timing(window_s=60.0, repeats_min=5, repeats_max=10, warmup_min_s=30.0, warmup_max_s=180.0, idle_s=30.0)
+"""The protocol's own times: design section 6 (windows >= 60 s, n >= 5, 30 s of idle before and after)."""
+
+QUICK = Timing(window_s=6.0, repeats_min=3, repeats_max=3, warmup_min_s=4.0, warmup_max_s=15.0, idle_s=3.0)
+"""The times of `--quick`: about a minute in all, too short for a valid verdict, which says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A plan with the load that it names and the device that it will use."""
+
+    plan: Plan
+    load: Load
+    device: DeviceInfo
+
+
+def resolve(request: RunRequest) -> Resolved:
+    """Return the plan that a request stands for, with nothing started and no device touched.
+
+    Raises UsageError for unknown names and contradictions, DeviceError when no backend or device is usable, and
+    OutOfMemoryError when the load cannot fit, with both figures.
+    """
+    load = find_load(request.load or DEFAULT_LOAD)
+    scenario = _scenario(request)
+    timing = _timing(request)
+    backend = open_backend(request.backend or "torch")
+    device = _device(backend, request.device)
+    precision = _precision(load, device, request.precision)
+    batch = _batch(request, scenario, load)
+    refuse_if_too_big(load, batch, precision, available_bytes(device))
+    plan = Plan(
+        load=load.name,
+        backend=backend.name,
+        device=device.name,
+        precision=precision,
+        scenario=scenario,
+        batch=batch,
+        weights=request.weights or "synthetic",
+        seed=request.seed if request.seed is not None else 0,
+        threads=_threads(request),
+        affinity=request.affinity,
+        quick=bool(request.quick),
+        window_s=timing.window_s,
+        repeats_min=timing.repeats_min,
+        repeats_max=timing.repeats_max,
+        warmup_min_s=timing.warmup_min_s,
+        warmup_max_s=timing.warmup_max_s,
+        idle_s=timing.idle_s,
+        jitter_max_s=1.0,
+        interval_goal_throughput=0.01,
+        interval_goal_energy=0.02,
+        power=request.power or ("auto",),
+        power_rate_hz=_positive("--power-rate", request.power_rate_hz, 20.0),
+    )
+    return Resolved(plan=plan, load=load, device=device)
+
+
+def open_backend(name: str) -> Backend:
+    """Return the backend of that name, probed.
+
+    Raises UsageError for an unknown name and DeviceError with the remedy when it is not usable here.
+    """
+    backend: Backend = load_plugin("wattbench.backends", name, "backend")()
+    availability = backend.probe()
+    if not availability.usable:
+        raise DeviceError(f"The backend {name!r} cannot be used here", availability.reason, availability.remedy)
+    return backend
+
+
+def _scenario(request: RunRequest) -> Scenario:
+    wanted = request.scenario or "offline"
+    for scenario in SCENARIOS:
+        if scenario == wanted:
+            return scenario
+    raise UsageError(f"Unknown scenario {wanted!r}", *nearest_lines(wanted, SCENARIOS))
+
+
+def _batch(request: RunRequest, scenario: Scenario, load: Load) -> int:
+    fitting = ENCODER_BATCH if scenario == "offline" and load.shape.output_tokens == 0 else 1
+    batch = request.batch if request.batch is not None else fitting
+    if batch < 1:
+        raise UsageError("--batch must be at least 1", f"got {batch}")
+    if scenario == "single-stream" and batch != 1:
+        why = "single-stream sends one request at a time, so its batch is 1"
+        raise UsageError(f"--scenario single-stream contradicts --batch {batch}", why, "Drop one of the two.")
+    return batch
+
+
+def _threads(request: RunRequest) -> int | None:
+    if request.threads is not None and request.threads < 1:
+        raise UsageError("--threads must be at least 1", f"got {request.threads}")
+    if request.threads is not None and request.affinity is not None and request.threads > len(request.affinity):
+        why = f"{request.threads} threads would share {len(request.affinity)} processors"
+        raise UsageError("--threads contradicts --affinity", why, "Name as many processors as threads.")
+    return request.threads
+
+
+def _timing(request: RunRequest) -> Timing:
+    base = QUICK if request.quick else FULL
+    repeats = request.repeats
+    if repeats is not None and repeats < 1:
+        raise UsageError("--repeats must be at least 1", f"got {repeats}")
+    repeats_min = repeats if repeats is not None else base.repeats_min
+    repeats_max = request.repeats_max if request.repeats_max is not None else (repeats or base.repeats_max)
+    if repeats_max < repeats_min:
+        why = f"{repeats_max} is less than the {repeats_min} repeats asked for"
+        raise UsageError("--repeats-max contradicts --repeats", why, "Raise --repeats-max.")
+    warmup_max = _not_negative("--warm-up-max", request.warmup_max_s, base.warmup_max_s)
+    warmup_min = _not_negative("--warm-up-min", request.warmup_min_s, min(base.warmup_min_s, warmup_max))
+    if warmup_min > warmup_max:
+        why = f"{warmup_min} s is more than the cap of {warmup_max} s"
+        raise UsageError("--warm-up-min contradicts --warm-up-max", why, "Raise --warm-up-max.")
+    return Timing(
+        window_s=_positive("--window", request.window_s, base.window_s),
+        repeats_min=repeats_min,
+        repeats_max=repeats_max,
+        warmup_min_s=warmup_min,
+        warmup_max_s=warmup_max,
+        idle_s=_not_negative("--idle", request.idle_s, base.idle_s),
+    )
+
+
+def _positive(flag: str, value: float | None, default: float) -> float:
+    if value is not None and not 0 < value < float("inf"):
+        raise UsageError(f"{flag} must be a positive number", f"got {value}")
+    return default if value is None else float(value)
+
+
+def _not_negative(flag: str, value: float | None, default: float) -> float:
+    if value is not None and not 0 <= value < float("inf"):
+        raise UsageError(f"{flag} cannot be negative", f"got {value}")
+    return default if value is None else float(value)
+
+
+def _device(backend: Backend, wanted: str | None) -> DeviceInfo:
+    devices = backend.devices() if isinstance(backend, DeviceLister) else ()
+    if not devices:
+        raise DeviceError(f"The backend {backend.name!r} sees no device", "its list is empty", "Try `bench doctor`.")
+    if wanted in (None, "auto"):
+        return devices[0]
+    for device in devices:
+        if device.name == wanted:
+            return device
+    raise UsageError(f"Unknown device {wanted!r}", *nearest_lines(str(wanted), [d.name for d in devices]))
+
+
+def _precision(load: Load, device: DeviceInfo, wanted: str | None) -> str:
+    if wanted in (None, "auto"):
+        both = [p for p in (device.precision_default, *device.precisions) if p in load.model.precisions]
+        if both:
+            return both[0]
+        why = f"the device does {', '.join(device.precisions)}; the load declares {', '.join(load.model.precisions)}"
+        raise UsageError(f"No precision fits {load.name} on {device.name}", why, "Choose another load or device.")
+    name = str(wanted)
+    if name not in load.model.precisions:
+        raise UsageError(
+            f"{load.name} does not declare precision {name!r}", *nearest_lines(name, load.model.precisions)
+        )
+    if name not in device.precisions:
+        raise UsageError(f"{device.name} cannot run precision {name!r}", *nearest_lines(name, device.precisions))
+    return name

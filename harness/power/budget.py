@@ -1,0 +1,148 @@
+"""The uncertainty of an energy: one GUM budget per channel and window, combined into two figures."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean, stdev
+
+from wattbench.results.energy import BudgetTerm
+
+__all__ = [
+    "CLOCK_REL",
+    "BudgetInputs",
+    "Uncertainty",
+    "combined",
+    "net_u_rel",
+    "repeatability_term",
+    "repeats_budget",
+    "window_budget",
+]
+
+CLOCK_REL = 0.0002 / math.sqrt(3)
+"""Clock rate: crystals of computers keep within 200 ppm of the SI second (rectangular), k=1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BudgetInputs:
+    """What a window's budget follows from; relative figures are fractions of the window's energy, k=1.
+
+    `gain_rel` is None when nothing states the sensor's accuracy, `gain_shared` whether its error is the same in every
+    run on this board. `edge_period_s` is the time within which the sensor's view of an edge is unsure, `lag_rel` the
+    change of the energy when the sensor's lag is off by its own uncertainty. `seen_share` is the part of the time that
+    the sensor looks (None: unknown, treated as points), `spread_rel` the spread of power over its mean,
+    `independent_s` the time between independent looks. `residual` is counter/integral - 1.
+    """
+
+    duration_s: float
+    gain_rel: float | None
+    gain_basis: str
+    gain_shared: bool
+    edge_period_s: float
+    lag_rel: float
+    lag_basis: str
+    seen_share: float | None
+    spread_rel: float
+    independent_s: float
+    residual: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Uncertainty:
+    """Two relative standard uncertainties (k=1): against the truth (None: gain unknown), and on the same board."""
+
+    absolute_rel: float | None
+    comparison_rel: float
+
+
+def window_budget(inputs: BudgetInputs) -> tuple[BudgetTerm, ...]:
+    """Return the budget of one window; a line that does not apply is left out.
+
+    Repeatability is not known from one window: `repeats_budget` adds it.
+    """
+    lines = [
+        _gain(inputs),
+        _edges(inputs),
+        BudgetTerm(name="lag", kind="B", u_rel=inputs.lag_rel, absolute_only=False, basis=inputs.lag_basis),
+        _part_time(inputs),
+        _residual(inputs),
+        BudgetTerm(name="clock", kind="B", u_rel=CLOCK_REL, absolute_only=True, basis="crystal within 200 ppm"),
+    ]
+    return tuple(line for line in lines if line is not None)
+
+
+def combined(terms: Sequence[BudgetTerm]) -> Uncertainty:
+    """Return the root sum of squares of a budget, with and without the terms that cancel on the same board.
+
+    The absolute figure is None without a line for the gain: what is unknown is not small.
+    """
+    comparison = math.hypot(*(t.u_rel for t in terms if not t.absolute_only))
+    known = any(t.name == "gain" for t in terms)
+    return Uncertainty(absolute_rel=math.hypot(*(t.u_rel for t in terms)) if known else None, comparison_rel=comparison)
+
+
+def repeatability_term(values: Sequence[float]) -> BudgetTerm | None:
+    """Return the type A line of repeats: the standard error of their mean over the mean; None for fewer than two."""
+    if len(values) < 2 or fmean(values) <= 0:
+        return None
+    u_rel = stdev(values) / math.sqrt(len(values)) / fmean(values)
+    basis = f"standard error of {len(values)} repeats"
+    return BudgetTerm(name="repeatability", kind="A", u_rel=u_rel, absolute_only=False, basis=basis)
+
+
+def repeats_budget(budgets: Sequence[Sequence[BudgetTerm]], values: Sequence[float]) -> tuple[BudgetTerm, ...]:
+    """Return the budget of a figure over repeats: of each line the largest, and the repeatability of `values`.
+
+    Lines are not averaged down: they are mostly systematic, and what is random in them shows in the repeats as well.
+    """
+    worst: dict[str, BudgetTerm] = {}
+    for term in (t for budget in budgets for t in budget):
+        if term.name not in worst or term.u_rel > worst[term.name].u_rel:
+            worst[term.name] = term
+    repeated = repeatability_term(values)
+    return (*worst.values(), *(() if repeated is None else (repeated,)))
+
+
+def net_u_rel(gross_j: float, gross_u_rel: float, idle_j: float, idle_u_rel: float) -> float | None:
+    """Return the relative standard uncertainty of gross minus idle energy, or None when the net is not positive.
+
+    `idle_j` is idle power times the window's length. Gross and idle come from the same sensor; taking their errors as
+    independent overstates the net's a little and never understates it.
+    """
+    net_j = gross_j - idle_j
+    return math.hypot(gross_j * gross_u_rel, idle_j * idle_u_rel) / net_j if net_j > 0 else None
+
+
+def _gain(inputs: BudgetInputs) -> BudgetTerm | None:
+    if inputs.gain_rel is None:
+        return None
+    return BudgetTerm(
+        name="gain", kind="B", u_rel=inputs.gain_rel, absolute_only=inputs.gain_shared, basis=inputs.gain_basis
+    )
+
+
+def _edges(inputs: BudgetInputs) -> BudgetTerm:
+    """Return the edges' part: each unsure by one period (rectangular: period/sqrt(12)), two of them: period/sqrt(6)."""
+    u_rel = inputs.edge_period_s / math.sqrt(6) / inputs.duration_s
+    basis = f"two edges, each within {inputs.edge_period_s:.4g} s of {inputs.duration_s:.4g} s"
+    return BudgetTerm(name="edges", kind="B", u_rel=u_rel, absolute_only=False, basis=basis)
+
+
+def _part_time(inputs: BudgetInputs) -> BudgetTerm | None:
+    """Return the sampling error of the unseen rest of the time: spread * sqrt((1 - f)/N) for a share f and N looks."""
+    share = 0.0 if inputs.seen_share is None else inputs.seen_share
+    if share >= 1:
+        return None
+    looks = max(inputs.duration_s / inputs.independent_s, 1.0)
+    u_rel = inputs.spread_rel * math.sqrt((1 - share) / looks)
+    seen = "an unknown share" if inputs.seen_share is None else f"{share:.0%}"
+    basis = f"sees {seen} of the time; power spread {inputs.spread_rel:.2%} over {looks:.0f} looks, aperiodic load"
+    return BudgetTerm(name="part_time", kind="A", u_rel=u_rel, absolute_only=False, basis=basis)
+
+
+def _residual(inputs: BudgetInputs) -> BudgetTerm | None:
+    """Counter and integral differ: the truth may lie anywhere between them (rectangular, seen from one end)."""
+    if inputs.residual is None:
+        return None
+    u_rel = abs(inputs.residual) / math.sqrt(3)
+    basis = f"counter and integral differ by {inputs.residual:+.2%}"
+    return BudgetTerm(name="residual", kind="B", u_rel=u_rel, absolute_only=True, basis=basis)

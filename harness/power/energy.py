@@ -1,0 +1,274 @@
+"""The energy of a window from the polls of one source: counter, integral, residual, gross and net."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import pstdev
+
+from wattbench.harness.power.budget import BudgetInputs, combined, window_budget
+from wattbench.harness.power.counter import CounterRules, counter_delta_j, find_ticks, tick_powers_w
+from wattbench.harness.power.curve import change_count, coverage, integrate_j
+from wattbench.harness.power.series import ABSURD_FACTOR, Series, absurd_reason, max_gap_s, series_of, settle_s
+from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, EnergyMethod, Polls
+from wattbench.results.errors import SamplingGapError, SensorError
+from wattbench.results.measurement import Window
+
+__all__ = [
+    "RESIDUAL_DOUBT",
+    "RESIDUAL_INVALID",
+    "Estimate",
+    "alias_rel",
+    "channel_energy",
+    "counter_delta_j",
+    "estimate",
+    "groups_of",
+    "integrate_j",
+    "max_gap_s",
+    "settle_s",
+]
+
+RESIDUAL_DOUBT = 0.02
+"""A larger residual between counter and integral is a doubt (for windows of 10 s or more)."""
+
+RESIDUAL_INVALID = 0.05
+"""A larger residual makes the energy invalid; the counter is then not taken as primary."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What one method says of one window: joules, or why not."""
+
+    joules: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Views:
+    """Both methods over one window, which one is primary, and what was noted on the way."""
+
+    chosen: Series
+    power: Series | None
+    method: EnergyMethod
+    by_counter: Estimate
+    by_integral: Estimate
+    residual: float | None
+    notes: tuple[str, ...]
+
+    @property
+    def primary(self) -> Estimate:
+        return self.by_counter if self.method == "counter" else self.by_integral
+
+    @property
+    def reason(self) -> str | None:
+        """Return why there is no energy, from both methods; None when there is one."""
+        reasons = [e.reason for e in (self.by_counter, self.by_integral) if e.reason is not None]
+        return "; ".join(dict.fromkeys(reasons)) if self.primary.joules is None else None
+
+
+def groups_of(channels: Sequence[ChannelRecord]) -> tuple[tuple[ChannelRecord, ...], ...]:
+    """Return the channels by group, groups in the order of their first channel."""
+    names = dict.fromkeys(c.group for c in channels)
+    return tuple(tuple(c for c in channels if c.group == name) for name in names)
+
+
+def channel_energy(
+    channels: Sequence[ChannelRecord],
+    polls: Sequence[Polls],
+    window: Window,
+    *,
+    rate_hz: float,
+    idle_power_w: float | None = None,
+) -> ChannelEnergy:
+    """Return the energy of one group of channels over a window: both methods, the better one first, and the budget.
+
+    `channels` are the views of one physical source (one `group`, at least one), `polls` may hold more. The counter
+    is primary where there is one and it agrees with the integral within `RESIDUAL_INVALID`; else the integral of
+    the power channel that sees most. Nothing is clamped; what cannot be known is None with a reason. Values that
+    cannot be true (not a number, negative, over ten times the limit) refuse the whole window.
+    """
+    views = _views(channels, polls, window, rate_hz)
+    energy_j, chosen = views.primary.joules, views.chosen
+    terms = () if energy_j is None else _budget(views, window, rate_hz, energy_j)
+    u = combined(terms) if terms else None
+    seen = coverage(chosen.times_ns, window.start_ns, window.end_ns, max_gap_s(chosen.channel, rate_hz) * 1e9)
+    values = chosen.between(window.start_ns, window.end_ns).values
+    return ChannelEnergy(
+        channel=chosen.channel.id,
+        scope=chosen.channel.scope,
+        provenance=chosen.channel.provenance,
+        covers=chosen.channel.covers,
+        energy_j=energy_j,
+        energy_net_j=_net_j(energy_j, idle_power_w, window.duration_s),
+        mean_power_w=None if energy_j is None else energy_j / window.duration_s,
+        method=None if energy_j is None else views.method,
+        counter_j=views.by_counter.joules,
+        integral_j=views.by_integral.joules,
+        residual=views.residual,
+        polls=len(values),
+        updates=change_count(values),
+        coverage=seen.share,
+        max_gap_s=seen.max_gap_s,
+        u_absolute_rel=None if u is None else u.absolute_rel,
+        u_comparison_rel=None if u is None else u.comparison_rel,
+        budget=terms,
+        reason=views.reason,
+        notes=views.notes,
+    )
+
+
+def estimate(series: Series, start_ns: int, end_ns: int, rate_hz: float) -> Estimate:
+    """Return what one channel's samples say of the energy between two instants, by its kind's own method."""
+    gap_s = max_gap_s(series.channel, rate_hz)
+    try:
+        if series.channel.kind == "counter":
+            joules = counter_delta_j(series.times_ns, series.values, start_ns, end_ns, _rules(series, gap_s))
+        else:
+            joules = integrate_j(series.times_ns, series.values, start_ns, end_ns, gap_s * 1e9)
+    except (SamplingGapError, SensorError) as exc:
+        why = f"{exc.what}: {exc.why}" if exc.why else exc.what
+        return Estimate(joules=None, reason=f"{series.channel.id}: {why}")
+    if not 0 < joules < math.inf:
+        why = f"{series.channel.id} saw {joules:g} J: no powered device draws nothing"
+        return Estimate(joules=None, reason=why)
+    return Estimate(joules=joules, reason=None)
+
+
+def alias_rel(
+    channels: Sequence[ChannelRecord], polls: Sequence[Polls], window: Window, *, rate_hz: float
+) -> float | None:
+    """Return how far a part-time power channel lies from the group's other views, as a fraction; None without both.
+
+    A sensor that looks 25 of every 100 ms beats against a load of a similar rhythm (arXiv 2312.02741): its integral
+    then leaves the counter and the averaged field, which this shows.
+    """
+    views = [(c, estimate(series_of(c, polls), window.start_ns, window.end_ns, rate_hz).joules) for c in channels]
+    part = [j for c, j in views if j is not None and c.kind != "counter" and (c.seen_share or 1.0) < 1]
+    rest = [j for c, j in views if j is not None and (c.kind == "counter" or (c.seen_share or 1.0) >= 1)]
+    apart = [a / b - 1 for a in part for b in rest]
+    return max(apart, key=abs) if apart else None
+
+
+def _views(channels: Sequence[ChannelRecord], polls: Sequence[Polls], window: Window, rate_hz: float) -> _Views:
+    every = [series_of(c, polls) for c in channels]
+    counter = next((s for s in every if s.channel.kind == "counter"), None)
+    power = min((s for s in every if s.channel.kind != "counter"), key=_preference, default=None)
+    reach_ns = round(max(max_gap_s(c, rate_hz) for c in channels) * 1e9)
+    absurd = [absurd_reason(s, window.start_ns - reach_ns, window.end_ns + reach_ns) for s in every]
+    refused = next((r for r in absurd if r is not None), None)
+    by_counter, by_integral = (
+        Estimate(joules=None, reason=refused)
+        if s is None or refused is not None
+        else estimate(s, window.start_ns, window.end_ns, rate_hz)
+        for s in (counter, power)
+    )
+    residual = _residual(by_counter, by_integral)
+    trusted = by_counter.joules is not None and (residual is None or abs(residual) <= RESIDUAL_INVALID)
+    by_count = counter is not None and (power is None or trusted)
+    return _Views(
+        chosen=(counter if by_count else power) or every[0],
+        power=power,
+        method="counter" if by_count else "integral",
+        by_counter=by_counter,
+        by_integral=by_integral,
+        residual=residual,
+        notes=_notes(counter, by_counter, power, by_integral, residual),
+    )
+
+
+def _preference(series: Series) -> tuple[float, float]:
+    """Prefer the power channel that sees the most of the time, then the one that smooths least."""
+    channel = series.channel
+    return -(channel.seen_share or 0.0), math.inf if channel.averaging_window_s is None else channel.averaging_window_s
+
+
+def _net_j(energy_j: float | None, idle_power_w: float | None, duration_s: float) -> float | None:
+    return None if energy_j is None or idle_power_w is None else energy_j - idle_power_w * duration_s
+
+
+def _residual(by_counter: Estimate, by_integral: Estimate) -> float | None:
+    if by_counter.joules is None or by_integral.joules is None:
+        return None
+    return by_counter.joules / by_integral.joules - 1
+
+
+def _notes(
+    counter: Series | None,
+    by_counter: Estimate,
+    power: Series | None,
+    by_integral: Estimate,
+    residual: float | None,
+) -> tuple[str, ...]:
+    """Return what went wrong with one method where the other still gives the energy, and a large residual."""
+    both = counter is not None and power is not None
+    notes = [e.reason for e in (by_counter, by_integral) if both and e.reason is not None]
+    if residual is not None and abs(residual) > RESIDUAL_DOUBT:
+        primary = "counter" if abs(residual) <= RESIDUAL_INVALID else "integral"
+        notes.append(f"counter and integral differ by {residual:+.2%}; the {primary} is taken")
+    return tuple(notes)
+
+
+def _rules(series: Series, gap_s: float) -> CounterRules:
+    limit_w = series.channel.limit_w
+    return CounterRules(
+        max_gap_ns=gap_s * 1e9,
+        period_ns=series.period_s * 1e9,
+        wraps_at_j=series.channel.wraps_at_j,
+        plausible_w=None if limit_w is None else ABSURD_FACTOR * limit_w,
+    )
+
+
+def _budget(views: _Views, window: Window, rate_hz: float, energy_j: float) -> tuple[BudgetTerm, ...]:
+    """Return the budget of the primary view's energy, every figure taken from the log itself where it can be."""
+    chosen = views.chosen
+    channel = chosen.channel
+    independent_s = max(chosen.period_s, chosen.spacing_s)
+    edge_s = max(independent_s, channel.averaging_window_s or 0.0)
+    lag_u_s = edge_s / math.sqrt(3) if channel.lag_s is None else chosen.period_s / math.sqrt(12)
+    known = "lag unknown, taken as 0" if channel.lag_s is None else f"lag {channel.lag_s:.3g} s"
+    inputs = BudgetInputs(
+        duration_s=window.duration_s,
+        gain_rel=channel.accuracy_rel,
+        gain_basis=channel.accuracy_basis,
+        gain_shared=channel.kind != "model",
+        edge_period_s=edge_s,
+        lag_rel=_lag_rel(chosen, window, rate_hz, energy_j, lag_u_s),
+        lag_basis=f"{known} +- {lag_u_s:.3g} s, by shifting the window over the log",
+        seen_share=_seen_share(chosen),
+        spread_rel=_spread_rel(views, window, rate_hz, energy_j / window.duration_s),
+        independent_s=independent_s,
+        residual=views.residual,
+    )
+    return window_budget(inputs)
+
+
+def _lag_rel(series: Series, window: Window, rate_hz: float, energy_j: float, lag_u_s: float) -> float:
+    """Return how much the energy changes when the window is shifted by the lag's uncertainty, either way.
+
+    Where the log allows no shift the worst is taken: full power on one side of an edge, none on the other.
+    """
+    shift_ns = round(lag_u_s * 1e9)
+    shifted = [
+        estimate(series, window.start_ns + by, window.end_ns + by, rate_hz).joules for by in (-shift_ns, shift_ns)
+    ]
+    changes = [abs(joules - energy_j) for joules in shifted if joules is not None]
+    return max(changes) / energy_j if changes else lag_u_s / window.duration_s
+
+
+def _seen_share(series: Series) -> float | None:
+    """Return the share of the time that the log sees: less than the sensor's when polls are rarer than its updates."""
+    channel = series.channel
+    if channel.seen_share is None or channel.kind == "counter":
+        return channel.seen_share
+    looked_s = max(series.period_s, channel.averaging_window_s or 0.0)
+    return channel.seen_share if looked_s >= series.spacing_s else channel.seen_share * looked_s / series.spacing_s
+
+
+def _spread_rel(views: _Views, window: Window, rate_hz: float, mean_w: float) -> float:
+    """Return the spread of power over its mean within the window: from the power channel, else the counter's ticks."""
+    if views.power is not None:
+        powers = views.power.between(window.start_ns, window.end_ns).values
+    else:
+        rows = views.chosen.between(window.start_ns, window.end_ns)
+        rules = _rules(views.chosen, max_gap_s(views.chosen.channel, rate_hz))
+        powers = tick_powers_w(find_ticks(rows.times_ns, rows.values, rules))
+    return pstdev(powers) / mean_w if len(powers) >= 2 else 0.0

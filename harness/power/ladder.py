@@ -1,0 +1,136 @@
+"""The ladder of scopes: which energies may be added, what each rung includes, and which one is the device's own."""
+
+import math
+from collections.abc import Sequence
+
+from wattbench.results.energy import ChannelEnergy
+from wattbench.results.rungs import RungEnergy
+
+__all__ = ["no_rung_reason", "primary_rung", "rungs"]
+
+_BOUNDARY = {
+    "board": "accelerator board, by its own sensor; not: host CPU, memory, disks, fans, power supply",
+    "module": "accelerator module with all that is soldered to it, by its own sensor; not: disks, fans, power supply",
+    "package": "CPU packages; not: DRAM outside the packages, board, disks, fans, power supply",
+    "package+dram": "CPU packages and DRAM; not: board, disks, fans, power supply",
+    "psys": "platform as the processor sees it (psys), its extent set by the board's maker; not: power supply losses",
+    "node": "whole machine behind its power supply or battery; not: power supply losses, cooling of the room",
+    "wall": "whole machine at the wall socket; not: cooling of the room",
+}
+
+_ORDER = ("board", "package+dram", "package", "module", "psys", "node", "wall")
+"""The narrowest view of the device first; wider ones stand in only where no narrower one sees it."""
+
+
+def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
+    """Return the rungs of one window, narrowest scope first: which energies may be added, and what each sum means.
+
+    CPU packages are added over sockets, and DRAM to them where every package has its own; boards and modules stand
+    alone, with their sum where there are several; psys, node and wall are never added to anything, and scope "other"
+    (cores, uncore, unknown rails) makes no rung. Two samplers' views of the same thing are never added. A sum with one
+    unknown member is unknown, with that member's reason.
+    """
+    found: list[RungEnergy] = []
+    for scope in ("board", "module"):
+        views = _first_views(energies, scope)
+        found += [_rung(scope, e.covers, [e]) for e in views]
+        found += [_rung(scope, "all", views)] if len(views) > 1 else []
+    found += _host_rungs(energies)
+    found += [_rung(e.scope, e.covers, [e]) for e in energies if e.scope in ("psys", "node", "wall")]
+    return tuple(found)
+
+
+def primary_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy | None:
+    """Return the rung that stands for a device under test ("cpu", a UUID; None: any), or None.
+
+    The narrowest scope that sees the device, known energies first; a whole-node rung stands in where nothing closer
+    is read. Choose once per run and follow the rung's `name` through the windows, so that scopes never mix.
+    """
+    seeing = [r for r in found if _sees(r, covers)]
+    return min(seeing, key=lambda r: (r.energy_j is None, _ORDER.index(r.scope)), default=None)
+
+
+def no_rung_reason(found: Sequence[RungEnergy], covers: str | None) -> str:
+    """Return why no rung stands for a device, in one sentence."""
+    seen = ", ".join(r.name for r in found)
+    return f"no sensor sees {covers or 'the device'} (read were: {seen or 'none with a known scope'})"
+
+
+def _host_rungs(energies: Sequence[ChannelEnergy]) -> list[RungEnergy]:
+    packages = _one_sampler(energies, "package")
+    if not packages:
+        return []
+    sampler = _sampler(packages[0])
+    drams = [e for e in energies if e.scope == "dram" and _sampler(e) == sampler]
+    host = [_rung("package", "cpu", packages)]
+    if {e.covers for e in drams} == {e.covers for e in packages}:
+        host.insert(0, _rung("package+dram", "cpu", [*packages, *drams]))
+    return host
+
+
+def _one_sampler(energies: Sequence[ChannelEnergy], scope: str) -> list[ChannelEnergy]:
+    """Return the energies of a scope from the sampler that sees most of them, the first one on a tie."""
+    every = [e for e in energies if e.scope == scope]
+    samplers = list(dict.fromkeys(_sampler(e) for e in every))
+    best = max(samplers, key=lambda s: sum(_sampler(e) == s for e in every), default="")
+    return [e for e in every if _sampler(e) == best]
+
+
+def _first_views(energies: Sequence[ChannelEnergy], scope: str) -> list[ChannelEnergy]:
+    """Return one energy per covered device: the first sampler's."""
+    by_device: dict[str | None, ChannelEnergy] = {}
+    for energy in energies:
+        if energy.scope == scope:
+            by_device.setdefault(energy.covers, energy)
+    return list(by_device.values())
+
+
+def _sampler(energy: ChannelEnergy) -> str:
+    return energy.channel.split(":", 1)[0]
+
+
+def _rung(scope: str, covers: str | None, members: Sequence[ChannelEnergy]) -> RungEnergy:
+    reasons = [e.reason for e in members if e.reason is not None]
+    energy_j = _sum([e.energy_j for e in members])
+    power_w = _sum([e.mean_power_w for e in members])
+    return RungEnergy(
+        name=scope if covers is None else f"{scope}:{covers}",
+        scope=scope,
+        covers=covers,
+        boundary=_BOUNDARY[scope] if len(members) == 1 else f"{_BOUNDARY[scope]} ({len(members)} sensors added)",
+        provenance=members[0].provenance,
+        channels=tuple(e.channel for e in members),
+        energy_j=energy_j,
+        energy_net_j=_sum([e.energy_net_j for e in members]),
+        mean_power_w=power_w,
+        method="+".join(dict.fromkeys(e.method or "unknown" for e in members)),
+        u_absolute_rel=_added_u_rel(members, [e.u_absolute_rel for e in members], correlated=True),
+        u_comparison_rel=_added_u_rel(members, [e.u_comparison_rel for e in members], correlated=False),
+        reason="; ".join(reasons) or None,
+    )
+
+
+def _sum(values: Sequence[float | None]) -> float | None:
+    known = [v for v in values if v is not None]
+    return math.fsum(known) if len(known) == len(values) else None
+
+
+def _added_u_rel(members: Sequence[ChannelEnergy], shares: Sequence[float | None], *, correlated: bool) -> float | None:
+    """Return the relative uncertainty of the sum: sensors of one make share their gain error, not their edges."""
+    parts = [e.energy_j * u for e, u in zip(members, shares, strict=True) if e.energy_j is not None and u is not None]
+    total_j = _sum([e.energy_j for e in members])
+    if total_j is None or len(parts) < len(members):
+        return None
+    return (math.fsum(parts) if correlated else math.hypot(*parts)) / total_j
+
+
+def _sees(rung: RungEnergy, covers: str | None) -> bool:
+    if covers is None or rung.covers is None:
+        return True
+    return _device(rung.covers) == _device(covers)
+
+
+def _device(covers: str) -> str:
+    """Return a device's name without the vendor's prefix of its UUID, in lower case ("cpu:0" is part of "cpu")."""
+    name = covers.lower()
+    return "cpu" if name.split(":")[0] == "cpu" else name.removeprefix("gpu-")

@@ -1,0 +1,84 @@
+"""The usable samples of one channel, picked from its raw polls and set back by the sensor's lag."""
+
+import math
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from statistics import median
+
+from wattbench.harness.power.curve import observed_period_ns
+from wattbench.results.energy import ChannelRecord, Polls
+
+__all__ = ["ABSURD_FACTOR", "Series", "absurd_reason", "max_gap_s", "series_of", "settle_s"]
+
+ABSURD_FACTOR = 10
+"""A reading above this many times the source's own power limit cannot be true."""
+
+GAP_FLOOR_S = 0.5
+"""The least gap that is a fault: gaps of 3 polls or half a second, whichever is longer, can still be bridged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One channel's good polls: instants (ns, set back by the lag) and values in its unit."""
+
+    channel: ChannelRecord
+    times_ns: tuple[int, ...]
+    values: tuple[float, ...]
+
+    @property
+    def spacing_s(self) -> float:
+        """Return the median time between good polls, in seconds (0 for fewer than two)."""
+        gaps = [b - a for a, b in pairwise(self.times_ns)]
+        return median(gaps) / 1e9 if gaps else 0.0
+
+    @property
+    def period_s(self) -> float:
+        """Return the update period: the stated one, else the observed one, else the spacing of the polls."""
+        if self.channel.update_period_s is not None:
+            return self.channel.update_period_s
+        observed = observed_period_ns(self.times_ns, self.values)
+        return self.spacing_s if observed is None else observed / 1e9
+
+    def between(self, start_ns: int, end_ns: int) -> "Series":
+        """Return the part of the series whose instants lie in [start_ns, end_ns)."""
+        part = slice(bisect_left(self.times_ns, start_ns), bisect_left(self.times_ns, end_ns))
+        return Series(channel=self.channel, times_ns=self.times_ns[part], values=self.values[part])
+
+
+def series_of(channel: ChannelRecord, polls: Sequence[Polls]) -> Series:
+    """Return the good polls of a channel: each read is placed at its middle, minus the lag; failed reads fall out."""
+    rows = next((p for p in polls if p.channel == channel.id), None)
+    lag_ns = round((channel.lag_s or 0.0) * 1e9)
+    if rows is None:
+        return Series(channel=channel, times_ns=(), values=())
+    columns = zip(rows.before_ns, rows.after_ns, rows.value, strict=True)
+    good = [((before + after) // 2 - lag_ns, value) for before, after, value in columns if value is not None]
+    return Series(channel=channel, times_ns=tuple(t for t, _ in good), values=tuple(v for _, v in good))
+
+
+def absurd_reason(series: Series, start_ns: int, end_ns: int) -> str | None:
+    """Return why a window's values cannot be true (not a number, negative, far above the limit), or None."""
+    limit_w = series.channel.limit_w
+    bound = math.inf if limit_w is None or series.channel.unit == "J" else ABSURD_FACTOR * limit_w
+    for value in series.between(start_ns, end_ns).values:
+        if not math.isfinite(value) or value < 0:
+            return f"{series.channel.id} gave {value} {series.channel.unit}, which cannot be"
+        if value > bound:
+            return f"{series.channel.id} gave {value:g} W, more than {ABSURD_FACTOR} times its limit of {limit_w:g} W"
+    return None
+
+
+def max_gap_s(channel: ChannelRecord, rate_hz: float) -> float:
+    """Return the longest time between two samples of a channel that can be bridged: 3 polls or updates, or 0.5 s."""
+    return max(3 / rate_hz, 3 * (channel.update_period_s or 0.0), GAP_FLOOR_S)
+
+
+def settle_s(channels: Iterable[ChannelRecord], rate_hz: float) -> float:
+    """Return how long polling must go on after a window's end before its energy can be computed, in seconds.
+
+    The sensor's lag, and two further updates or polls so that the edge lies between two of them.
+    """
+    waits = [(c.lag_s or 0.0) + 2 * max(c.update_period_s or GAP_FLOOR_S, 1 / rate_hz) for c in channels]
+    return max(waits, default=0.0)

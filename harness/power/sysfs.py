@@ -1,0 +1,47 @@
+"""Reading numbers and words from sysfs files, with the system's errors turned into ours."""
+
+from pathlib import Path
+
+from wattbench.results.errors import SensorError
+
+__all__ = ["read_int", "read_micro", "read_word", "try_micro", "try_word"]
+
+
+def read_word(path: Path) -> str:
+    """Return a file's text without the line end. Raises SensorError, with PermissionError as its cause where it is."""
+    try:
+        return path.read_text(encoding="utf-8").strip()
+    except OSError as exc:
+        raise SensorError(f"Cannot read {path}", exc.strerror or str(exc)) from exc
+    except UnicodeDecodeError as exc:
+        raise SensorError(f"Cannot read {path}", "it holds no text") from exc
+
+
+def read_int(path: Path) -> int:
+    """Return a file's integer. Raises SensorError when it cannot be read or holds something else."""
+    word = read_word(path)
+    try:
+        return int(word)
+    except ValueError as exc:
+        raise SensorError(f"{path} holds no integer", repr(word[:40])) from exc
+
+
+def read_micro(path: Path) -> float:
+    """Return a file's integer of micro-units (uW, uJ) in whole units (W, J)."""
+    return read_int(path) / 1e6
+
+
+def try_word(path: Path) -> str | None:
+    """Return a file's text, or None when it is missing, forbidden or empty."""
+    try:
+        return read_word(path) or None
+    except SensorError:
+        return None
+
+
+def try_micro(path: Path) -> float | None:
+    """Return a file's micro-units in whole units, or None when there is no such number."""
+    try:
+        return read_micro(path)
+    except SensorError:
+        return None

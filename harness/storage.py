@@ -1,0 +1,88 @@
+"""Where result files go: the user's data folder by default, the place asked for, a fall-back when a disk is full."""
+
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from wattbench.results.document import Result
+from wattbench.results.errors import StorageError, UsageError
+from wattbench.results.files import write_result
+from wattbench.results.plan import Plan
+
+__all__ = ["Destination", "cache_directory", "choose_path", "data_directory"]
+
+
+@dataclass(slots=True)
+class Destination:
+    """The file that a run rewrites; when it cannot be written, a fall-back in the temporary folder takes over.
+
+    `moved_because` says why, and is None as long as the wanted path works. `wanted` keeps its last valid content.
+    """
+
+    wanted: Path
+    moved_because: str | None = None
+    _path: Path | None = field(default=None)
+
+    @property
+    def path(self) -> Path:
+        """Return the file that holds the newest content."""
+        return self._path or self.wanted
+
+    def create(self, result: Result) -> None:
+        """Write the first content at the wanted path. Raises StorageError: a run that cannot be kept is not started."""
+        write_result(result, self.wanted)
+
+    def rewrite(self, result: Result) -> None:
+        """Replace the content; on failure use the fall-back. Raises StorageError only when both fail."""
+        try:
+            write_result(result, self.path)
+        except StorageError as exc:
+            if self._path is not None:
+                raise
+            self.moved_because = f"{exc.what}: {exc.why}"
+            self._path = Path(tempfile.mkdtemp(prefix="wattbench-")) / self.wanted.name
+            write_result(result, self._path)
+
+
+def choose_path(out: Path | None, plan: Plan, run_id: str, stamp: str) -> Path:
+    """Return the result's path: `out` if it names a .json file, inside `out` if a folder, else in the data folder.
+
+    Raises UsageError rather than overwrite a file or write where a file stands in the way of a folder.
+    """
+    name = f"{stamp}_{_slug(plan.load)}_{plan.backend}-{_slug(plan.device)}_{plan.precision}_{run_id[:8]}.json"
+    if out is None:
+        return data_directory() / "results" / name
+    if out.suffix == ".json":
+        if out.exists():
+            raise UsageError(f"{out} exists already", "a result is never overwritten", "Choose another --out.")
+        return out
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is not a folder", "--out takes a folder or a new .json file", "Choose another --out.")
+    return out / name
+
+
+def data_directory() -> Path:
+    """Return the user's data folder for wattbench (WATTBENCH_DATA overrides it)."""
+    return _user_directory("WATTBENCH_DATA", "XDG_DATA_HOME", ".local/share", "Library/Application Support")
+
+
+def cache_directory() -> Path:
+    """Return the user's cache folder for wattbench (WATTBENCH_CACHE overrides it)."""
+    return _user_directory("WATTBENCH_CACHE", "XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def _user_directory(own: str, xdg: str, linux: str, mac: str) -> Path:
+    if os.environ.get(own):
+        return Path(os.environ[own])
+    if os.environ.get(xdg):
+        return Path(os.environ[xdg]) / "wattbench"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "wattbench"
+    return Path.home() / (mac if sys.platform == "darwin" else linux) / "wattbench"
+
+
+def _slug(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", text).strip("-")

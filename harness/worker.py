@@ -1,0 +1,131 @@
+"""The worker process: reads commands from standard input, runs the backend, answers on a private pipe.
+
+Started as `python -m wattbench.harness.worker`. Whatever a library prints goes to standard error, never into the
+answers. When the measuring process dies, the worker dies with it.
+"""
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+import threading
+import traceback
+from queue import SimpleQueue
+from typing import BinaryIO
+
+from wattbench.harness.engine import Engine, store_reference
+from wattbench.harness.messages import (
+    Close,
+    Failure,
+    Gate,
+    Measure,
+    Prepare,
+    PreparedReply,
+    Reference,
+    Truth,
+    WarmUp,
+    from_line,
+    to_line,
+)
+from wattbench.results.errors import OutOfMemoryError, WattbenchError, WorkerError
+
+__all__ = ["main"]
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> int:
+    """Serve commands until Close, end of input, or the death of the measuring process; return the exit code."""
+    _die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    Worker(_read_commands(sys.stdin.buffer), answers).serve()
+    return 0
+
+
+class Worker:
+    """Executes commands one by one and answers each exactly once."""
+
+    def __init__(self, commands: "SimpleQueue[bytes]", answers: BinaryIO) -> None:
+        self._commands = commands
+        self._answers = answers
+        self._engine: Engine | None = None
+        self._prepared: PreparedReply | None = None
+
+    def serve(self) -> None:
+        """Serve until Close."""
+        while True:
+            line = self._commands.get()
+            command: object | None = None
+            try:
+                command = from_line(line)
+                answer = self._execute(command)
+            except Exception as exc:  # noqa: BLE001 (every failure is answered, none may end the worker silently)
+                answer = _failure(exc)
+            self._answers.write(to_line(answer))
+            if isinstance(command, Close):
+                return
+
+    def _execute(self, command: object | None) -> object | None:
+        match command:
+            case Prepare():
+                self._engine = Engine(command)
+                self._prepared = self._engine.prepare()
+                return self._prepared
+            case Reference():
+                return store_reference(command)
+            case Gate():
+                engine, prepared = self._ready()
+                return engine.gate(command, prepared.weights.digest, prepared.backend.precision_effective)
+            case Truth():
+                return self._ready()[0].truth()
+            case WarmUp():
+                return self._ready()[0].warm_up(command)
+            case Measure():
+                return self._ready()[0].measure(command)
+            case Close():
+                if self._engine is not None:
+                    self._engine.close()
+                return None
+            case _:
+                raise WorkerError(f"Unknown command {command!r}")
+
+    def _ready(self) -> tuple[Engine, PreparedReply]:
+        if self._engine is None or self._prepared is None:
+            raise WorkerError("The worker was asked to run before it was prepared")
+        return self._engine, self._prepared
+
+
+def _failure(exc: Exception) -> Failure:
+    if isinstance(exc, WattbenchError):
+        return Failure(kind=type(exc).__name__, what=exc.what, why=exc.why, remedy=exc.remedy)
+    if isinstance(exc, MemoryError):
+        what = "The worker ran out of memory"
+        remedy = "Choose a smaller load, --batch or --precision."
+        return Failure(kind=OutOfMemoryError.__name__, what=what, why=str(exc) or "MemoryError", remedy=remedy)
+    return Failure(kind="Bug", what=f"{type(exc).__name__}: {exc}", why=traceback.format_exc(), remedy="")
+
+
+def _read_commands(stream: BinaryIO) -> "SimpleQueue[bytes]":
+    """Return a queue that a thread fills with lines; the end of input ends the process at once."""
+    queue: SimpleQueue[bytes] = SimpleQueue()
+
+    def read() -> None:
+        for line in stream:
+            queue.put(line)
+        os._exit(1)  # the measuring process closes this pipe only after the answer to Close, or by dying
+
+    threading.Thread(target=read, name="commands", daemon=True).start()
+    return queue
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies; elsewhere the end of input does it."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Records to plain values and back, strictly: the only file that knows msgspec, which it imports when it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any, TypeVar
+
+from wattbench.results.document import SCHEMA, Result
+from wattbench.results.errors import DocumentError, TruncatedError
+from wattbench.results.jsontree import doubles, first_problem
+
+__all__ = ["decode", "parse_json", "result_schema", "schema_text", "to_builtins"]
+
+Record = TypeVar("Record")
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMA_ID = "urn:wattbench:schema:result:1"
+REMEDY = "The file was made by something else or edited; measure again, or take the original file."
+
+
+def to_builtins(record: object) -> dict[str, object]:
+    """Return a record as dicts, tuples, strings, numbers and None, ready for JSON."""
+    import msgspec
+
+    plain: dict[str, object] = msgspec.to_builtins(record)
+    return plain
+
+
+def decode(raw: object, type: type[Record]) -> Record:
+    """Return the record of `type` that a plain value describes.
+
+    Nothing is coerced, except that an integer may stand where a float is expected (JSON has one kind of number).
+    Raises DocumentError naming the JSON path of what is wrong: a missing, foreign or unknown field, a number that is
+    not finite, a value that the record refuses.
+    """
+    import msgspec
+
+    problem = first_problem(raw)
+    if problem is None:
+        try:
+            record = msgspec.convert(raw, type)
+        except msgspec.ValidationError as exc:
+            problem = str(exc) if " - at `" in str(exc) else f"{exc} - at `$`"
+        else:
+            unknown = _unknown_path(raw, to_builtins(record))
+            if unknown is None:
+                return record
+            problem = f"Unknown field - at `${unknown}`"
+    raise DocumentError(f"This is not a valid {type.__name__}", problem, REMEDY)
+
+
+def parse_json(data: bytes) -> object:
+    """Return the plain value of JSON bytes; integers beyond 2^53 - 1 become floats, as RFC 8785 has it.
+
+    Raises TruncatedError when the text ends too early, DocumentError when it is not JSON, not UTF-8, or nested too
+    deeply.
+    """
+    import msgspec
+
+    try:
+        return doubles(msgspec.json.decode(data))
+    except UnicodeDecodeError as exc:
+        raise DocumentError("This is not JSON", f"the text is not UTF-8: {exc.reason}", REMEDY) from exc
+    except msgspec.MsgspecError as exc:
+        if "truncated" in str(exc):
+            remedy = "The copy or the write was cut short; take the original file, or measure again."
+            raise TruncatedError("This file is truncated", "its JSON ends before it is complete", remedy) from exc
+        raise DocumentError("This is not JSON", str(exc), REMEDY) from exc
+    except (RecursionError, ValueError) as exc:
+        raise DocumentError("This JSON cannot be read", "it is nested too deeply", REMEDY) from exc
+
+
+def result_schema() -> dict[str, Any]:  # any: JSON Schema is an open tree
+    """Return the JSON Schema 2020-12 of a result file, made from the records and their docstrings."""
+    import msgspec
+
+    (head,), definitions = msgspec.json.schema_components([Result], ref_template="#/$defs/{name}")
+    for definition in definitions.values():
+        definition["additionalProperties"] = False
+        definition["description"] = " ".join(definition["description"].split())
+    name = head["$ref"].rsplit("/", 1)[-1]
+    top = definitions.pop(name)
+    digest = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
+    properties = {**top.pop("properties"), "id": digest, "schema": {"const": SCHEMA}}
+    return {
+        "$schema": DIALECT,
+        "$id": SCHEMA_ID,
+        **top,
+        "title": "wattbench result",
+        "properties": properties,
+        "required": ["id", "schema", *top["required"]],
+        "$defs": dict(sorted(definitions.items())),
+    }
+
+
+def schema_text() -> str:
+    """Return the published text of the schema: results/result.schema.json holds it, and a test compares the two."""
+    return json.dumps(result_schema(), indent=2, ensure_ascii=False) + "\n"
+
+
+def _unknown_path(raw: object, known: object) -> str | None:
+    """Return the path of the first key in `raw` that a round trip through the record lost, or None."""
+    if isinstance(raw, dict) and isinstance(known, dict):
+        for key, child in raw.items():
+            below = _unknown_path(child, known[key]) if key in known else ""
+            if below is not None:
+                return f".{key}{below}"
+    elif isinstance(raw, list | tuple) and isinstance(known, list | tuple):
+        for index, (child, twin) in enumerate(zip(raw, known, strict=True)):
+            below = _unknown_path(child, twin)
+            if below is not None:
+                return f"[{index}]{below}"
+    return None
+
+
+if __name__ == "__main__":
+    sys.stdout.write(schema_text())

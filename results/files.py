@@ -1,0 +1,131 @@
+"""Result files: canonical JSON that carries its own digest, written atomically and read with distrust."""
+
+import errno
+import hashlib
+import os
+import stat
+import uuid
+from pathlib import Path
+
+from wattbench.results.codec import decode, parse_json, to_builtins
+from wattbench.results.document import Result
+from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
+from wattbench.results.jsontree import first_problem
+from wattbench.results.migrate import schema_version, upgrade
+
+__all__ = ["SIZE_MAX_BYTES", "canonical_bytes", "document_id", "read_result", "write_result"]
+
+SIZE_MAX_BYTES = 256 * 1024 * 1024
+"""The largest result file that is written or read, so that a foreign file cannot fill the memory."""
+
+REMEDY = "Give a file that `bench run` wrote."
+
+
+def canonical_bytes(document: dict[str, object]) -> bytes:
+    """Return the canonical JSON of a document (RFC 8785): the same bytes whatever the order of its keys.
+
+    Raises DocumentError with the path of what JSON cannot hold: NaN, integers beyond 2^53 - 1, broken text.
+    """
+    import rfc8785
+
+    problem = first_problem(document)
+    if problem is not None:
+        raise DocumentError("This document cannot be written as JSON", problem, "Correct the value at that path.")
+    return rfc8785.dumps(document)  # type: ignore[arg-type]  # the check above is its type, at run time
+
+
+def document_id(document: dict[str, object]) -> str:
+    """Return "sha256:<hex>" over the canonical bytes of a document without its top-level `id`."""
+    content = {key: value for key, value in document.items() if key != "id"}
+    return "sha256:" + hashlib.sha256(canonical_bytes(content)).hexdigest()
+
+
+def write_result(result: Result, path: Path) -> str:
+    """Write a result to `path`, all or nothing, and return its id; an old file stays intact on failure.
+
+    Missing folders are made. Raises DocumentError when the result holds what JSON cannot, StorageError when the place
+    cannot take it.
+    """
+    document = to_builtins(result)
+    document["id"] = document_id(document)
+    data = canonical_bytes(document)
+    if len(data) > SIZE_MAX_BYTES:
+        why = f"it has {len(data)} bytes, more than the {SIZE_MAX_BYTES} that can be read back"
+        raise StorageError("The result is too large", why, "Measure with shorter windows or fewer repeats.")
+    try:
+        _replace(path, data)
+    except OSError as exc:
+        raise StorageError(f"Cannot write {path}", exc.strerror or str(exc), _storage_remedy(exc)) from exc
+    return str(document["id"])
+
+
+def read_result(path: Path) -> Result:
+    """Return the result in a file, upgraded to the current schema, after its digest was checked.
+
+    Raises TruncatedError, NewerSchemaError, TamperedError, or DocumentError for everything else that is not a result;
+    the message starts with the path.
+    """
+    try:
+        return _trusted_result(_file_bytes(path))
+    except WattbenchError as exc:
+        raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
+
+
+def _trusted_result(data: bytes) -> Result:
+    document = parse_json(data)
+    if not isinstance(document, dict):
+        raise DocumentError("This is not a wattbench result", "it is not a JSON object", REMEDY)
+    schema_version(document)
+    stated, found = document.pop("id", None), document_id(document)
+    if stated != found:
+        why = f"it says {stated}, its content is {found}" if stated else f"it says none, its content is {found}"
+        raise TamperedError("The content does not match its digest", why, "Take the original file, or measure again.")
+    return decode(upgrade(document), Result)
+
+
+def _file_bytes(path: Path) -> bytes:
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            what = "a folder" if stat.S_ISDIR(status.st_mode) else "not a regular file"
+            raise DocumentError("This is not a result file", f"it is {what}", REMEDY)
+        if status.st_size > SIZE_MAX_BYTES:
+            why = f"{status.st_size} bytes are more than the {SIZE_MAX_BYTES} that a result may have"
+            raise DocumentError("This is not a result file", why, REMEDY)
+        return path.read_bytes()
+    except (OSError, ValueError) as exc:  # ValueError: a null character in the path
+        why = getattr(exc, "strerror", None) or str(exc)
+        raise DocumentError("This file cannot be read", why, REMEDY) from exc
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write beside the target, flush to the disk, and rename; the temporary file is gone whatever happens."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.parent / f".wattbench-{uuid.uuid4().hex}.part"
+    try:
+        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename itself durable, where the system lets a folder be opened (Windows does not)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _storage_remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return "Free some space, or choose another place with --out."
+    return "Choose a folder that you may write to with --out."

@@ -1,0 +1,80 @@
+"""Latency distributions from raw completions: per request, from its planned start."""
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from wattbench.results.measurement import Completions, Repeat
+from wattbench.results.metrics import Quantile, QuantileMetric
+from wattbench.results.rates import NO_REPEAT, NONE_SUCCEEDED, phase_reason, succeeded
+from wattbench.results.stats import early_stopping_bound, quantile
+from wattbench.results.subject import LoadRecord
+
+__all__ = ["QUANTILES", "latency_metrics"]
+
+QUANTILES = (0.5, 0.9, 0.99)
+
+SHARED = "each request of a batch has its batch's times, failed requests are left out; nearest-rank quantiles"
+BOUND = "bound: MLPerf early stopping over executions, since the requests of a batch are not independent"
+NO_BOUND = "no bound, since the gaps of one execution are not independent"
+
+Values = Callable[[Completions, int], list[float]]
+"""The latencies in seconds that each request of one execution (a row) had."""
+
+
+def latency_metrics(load: LoadRecord, repeats: Sequence[Repeat]) -> tuple[QuantileMetric, ...]:
+    """Return latency.request, .ttft, .tpot and .itl in seconds over all repeats; null with a reason where none exist.
+
+    tpot is (latency - ttft) / (tokens - 1) per request, as MLPerf Inference defines it; itl are the single gaps.
+    """
+    decode = phase_reason(load, decode=True)
+    first = phase_reason(load, decode=False) if load.output_tokens == 0 else None
+    return (
+        _distribution("request", "end - planned start", repeats, _request_s, None),
+        _distribution("ttft", "first token - planned start", repeats, _first_token_s, first),
+        _distribution("tpot", "(end - first token) / (tokens - 1)", repeats, _per_token_s, decode),
+        _distribution("itl", "time between two tokens", repeats, _gaps_s, decode),
+    )
+
+
+def _distribution(
+    name: str, formula: str, repeats: Sequence[Repeat], values: Values, reason: str | None
+) -> QuantileMetric:
+    rows = [(done, i) for repeat in repeats for done in (repeat.completions,) for i in succeeded(done)]
+    pairs = [(value, done.requests[i]) for done, i in rows for value in values(done, i)] if reason is None else []
+    bounded = name != "itl"
+    samples, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
+    count = sum(weights)
+    return QuantileMetric(
+        name=f"latency.{name}",
+        unit="s",
+        count=count,
+        mean=math.fsum(value * weight for value, weight in pairs) / count if count else None,
+        quantiles=tuple(_quantile(samples, weights, q, bounded=bounded) for q in QUANTILES) if count else (),
+        method=f"{formula}; {SHARED}; {BOUND if bounded else NO_BOUND}",
+        reason=None if count else reason or (NONE_SUCCEEDED if repeats else NO_REPEAT),
+    )
+
+
+def _quantile(samples: Sequence[float], weights: Sequence[int], q: float, *, bounded: bool) -> Quantile:
+    bound = early_stopping_bound(samples, q) if bounded else None
+    return Quantile(q=q, value=quantile(samples, q, weights), bound=bound)
+
+
+def _request_s(done: Completions, i: int) -> list[float]:
+    return [(done.end_ns[i] - done.planned_start_ns[i]) / 1e9]
+
+
+def _first_token_s(done: Completions, i: int) -> list[float]:
+    first_ns = done.first_output_ns[i]
+    return [] if first_ns is None else [(first_ns - done.planned_start_ns[i]) / 1e9]
+
+
+def _per_token_s(done: Completions, i: int) -> list[float]:
+    first_ns, later = done.first_output_ns[i], done.output_tokens[i] - done.requests[i]
+    return [(done.end_ns[i] - first_ns) / 1e9 * done.requests[i] / later] if first_ns is not None and later > 0 else []
+
+
+def _gaps_s(done: Completions, i: int) -> list[float]:
+    first_ns = done.first_output_ns[i]
+    return [] if first_ns is None else [(b - a) / 1e9 for a, b in pairwise((first_ns, *done.step_end_ns[i]))]

@@ -1,0 +1,127 @@
+"""The ladder of scopes: what may be added and which rung is the device's own."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
+from wattbench.results.energy import ChannelEnergy
+
+PACKAGE = ChannelEnergy(
+    channel="rapl:package-0",
+    scope="package",
+    provenance="measured",
+    covers="cpu:0",
+    energy_j=1000.0,
+    energy_net_j=400.0,
+    mean_power_w=100.0,
+    method="counter",
+    counter_j=1000.0,
+    integral_j=None,
+    residual=None,
+    polls=200,
+    updates=200,
+    coverage=1.0,
+    max_gap_s=0.05,
+    u_absolute_rel=0.03,
+    u_comparison_rel=0.001,
+    budget=(),
+    reason=None,
+)
+SECOND_PACKAGE = replace(PACKAGE, channel="rapl:package-1", covers="cpu:1")
+DRAM = replace(PACKAGE, channel="rapl:package-0/dram", scope="dram", energy_j=100.0, energy_net_j=None)
+SECOND_DRAM = replace(DRAM, channel="rapl:package-1/dram", covers="cpu:1")
+PSYS = replace(PACKAGE, channel="rapl:psys", scope="psys", covers=None, energy_j=2500.0)
+CORE = replace(PACKAGE, channel="rapl:package-0/core", scope="other", energy_j=800.0)
+BOARD = replace(PACKAGE, channel="nvml:GPU-a:counter", scope="board", covers="GPU-a", energy_j=3000.0)
+NODE = replace(PACKAGE, channel="battery:discharge", scope="node", covers=None, energy_j=4000.0)
+
+
+def unknown(energy: ChannelEnergy) -> ChannelEnergy:
+    """Return an energy that could not be known."""
+    return replace(energy, energy_j=None, energy_net_j=None, mean_power_w=None, method=None, reason="gap")
+
+
+def test_overlapping_rapl_domains_are_never_summed() -> None:
+    """Packages and their DRAM add up; psys stands alone; cores and uncore are in their package already."""
+    found = rungs([PSYS, PACKAGE, CORE, SECOND_PACKAGE, DRAM, SECOND_DRAM])
+
+    assert {"package+dram:cpu": 2200.0, "package:cpu": 2000.0, "psys": 2500.0} == {r.name: r.energy_j for r in found}
+
+
+def test_dram_of_some_packages_only_is_not_added() -> None:
+    """A sum that holds the memory of one socket of two has no boundary that can be named."""
+    assert ["package:cpu"] == [r.name for r in rungs([PACKAGE, SECOND_PACKAGE, DRAM])]
+
+
+def test_a_sum_with_an_unknown_member_is_unknown() -> None:
+    """One socket without a figure leaves the sum without one: no sum and no mean of survivors."""
+    found = rungs([PACKAGE, unknown(SECOND_PACKAGE)])[0]
+
+    assert (None, None, "gap", None) == (found.energy_j, found.mean_power_w, found.reason, found.u_absolute_rel)
+
+
+def test_two_samplers_of_the_same_packages_are_not_added() -> None:
+    """The sampler that sees more packages is taken, whole."""
+    elsewhere = replace(PACKAGE, channel="hwmon:amd_energy:energy1", energy_j=990.0)
+
+    assert [2000.0] == [r.energy_j for r in rungs([elsewhere, PACKAGE, SECOND_PACKAGE])]
+
+
+def test_boards_stand_alone_and_as_a_sum() -> None:
+    """Every board is a rung; several have their sum beside them; a second view of one board is left out."""
+    other = replace(BOARD, channel="nvml:GPU-b:counter", covers="GPU-b")
+    again = replace(BOARD, channel="hwmon:x", energy_j=1.0)
+
+    assert {"board:GPU-a": 3000.0, "board:GPU-b": 3000.0, "board:all": 6000.0} == {
+        r.name: r.energy_j for r in rungs([BOARD, other, again])
+    }
+
+
+def test_gain_errors_add_in_full_and_edges_do_not() -> None:
+    """Sensors of one make err alike: absolute shares add linearly, comparison shares as squares."""
+    found = rungs([PACKAGE, SECOND_PACKAGE])[0]
+
+    assert 0.03 == pytest.approx(found.u_absolute_rel)
+    assert 0.001 / math.sqrt(2) == pytest.approx(found.u_comparison_rel)
+
+
+def test_an_unknown_uncertainty_stays_unknown_in_a_sum() -> None:
+    """A member whose accuracy nobody states leaves the sum without a stated one."""
+    assert rungs([PACKAGE, replace(SECOND_PACKAGE, u_absolute_rel=None)])[0].u_absolute_rel is None
+
+
+def test_the_boundary_says_what_is_left_out() -> None:
+    """Every rung names its inside and its outside."""
+    found = rungs([PACKAGE, DRAM])[0]
+
+    assert "CPU packages and DRAM; not: board, disks, fans, power supply (2 sensors added)" == found.boundary
+
+
+@pytest.mark.parametrize(
+    ("covers", "name"),
+    [("cpu", "package+dram:cpu"), ("gpu-A", "board:GPU-a"), ("a", "board:GPU-a"), (None, "board:GPU-a")],
+)
+def test_the_narrowest_rung_of_the_device_is_primary(covers: str | None, name: str) -> None:
+    """The CPU's is package and DRAM, a GPU's its board, however its UUID is written."""
+    found = primary_rung(rungs([NODE, PACKAGE, DRAM, BOARD]), covers)
+
+    assert found is not None
+    assert name == found.name
+
+
+def test_the_node_stands_in_where_nothing_closer_is_read() -> None:
+    """With only a battery the whole machine is the device's rung; a known energy goes before an unknown one."""
+    found = [primary_rung(rungs(e), "cpu") for e in ([NODE], [unknown(PACKAGE), NODE])]
+
+    assert ["node", "node"] == [r.name for r in found if r is not None]
+
+
+def test_another_devices_board_does_not_stand_in() -> None:
+    """A GPU's watts say nothing of the CPU: there is no rung, and the reason names what was read."""
+    found = rungs([BOARD, CORE])
+
+    assert primary_rung(found, "cpu") is None
+    assert "no sensor sees cpu (read were: board:GPU-a)" == no_rung_reason(found, "cpu")
+    assert "none with a known scope" in no_rung_reason((), None)

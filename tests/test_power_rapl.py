@@ -1,0 +1,119 @@
+"""The RAPL sampler over a made-up powercap tree."""
+
+from pathlib import Path
+
+import pytest
+
+from wattbench.harness.power.contract import SamplerOptions
+from wattbench.harness.power.rapl import RaplSampler
+
+ANY = SamplerOptions(argument=None, covers=None)
+RANGE_UJ = 262_143_328_850
+
+
+def zone(root: Path, folder: str, name: str, energy_uj: int = 5_000_000) -> Path:
+    """Make one zone."""
+    path = root / folder
+    path.mkdir(parents=True)
+    (path / "name").write_text(f"{name}\n")
+    (path / "energy_uj").write_text(f"{energy_uj}\n")
+    (path / "max_energy_range_uj").write_text(f"{RANGE_UJ}\n")
+    return path
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Make a machine with two packages, memory on both, cores, psys and the duplicate zones."""
+    first = zone(tmp_path, "intel-rapl:0", "package-0")
+    (first / "constraint_0_power_limit_uw").write_text("150000000\n")
+    (first / "constraint_1_power_limit_uw").write_text("200000000\n")
+    zone(tmp_path, "intel-rapl:0:0", "core")
+    zone(tmp_path, "intel-rapl:0:1", "dram")
+    zone(tmp_path, "intel-rapl:1", "package-1-die-1")
+    zone(tmp_path, "intel-rapl:1:0", "dram")
+    zone(tmp_path, "intel-rapl:2", "psys")
+    zone(tmp_path, "intel-rapl-mmio:0", "package-0")
+    (tmp_path / "intel-rapl").mkdir()
+    return tmp_path
+
+
+def test_zones_become_channels_with_scope_and_device(tree: Path) -> None:
+    """Packages, DRAM and psys have their scopes, cores are "other", and the mmio duplicates are left out."""
+    sampler = RaplSampler(ANY, root=tree)
+    found = sampler.probe()
+
+    assert found.usable
+    assert [
+        ("rapl:package-0", "package", "cpu:0"),
+        ("rapl:package-0/core", "other", "cpu:0"),
+        ("rapl:package-0/dram", "dram", "cpu:0"),
+        ("rapl:package-1-die-1", "package", "cpu:1:die:1"),
+        ("rapl:package-1-die-1/dram", "dram", "cpu:1:die:1"),
+        ("rapl:psys", "psys", None),
+    ] == [(c.id, c.scope, c.covers) for c in sampler.channels]
+
+
+def test_range_resolution_and_limit_are_the_kernels(tree: Path) -> None:
+    """The counter wraps at the kernel's range, counts in 2^-32 of it, and the larger power limit bounds it."""
+    sampler = RaplSampler(ANY, root=tree)
+    sampler.probe()
+    package = sampler.channels[0]
+
+    assert (262_143.32885, 200.0) == (package.wraps_at_j, package.limit_w)
+    assert 61e-6 == pytest.approx(package.resolution, rel=0.01)
+
+
+def test_reads_are_in_joules(tree: Path) -> None:
+    """5 000 000 uJ are 5 J, in every zone."""
+    sampler = RaplSampler(ANY, root=tree)
+    sampler.probe()
+
+    assert [5.0] * 6 == [r.value for r in sampler.read()]
+
+
+def test_without_powercap_the_sampler_is_absent(tmp_path: Path) -> None:
+    """A virtual machine has no zones; the remedy fits bare metal."""
+    found = RaplSampler(ANY, root=tmp_path / "none").probe()
+
+    assert "absent" == found.state
+    assert "modprobe" in found.remedy
+
+
+def test_a_forbidden_zone_names_the_exact_command(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One forbidden package makes the sampler unusable, since a sum without it would be wrong."""
+    allowed = Path.read_text
+
+    def guarded(path: Path, **options: str) -> str:
+        if path == tree / "intel-rapl:1" / "energy_uj":
+            raise PermissionError(13, "Permission denied", str(path))
+        return allowed(path, **options)
+
+    monkeypatch.setattr(Path, "read_text", guarded)
+    sampler = RaplSampler(ANY, root=tree)
+    found = sampler.probe()
+
+    assert "broken" == found.state
+    assert "sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj" in found.remedy
+    assert "docs/power.md#rapl" in found.remedy
+    assert () == sampler.channels
+
+
+@pytest.mark.parametrize("content", ["", "N/A", "\xff"])
+def test_a_zone_that_holds_no_number_is_broken(tree: Path, content: str) -> None:
+    """Nonsense is not read as zero."""
+    (tree / "intel-rapl:0" / "energy_uj").write_bytes(content.encode("latin-1"))
+
+    assert "broken" == RaplSampler(ANY, root=tree).probe().state
+
+
+def test_a_zone_that_goes_away_fails_alone(tree: Path) -> None:
+    """After the probe a lost zone is one reading with its cause; the others stay."""
+    sampler = RaplSampler(ANY, root=tree)
+    sampler.probe()
+    (tree / "intel-rapl:2" / "energy_uj").unlink()
+    lost = sampler.read()[-1]
+
+    assert lost.value is None
+    assert "No such file" in str(lost.error)
+    sampler.close()
+    assert () == sampler.read()

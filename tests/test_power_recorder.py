@@ -1,0 +1,300 @@
+"""The recorder: deadlines, the log, slow and broken samplers."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from wattbench.harness.power.contract import Availability, Reading
+from wattbench.harness.power.recorder import MonotonicClock, Recorder
+from wattbench.harness.power.track import Track
+from wattbench.results.energy import ChannelRecord
+from wattbench.results.errors import SensorError
+
+MS = 1_000_000
+SECOND = 1000 * MS
+ORIGIN = 7 * SECOND
+
+POWER = ChannelRecord(
+    id="fake:power",
+    sampler="fake",
+    group="fake",
+    scope="board",
+    kind="power",
+    provenance="measured",
+    unit="W",
+    covers=None,
+    resolution=None,
+    update_period_s=None,
+    averaging_window_s=None,
+    lag_s=None,
+    seen_share=None,
+    wraps_at_j=None,
+    limit_w=None,
+    accuracy_rel=None,
+    accuracy_basis="",
+)
+COUNTER = replace(POWER, id="fake:counter", kind="counter", unit="J")
+
+
+class HandTurnedClock:
+    """Jumps to each deadline at once until `end_ns`, then waits for the stop."""
+
+    def __init__(self, end_ns: int) -> None:
+        self.ns = ORIGIN
+        self.end_ns = ORIGIN + end_ns
+        self.ended = threading.Event()
+
+    def now_ns(self) -> int:
+        """Return the time on the dial."""
+        return self.ns
+
+    def wait_until(self, deadline_ns: int, stop: threading.Event) -> bool:
+        """Turn the dial to the deadline, or wait for the stop at its end."""
+        if deadline_ns > self.end_ns:
+            self.ended.set()
+            return stop.wait(30)
+        self.ns = max(self.ns, deadline_ns)
+        return stop.is_set()
+
+
+class FakeSampler:
+    """Reads what a function gives."""
+
+    name = "fake"
+
+    def __init__(self, read: Callable[[], tuple[Reading, ...]], channels: tuple[ChannelRecord, ...] = (POWER,)) -> None:
+        self.channels = channels
+        self._read = read
+        self.closed = threading.Event()
+
+    def probe(self) -> Availability:
+        """Be present."""
+        return Availability(state="present", reason="fake")
+
+    def read(self) -> tuple[Reading, ...]:
+        """Give what the function gives."""
+        return self._read()
+
+    def close(self) -> None:
+        """Note that it was closed."""
+        self.closed.set()
+
+
+def steady() -> tuple[Reading, ...]:
+    """Read 300 W."""
+    return (Reading(channel=POWER.id, value=300.0, sensor_ns=5),)
+
+
+def recorded(sampler: FakeSampler, end_ns: int = SECOND, rate_hz: float = 20) -> tuple[Recorder, HandTurnedClock]:
+    """Record one sampler from 0 to `end_ns`."""
+    clock = HandTurnedClock(end_ns)
+    recorder = Recorder([sampler], rate_hz, clock=clock, origin_ns=ORIGIN)
+    recorder.start()
+    assert clock.ended.wait(30)
+    recorder.stop(30)
+    return recorder, clock
+
+
+def test_polls_lie_on_absolute_deadlines() -> None:
+    """At 20 Hz the n-th poll is at n x 50 ms, relative to the run's origin, and none is thrown away."""
+    polls = recorded(FakeSampler(steady))[0].polls()[0]
+
+    assert tuple(n * 50 * MS for n in range(21)) == polls.before_ns
+    assert (300.0,) * 21 == polls.value
+    assert (5,) * 21 == polls.sensor_ns
+
+
+def test_missed_deadlines_are_skipped_not_made_up() -> None:
+    """A read that takes 120 ms misses two deadlines; the next poll is at the third, not in a burst."""
+    clock = HandTurnedClock(SECOND)
+
+    def slow() -> tuple[Reading, ...]:
+        clock.ns += 120 * MS
+        return (Reading(channel=POWER.id, value=1.0),)
+
+    track = Track(FakeSampler(slow), 20, clock, ORIGIN)
+    stop = threading.Event()
+    thread = threading.Thread(target=track.run, args=(stop,))
+    thread.start()
+    assert clock.ended.wait(30)
+    stop.set()
+    thread.join(30)
+    polls = track.polls()[0]
+
+    assert (0, 150 * MS, 300 * MS) == polls.before_ns[:3]
+    assert 120 * MS == polls.after_ns[0] - polls.before_ns[0]
+    assert polls.sensor_ns is None
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [
+        (SensorError("Gone", "unplugged"), "Gone: unplugged"),
+        (SensorError("Gone"), "Gone"),
+        (OSError("io"), "OSError: io"),
+    ],
+)
+def test_a_failing_read_is_a_row_with_its_cause(error: Exception, cause: str) -> None:
+    """Whatever a sampler raises is logged as a missing value, and polling goes on."""
+
+    def fails() -> tuple[Reading, ...]:
+        raise error
+
+    recorder, _ = recorded(FakeSampler(fails))
+    polls, health = recorder.polls()[0], recorder.health()[0]
+
+    assert (None,) * 21 == polls.value
+    assert cause == polls.errors["0"]
+    assert (21, 21, None, False) == (health.polls, health.failed, health.max_gap_s, health.silent)
+
+
+@pytest.mark.parametrize(
+    ("reading", "cause"),
+    [
+        (Reading(channel=POWER.id, value=None, error="N/A"), "N/A"),
+        (Reading(channel=POWER.id, value=None), "no value and no cause"),
+        (Reading(channel=POWER.id, value=float("nan")), "gave nan"),
+        (Reading(channel="another", value=1.0), "left this channel out"),
+    ],
+)
+def test_a_value_that_is_none_or_no_number_is_missing(reading: Reading, cause: str) -> None:
+    """N/A and NaN are never zero: they are missing, with the cause beside them."""
+    polls = recorded(FakeSampler(lambda: (reading,)))[0].polls()[0]
+
+    assert polls.value[0] is None
+    assert cause in polls.errors["0"]
+
+
+def test_one_failing_channel_does_not_cost_the_other() -> None:
+    """The counter stays when the power field fails."""
+
+    def half() -> tuple[Reading, ...]:
+        return (Reading(channel=COUNTER.id, value=1.0), Reading(channel=POWER.id, value=None, error="N/A"))
+
+    counter, power = recorded(FakeSampler(half, (COUNTER, POWER)))[0].polls()
+
+    assert (1.0, None) == (counter.value[0], power.value[0])
+
+
+def test_health_tells_rate_and_gap() -> None:
+    """A sampler that keeps its rate shows it; a share of a core is measured."""
+    health = recorded(FakeSampler(steady))[0].health()[0]
+
+    assert (20.0, 20.0, 21, 0, 0.05) == (
+        health.asked_rate_hz,
+        health.reached_rate_hz,
+        health.polls,
+        health.failed,
+        health.max_gap_s,
+    )
+    assert health.cpu_share is not None
+
+
+def test_a_hanging_sampler_stalls_nobody() -> None:
+    """A read that never returns costs its own log only; stopping does not wait for it and marks it silent."""
+    release, entered, seen = threading.Event(), threading.Event(), threading.Event()
+
+    def hangs() -> tuple[Reading, ...]:
+        entered.set()
+        release.wait(30)
+        return steady()
+
+    def quick() -> tuple[Reading, ...]:
+        seen.set()
+        return steady()
+
+    stuck, good = FakeSampler(hangs), FakeSampler(quick)
+    recorder = Recorder([stuck, good], 200)
+    recorder.start()
+    assert entered.wait(30)
+    assert seen.wait(30)
+    recorder.stop(0.1)
+    health, polls = recorder.health(), recorder.polls()
+    release.set()
+
+    assert (True, False) == (health[0].silent, health[1].silent)
+    assert (0, True) == (len(polls[0].value), len(polls[1].value) > 0)
+
+
+def test_a_read_that_is_out_too_long_is_silent_while_running() -> None:
+    """Before the stop a sampler shows as silent when its read has been out for more than a second."""
+    clock = HandTurnedClock(SECOND)
+    health = []
+
+    def out() -> tuple[Reading, ...]:
+        clock.ns += 2 * SECOND
+        health.append(track.health())
+        return steady()
+
+    track = Track(FakeSampler(out), 20, clock, ORIGIN)
+    track.poll()
+
+    assert (True, False) == (health[0].silent, track.health().silent)
+
+
+def test_a_late_answer_is_not_logged_after_the_stop() -> None:
+    """What comes back after the log was closed is dropped."""
+    track = Track(FakeSampler(steady), 20, HandTurnedClock(SECOND), ORIGIN)
+    track.seal(hung=True)
+    track.poll()
+
+    assert () == track.polls()[0].value
+
+
+def test_samplers_are_closed_by_their_own_thread() -> None:
+    """After the stop every sampler is closed; one that cannot close costs nothing."""
+    sampler, broken = FakeSampler(steady), FakeSampler(steady)
+    broken.close = lambda: (_ for _ in ()).throw(OSError("no"))  # type: ignore[method-assign]  # a plug-in's bug
+    recorder = Recorder([sampler, broken], 100, clock=MonotonicClock())
+    recorder.start()
+    recorder.stop(30)
+
+    assert sampler.closed.is_set()
+    assert not recorder.health()[1].silent
+
+
+def test_stopping_before_a_start_does_nothing() -> None:
+    """A recorder that never ran has empty logs and no rates."""
+    recorder = Recorder([FakeSampler(steady)], 20)
+    recorder.stop(0.1)
+    health = recorder.health()[0]
+
+    assert (0, None, None, None) == (health.polls, health.reached_rate_hz, health.max_gap_s, health.cpu_share)
+    assert recorder.latest_w() is None
+    assert (POWER,) == recorder.channels
+
+
+def test_a_snapshot_can_be_taken_while_polling() -> None:
+    """The columns of a snapshot have one length however often it is taken."""
+    recorder = Recorder([FakeSampler(steady)], 500)
+    recorder.start()
+    lengths = [(len(p.before_ns), len(p.value)) for _ in range(50) for p in recorder.polls()]
+    recorder.stop(30)
+
+    assert all(times == values for times, values in lengths)
+
+
+def test_the_latest_power_is_the_mean_of_a_second() -> None:
+    """For a display the last second counts, power fields before counters."""
+    values = iter(range(1000))
+
+    def rising() -> tuple[Reading, ...]:
+        n = float(next(values))
+        return (Reading(channel=COUNTER.id, value=100 * n), Reading(channel=POWER.id, value=n))
+
+    recorder, _ = recorded(FakeSampler(rising, (COUNTER, POWER)), 10 * SECOND, 10)
+
+    assert sum(range(90, 101)) / 11 == recorder.latest_w()
+
+
+@pytest.mark.parametrize(("slope", "watts"), [(5.0, 100.0), (-5.0, None)])
+def test_the_latest_power_of_a_counter_is_its_slope(slope: float, watts: float | None) -> None:
+    """Without a power field the counter's gain per second is shown; one that fell shows nothing."""
+    values = iter(range(1000))
+    recorder, _ = recorded(
+        FakeSampler(lambda: (Reading(channel=COUNTER.id, value=1e4 + slope * next(values)),), (COUNTER,)), 3 * SECOND
+    )
+
+    assert watts == recorder.latest_w()

@@ -1,0 +1,223 @@
+"""Power, energy and efficiency from rungs."""
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType
+
+import pytest
+
+from wattbench.results.energy_figures import energy_metrics
+from wattbench.results.metrics import Metric
+from wattbench.results.rates import Work
+from wattbench.results.rungs import RungEnergy
+
+WORK = Work(requests=20, failed=0, input_tokens=320, output_tokens=80, duration_s=10.0)
+ENERGY_NAMES = {
+    *("power.mean", "power.idle", "power.net", "energy.total", "energy.per_request", "energy.per_input_token"),
+    *("energy.per_output_token", "energy.prefill", "energy.decode", "efficiency.tokens_per_j"),
+    "efficiency.requests_per_j",
+}
+
+
+def _energy(
+    factories: ModuleType,
+    rungs: Sequence[Sequence[RungEnergy]],
+    *,
+    works: Sequence[Work] | None = None,
+    output_tokens: int = 4,
+    idle_power_w: Mapping[str, float] | None = None,
+) -> tuple[Metric, ...]:
+    load = factories.make_load(output_tokens=output_tokens)
+    works = [WORK] * len(rungs) if works is None else works
+    return energy_metrics(
+        load, works, rungs, {factories.RUNG: 100.0} if idle_power_w is None else idle_power_w, "no sensor"
+    )
+
+
+def _one(metrics: Sequence[Metric], name: str, scope: str | None = "board") -> Metric:
+    return next(m for m in metrics if m.name == name and m.scope == scope)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("power.mean", 300.0),
+        ("power.idle", 100.0),
+        ("power.net", 200.0),
+        ("energy.total", 3000.0),
+        ("energy.per_request", 150.0),
+        ("energy.per_input_token", 9.375),
+        ("energy.per_output_token", 37.5),
+        ("efficiency.tokens_per_j", 80 / 3000),
+        ("efficiency.requests_per_j", 20 / 3000),
+    ],
+)
+def test_definitions(factories: ModuleType, name: str, expected: float) -> None:
+    """300 W for ten seconds, 20 requests with 16 tokens in and 4 out, and 100 W idle give these figures."""
+    assert expected == _one(_energy(factories, [[factories.make_rung()]] * 2), name).value
+
+
+def test_every_figure_has_scope_boundary_and_channels(factories: ModuleType) -> None:
+    """Every energy figure says what it covers and where it comes from."""
+    metrics = _energy(factories, [[factories.make_rung()]] * 2)
+
+    assert ({"board"}, {factories.BOUNDARY}, True) == (
+        {m.scope for m in metrics},
+        {m.boundary for m in metrics},
+        all(factories.CHANNEL in m.method for m in metrics if m.name != "power.idle"),
+    )
+
+
+def test_encoder_efficiency_counts_tokens_in(factories: ModuleType) -> None:
+    """For an encoder tokens per joule are input tokens, and the method says so."""
+    work = Work(requests=20, failed=0, input_tokens=320, output_tokens=0, duration_s=10.0)
+    metrics = _energy(factories, [[factories.make_rung()]], works=[work], output_tokens=0)
+    efficiency = _one(metrics, "efficiency.tokens_per_j")
+
+    assert 320 / 3000 == efficiency.value
+    assert efficiency.method.startswith("input tokens")
+
+
+def test_encoder_has_no_energy_per_token_out(factories: ModuleType) -> None:
+    """An encoder has no energy per output token, and the reason says why."""
+    work = Work(requests=20, failed=0, input_tokens=320, output_tokens=0, duration_s=10.0)
+    metrics = _energy(factories, [[factories.make_rung()]], works=[work], output_tokens=0)
+
+    assert "the load has no tokens out" == _one(metrics, "energy.per_output_token").reason
+
+
+def test_ratios_are_per_repeat(factories: ModuleType) -> None:
+    """A repeat with twice the work and twice the energy has the same ratio, so no spread remains."""
+    double = Work(requests=40, failed=0, input_tokens=640, output_tokens=160, duration_s=10.0)
+    rungs = [[factories.make_rung()], [factories.make_rung(6000.0)]]
+    metric = _one(_energy(factories, rungs, works=[WORK, double]), "energy.per_request")
+
+    assert ((150.0, 150.0), 0.0) == (metric.samples, metric.spread)
+
+
+@pytest.mark.parametrize("name", ["energy.prefill", "energy.decode"])
+def test_phases_are_not_guessed(factories: ModuleType, name: str) -> None:
+    """The energy of a phase is None unless it was measured by itself."""
+    metric = _one(_energy(factories, [[factories.make_rung()]] * 2), name)
+
+    assert "prefill and decode were not measured in separate windows" == metric.reason
+
+
+def test_no_sensor(factories: ModuleType) -> None:
+    """Without a sensor every energy metric stands there once, None with the reason, never 0."""
+    metrics = _energy(factories, [], works=[WORK] * 3)
+
+    assert (ENERGY_NAMES, {None}, True) == (
+        {m.name for m in metrics},
+        {m.value for m in metrics},
+        all("no sensor" == m.reason or m.name in {"energy.prefill", "energy.decode"} for m in metrics),
+    )
+
+
+def test_no_rungs_is_no_sensor(factories: ModuleType) -> None:
+    """An empty ladder for each repeat is the same as none at all."""
+    assert _energy(factories, [], works=[WORK] * 3) == _energy(factories, [()] * 3)
+
+
+def test_no_repeat(factories: ModuleType) -> None:
+    """Without a repeat the reason is that none was measured."""
+    assert "no repeat was measured" == _one(_energy(factories, []), "energy.total", None).reason
+
+
+def test_unknown_energy_keeps_its_reason(factories: ModuleType) -> None:
+    """When no repeat has an energy the sensor's own reason is told."""
+    metrics = _energy(factories, [[factories.make_rung(None)]] * 2)
+
+    assert {"the sensor went silent"} == {m.reason for m in metrics if m.name != "power.idle"}
+
+
+def test_some_energies_unknown(factories: ModuleType) -> None:
+    """A repeat without energy is named in the method; the others give the figure."""
+    metric = _one(_energy(factories, [[factories.make_rung()], [factories.make_rung(None)]]), "energy.total")
+
+    assert 3000.0 == metric.value
+    assert "median of 1 (of 2; the sensor went silent)" in metric.method
+
+
+def test_rung_missing_in_a_repeat(factories: ModuleType) -> None:
+    """A rung that one repeat does not have at all counts as unknown there."""
+    metric = _one(_energy(factories, [[factories.make_rung()], []]), "energy.total")
+
+    assert "median of 1 (of 2; no sensor)" in metric.method
+
+
+def test_no_request_succeeded(factories: ModuleType) -> None:
+    """Energy is known and work is not: the ratio is None with that reason."""
+    nothing = Work(requests=0, failed=20, input_tokens=0, output_tokens=0, duration_s=10.0)
+    metrics = _energy(factories, [[factories.make_rung()]], works=[nothing])
+
+    assert (3000.0, "no request succeeded", 0.0) == (
+        _one(metrics, "energy.total").value,
+        _one(metrics, "energy.per_request").reason,
+        _one(metrics, "efficiency.requests_per_j").value,
+    )
+
+
+def test_without_idle(factories: ModuleType) -> None:
+    """Without an idle window idle and net power are None with that reason."""
+    rung = factories.make_rung(energy_net_j=None)
+    metrics = _energy(factories, [[rung]] * 2, idle_power_w={})
+
+    assert ["no idle window was measured at this scope"] * 2 == [
+        _one(metrics, name).reason for name in ("power.idle", "power.net")
+    ]
+
+
+def test_net_is_never_clamped(factories: ModuleType) -> None:
+    """Net power below idle stays negative."""
+    metrics = _energy(factories, [[factories.make_rung(energy_net_j=-50.0)]] * 2)
+
+    assert -5.0 == _one(metrics, "power.net").value
+
+
+def test_net_states_no_uncertainty(factories: ModuleType) -> None:
+    """The budget is of the gross energy, so net power states no uncertainty."""
+    metric = _one(_energy(factories, [[factories.make_rung()]] * 3), "power.net")
+
+    assert (None, None) == (metric.u_absolute_rel, metric.u_comparison_rel)
+
+
+@pytest.mark.parametrize("name", ["energy.total", "energy.per_output_token", "efficiency.tokens_per_j", "power.mean"])
+def test_uncertainties_are_propagated(factories: ModuleType, name: str) -> None:
+    """Equal repeats leave the sensor's largest relative uncertainties, which every ratio inherits."""
+    rungs = [[factories.make_rung(u_absolute_rel=u)] for u in (0.03, 0.02, 0.01)]
+    metric = _one(_energy(factories, rungs), name)
+
+    assert (0.03, 0.0041) == (metric.u_absolute_rel, metric.u_comparison_rel)
+
+
+def test_unknown_uncertainty_stays_unknown(factories: ModuleType) -> None:
+    """If one repeat does not know its uncertainty, neither does the figure."""
+    rungs = [[factories.make_rung()], [factories.make_rung(u_absolute_rel=None)]]
+    metric = _one(_energy(factories, rungs), "energy.total")
+
+    assert (None, 0.0041) == (metric.u_absolute_rel, metric.u_comparison_rel)
+
+
+def test_scopes_stand_beside_each_other(factories: ModuleType) -> None:
+    """Each rung has its own figures, the primary one first, and they are never added."""
+    wall = factories.make_rung(5000.0, name="wall", scope="wall", boundary="the whole machine")
+    metrics = _energy(factories, [[wall, factories.make_rung()]] * 2)
+    totals = [(m.scope, m.value) for m in metrics if m.name == "energy.total"]
+
+    assert [("wall", 5000.0), ("board", 3000.0)] == totals
+
+
+def test_several_boards_stand_beside_each_other(factories: ModuleType) -> None:
+    """Two rungs of one scope keep their own figures, and the methods tell them apart."""
+    other = factories.make_rung(4000.0, name="board:GPU-1", covers="GPU-1", channels=("nvml:GPU-1:energy",))
+    totals = [m for m in _energy(factories, [[factories.make_rung(), other]] * 2) if m.name == "energy.total"]
+
+    assert [3000.0, 4000.0] == [m.value for m in totals]
+    assert totals[0].method != totals[1].method
+
+
+def test_source_is_told(factories: ModuleType) -> None:
+    """The method says whether the energy was measured, how, and by which channels."""
+    metric = _one(_energy(factories, [[factories.make_rung(provenance="modelled", method="integral")]]), "energy.total")
+
+    assert "gross energy of one window; energy modelled by integral of nvml:GPU-00000000:energy" == metric.method

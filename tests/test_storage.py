@@ -1,0 +1,70 @@
+"""Results go where they were asked to go, never over another file."""
+
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from wattbench.harness.storage import Destination, choose_path, data_directory
+from wattbench.results.errors import StorageError, UsageError
+from wattbench.results.files import read_result
+
+
+def test_the_default_is_the_users_data_folder(
+    factories: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without --out a result lies in the data folder, never in the working directory."""
+    monkeypatch.setenv("WATTBENCH_DATA", str(tmp_path))
+    path = choose_path(None, factories.make_plan(), "0123456789", "20261122T000000Z")
+
+    assert tmp_path / "results" / "20261122T000000Z_tiny-decoder-tiny_mock-cpu_float32_01234567.json" == path
+    assert tmp_path == data_directory()
+
+
+def test_a_folder_gets_a_named_file(factories: ModuleType, tmp_path: Path) -> None:
+    """--out FOLDER puts a file of the usual name there."""
+    path = choose_path(tmp_path, factories.make_plan(), "0123456789", "20261122T000000Z")
+
+    assert tmp_path == path.parent
+
+
+def test_a_json_file_is_taken_as_it_is(factories: ModuleType, tmp_path: Path) -> None:
+    """--out FILE.json is that file."""
+    wanted = tmp_path / "mine.json"
+
+    assert wanted == choose_path(wanted, factories.make_plan(), "01234567", "x")
+
+
+@pytest.mark.parametrize("name", ["there.json", "file"])
+def test_nothing_is_overwritten(factories: ModuleType, tmp_path: Path, name: str) -> None:
+    """An existing file is refused, be it the result or in a folder's place."""
+    (tmp_path / name).write_text("")
+
+    with pytest.raises(UsageError):
+        choose_path(tmp_path / name, factories.make_plan(), "01234567", "x")
+
+
+def test_a_place_that_stops_working_is_left_for_the_temporary_folder(
+    factories: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """When a rewrite fails, the result goes on elsewhere and says why; the first content stays."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = factories.make_result()
+    file = Destination(wanted=tmp_path / "place" / "result.json")
+    file.create(result)
+    old = file.wanted.rename(tmp_path / "kept.json")
+    file.wanted.parent.rmdir()
+    file.wanted.parent.write_text("a file where the folder was")
+    file.rewrite(result)
+
+    assert file.path != file.wanted
+    assert file.moved_because
+    assert result == read_result(file.path) == read_result(old)
+
+
+def test_a_place_that_never_worked_is_an_error(factories: ModuleType, tmp_path: Path) -> None:
+    """A run whose first file cannot be written is not started."""
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StorageError):
+        Destination(wanted=tmp_path / "file" / "result.json").create(factories.make_result())
