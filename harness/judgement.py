@@ -13,7 +13,7 @@ from wattbench.results.plan import Plan
 from wattbench.results.stats import relative_half_width
 from wattbench.results.subject import BackendRecord, QualityRecord
 
-__all__ = ["Evidence", "doubts_of"]
+__all__ = ["Evidence", "doubts_of", "interval_goals"]
 
 WINDOW_FLOOR_S = 10.0
 """Below this a window is too short for any power sensor (reference: edge error tau/sqrt(6)/T, docs/uncertainty.md)."""
@@ -53,6 +53,11 @@ class Evidence:
     moved_because: str | None
     aliases: tuple[str, ...]
     error: ErrorRecord | None
+
+
+def interval_goals(plan: Plan) -> dict[str, float]:
+    """Return the relative half-width that each main figure's interval should have, by metric name."""
+    return {"throughput.requests": plan.interval_goal_throughput, "energy.per_request": plan.interval_goal_energy}
 
 
 def doubts_of(evidence: Evidence) -> tuple[Doubt, ...]:
@@ -108,14 +113,14 @@ def _steadiness(e: Evidence) -> Iterator[Doubt]:
 def _spread(e: Evidence) -> Iterator[Doubt]:
     if e.summary is None:
         return
-    goals = {"throughput.requests": e.plan.interval_goal_throughput, "energy.total": e.plan.interval_goal_energy}
-    for name, goal in goals.items():
+    for name, goal in interval_goals(e.plan).items():
         metric = e.summary.metric(name)
-        if metric is None or metric.value is None:
+        if metric is None or metric.value is None or metric.interval is None:
             continue
         width = relative_half_width(metric.interval, metric.value)
         if width is not None and width > goal:
-            facts = f"{name} is known to +/-{100 * width:.1f} % (95 %); the goal is {100 * goal:g} %"
+            level = f"{100 * metric.interval.level:.3g} %"
+            facts = f"{name} is known to +/-{100 * width:.1f} % ({level}); the goal is {100 * goal:g} %"
             more = "Quieten the machine" if len(e.repeats) >= 10 else "Raise --repeats-max, or quieten the machine"
             yield _doubt("wide_interval", facts, f"{more}; compare only differences larger than this.")
 

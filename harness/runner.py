@@ -11,7 +11,7 @@ from wattbench.harness.clock import RunClock
 from wattbench.harness.draft import Draft
 from wattbench.harness.environment import collect_environment
 from wattbench.harness.interrupts import interrupts_as_errors
-from wattbench.harness.judgement import Evidence, doubts_of
+from wattbench.harness.judgement import Evidence, doubts_of, interval_goals
 from wattbench.harness.messages import Gate, Measure, Measured, Prepare, PreparedReply, Truth, TruthReply, WarmUp
 from wattbench.harness.plan import Resolved
 from wattbench.harness.reference import GATE_STEPS, StoredReference, gate_prompt_tokens, reference_for
@@ -233,11 +233,7 @@ class _Run:
         if len(self._draft.repeats) < self._plan.repeats_min:
             return False
         summary = self._summary()
-        goals = {
-            "throughput.requests": self._plan.interval_goal_throughput,
-            "energy.total": self._plan.interval_goal_energy,
-        }
-        for name, goal in goals.items():
+        for name, goal in interval_goals(self._plan).items():
             metric = summary.metric(name) if summary else None
             if metric is None or metric.value is None:
                 continue

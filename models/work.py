@@ -43,6 +43,7 @@ def work(load: Load, precision: str) -> WorkRecord:
         decode_flops=decode_flops(load),
         weight_bytes=weight_bytes(load.model, precision),
         kv_bytes_per_token=kv_bytes_per_token(load.model, precision),
+        decode_kv_bytes=decode_kv_bytes(load, precision),
     )
 
 

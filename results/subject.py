@@ -25,13 +25,16 @@ class WorkRecord:
     """The arithmetic and traffic of one request, from the shape alone (formulas and source: docs/metrics.md).
 
     `decode_*` are sums over all decode steps of one request at batch 1; None for loads without tokens out.
-    `weight_bytes` is read once per execution of a phase whatever the batch; `kv_bytes_per_token` is per request.
+    `weight_bytes` is what one decode step (or one encoder pass) reads of the weights at batch 1: whatever the batch,
+    except with experts, of which a larger batch reads more. `kv_bytes_per_token` is per request and position;
+    `decode_kv_bytes` is all that the decode steps of one request read of the cache, sliding windows respected.
     """
 
     prefill_flops: float
     decode_flops: float | None
     weight_bytes: int
     kv_bytes_per_token: int | None
+    decode_kv_bytes: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class Powercap:
         self.files[name].write_text(str(energy_uj % RANGE_UJ))
 
     def energies(self, watts: dict[str, int], first_uj: int = 0) -> tuple[ChannelEnergy, ...]:
-        """Return the energies of 2..12 s while the zones draw constant powers; negative first values start in a wrap."""
+        """Return the energies of 2..12 s while zones draw constant powers, their counters starting at `first_uj`."""
         dial, sampler = Dial(), RaplSampler(SamplerOptions(argument=None, covers=None), root=self.root)
         assert sampler.probe().usable
         track = Track(sampler, 20, dial, 0)

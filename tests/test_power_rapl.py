@@ -1,11 +1,14 @@
 """The RAPL sampler over a made-up powercap tree."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from wattbench.harness.power.contract import SamplerOptions
 from wattbench.harness.power.rapl import RaplSampler
+from wattbench.harness.power.sysfs import CounterFile
+from wattbench.results.errors import SensorError
 
 ANY = SamplerOptions(argument=None, covers=None)
 RANGE_UJ = 262_143_328_850
@@ -23,7 +26,7 @@ def zone(root: Path, folder: str, name: str, energy_uj: int = 5_000_000) -> Path
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
-    """Make a machine with two packages, memory on both, cores, psys and the duplicate zones."""
+    """Make a machine with two packages, memory on both, cores, psys, the duplicate zones and one without a name."""
     first = zone(tmp_path, "intel-rapl:0", "package-0")
     (first / "constraint_0_power_limit_uw").write_text("150000000\n")
     (first / "constraint_1_power_limit_uw").write_text("200000000\n")
@@ -34,6 +37,7 @@ def tree(tmp_path: Path) -> Path:
     zone(tmp_path, "intel-rapl:2", "psys")
     zone(tmp_path, "intel-rapl-mmio:0", "package-0")
     (tmp_path / "intel-rapl").mkdir()
+    (tmp_path / "intel-rapl:3").mkdir()
     return tmp_path
 
 
@@ -81,14 +85,14 @@ def test_without_powercap_the_sampler_is_absent(tmp_path: Path) -> None:
 
 def test_a_forbidden_zone_names_the_exact_command(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One forbidden package makes the sampler unusable, since a sum without it would be wrong."""
-    allowed = Path.read_text
+    allowed = os.open
 
-    def guarded(path: Path, **options: str) -> str:
+    def guarded(path: Path, flags: int) -> int:
         if path == tree / "intel-rapl:1" / "energy_uj":
             raise PermissionError(13, "Permission denied", str(path))
-        return allowed(path, **options)
+        return allowed(path, flags)
 
-    monkeypatch.setattr(Path, "read_text", guarded)
+    monkeypatch.setattr(os, "open", guarded)
     sampler = RaplSampler(ANY, root=tree)
     found = sampler.probe()
 
@@ -107,13 +111,40 @@ def test_a_zone_that_holds_no_number_is_broken(tree: Path, content: str) -> None
 
 
 def test_a_zone_that_goes_away_fails_alone(tree: Path) -> None:
-    """After the probe a lost zone is one reading with its cause; the others stay."""
+    """After the probe a zone that answers no more is one reading with its cause; the others stay."""
     sampler = RaplSampler(ANY, root=tree)
     sampler.probe()
-    (tree / "intel-rapl:2" / "energy_uj").unlink()
-    lost = sampler.read()[-1]
+    (tree / "intel-rapl:2" / "energy_uj").write_text("")
+    *others, lost = sampler.read()
 
+    assert [5.0] * 5 == [r.value for r in others]
     assert lost.value is None
-    assert "No such file" in str(lost.error)
+    assert "no integer" in str(lost.error)
+
+
+def test_a_device_that_is_gone_says_so(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system's own words are the cause."""
+    sampler = RaplSampler(ANY, root=tree)
+    sampler.probe()
+
+    def gone(fd: int, size: int, offset: int) -> bytes:
+        raise OSError(19, "No such device")
+
+    monkeypatch.setattr(os, "pread", gone)
+
+    assert "No such device" in str(sampler.read()[0].error)
+
+
+def test_closing_is_final_and_safe_twice(tree: Path) -> None:
+    """A closed sampler reads nothing, a closed file says that it is closed."""
+    sampler = RaplSampler(ANY, root=tree)
+    sampler.probe()
     sampler.close()
+    sampler.close()
+    file = CounterFile(tree / "intel-rapl:0" / "energy_uj")
+    file.close()
+    file.close()
+
     assert () == sampler.read()
+    with pytest.raises(SensorError, match="closed"):
+        file.read()

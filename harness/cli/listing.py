@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 import click
 
 from wattbench.harness.cli.output import print_json, print_lines
-from wattbench.models.find import list_loads
+from wattbench.models.find import read_catalogue
 from wattbench.models.load import Load
-from wattbench.models.work import weight_bytes
+from wattbench.models.work import PRECISION_BYTES
 from wattbench.results.plugins import plugin_names
 
 __all__ = ["command"]
@@ -33,7 +33,10 @@ class LoadRow:
 def command(what: str, as_json: bool) -> int:
     """List the loads, backends or samplers that are installed (whether they work here: `bench doctor`)."""
     if what == "loads":
-        rows = [_row(load) for load in list_loads()]
+        catalogue = read_catalogue()
+        for problem in catalogue.problems:
+            click.echo(f"Left out: {problem}", err=True)
+        rows = [_row(load) for load in catalogue.loads]
         if as_json:
             print_json([asdict(row) for row in rows])
         else:
@@ -56,7 +59,7 @@ def _row(load: Load) -> LoadRow:
         input_tokens=shape.input_tokens,
         output_tokens=shape.output_tokens,
         turns=shape.turns,
-        weights_bf16_bytes=weight_bytes(load.model, "bfloat16"),
+        weights_bf16_bytes=PRECISION_BYTES["bfloat16"] * load.model.parameters,
         version=load.version,
     )
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
-from wattbench.harness.power.sysfs import read_micro, try_micro, try_word
+from wattbench.harness.power.sysfs import CounterFile, try_micro, try_word
 from wattbench.results.energy import Scope
 from wattbench.results.errors import SensorError
 
@@ -47,7 +47,7 @@ class RaplSampler:
 
     def __init__(self, options: SamplerOptions, *, root: Path = Path("/sys/class/powercap")) -> None:
         self._root = root
-        self._files: tuple[tuple[str, Path], ...] = ()
+        self._files: tuple[tuple[str, CounterFile], ...] = ()
         self.channels: tuple[ChannelRecord, ...] = ()
 
     def probe(self) -> Availability:
@@ -60,33 +60,33 @@ class RaplSampler:
         if not zones:
             reason = f"no RAPL zone under {self._root}: a virtual machine, another processor, or a missing module"
             return Availability(state="absent", reason=reason, remedy="On bare metal: sudo modprobe intel_rapl_msr")
-        try:
-            for zone in zones:
-                read_micro(zone.folder / "energy_uj")
-        except SensorError as exc:
-            forbidden = isinstance(exc.__cause__, PermissionError)
-            return Availability(
-                state="broken",
-                reason=f"{exc.what}: {exc.why}",
-                remedy=_REMEDY if forbidden else "Check the kernel's log.",
-            )
         self.channels = tuple(_channel(zone) for zone in zones)
-        self._files = tuple((c.id, z.folder / "energy_uj") for c, z in zip(self.channels, zones, strict=True))
+        try:
+            for zone, channel in zip(zones, self.channels, strict=True):
+                self._files += ((channel.id, CounterFile(zone.folder / "energy_uj")),)
+                self._files[-1][1].read()
+        except SensorError as exc:
+            self.close()
+            self.channels = ()
+            remedy = _REMEDY if isinstance(exc.__cause__, PermissionError) else "Check the kernel's log."
+            return Availability(state="broken", reason=f"{exc.what}: {exc.why}", remedy=remedy)
         names = ", ".join(zone.name for zone in zones)
         return Availability(state="present", reason=f"powercap zones {names}", facts={"zones": names})
 
     def read(self) -> tuple[Reading, ...]:
         """Read every counter once, in joules."""
-        return tuple(_read(channel, path) for channel, path in self._files)
+        return tuple(_read(channel, file) for channel, file in self._files)
 
     def close(self) -> None:
-        """Forget the zones."""
-        self._files = ()
+        """Close the counters' files."""
+        files, self._files = self._files, ()
+        for _, file in files:
+            file.close()
 
 
-def _read(channel: str, path: Path) -> Reading:
+def _read(channel: str, file: CounterFile) -> Reading:
     try:
-        return Reading(channel=channel, value=read_micro(path))
+        return Reading(channel=channel, value=file.read())
     except SensorError as exc:
         return Reading(channel=channel, value=None, error=f"{exc.what}: {exc.why}")
 

@@ -1,10 +1,11 @@
 """Reading numbers and words from sysfs files, with the system's errors turned into ours."""
 
+import os
 from pathlib import Path
 
 from wattbench.results.errors import SensorError
 
-__all__ = ["read_int", "read_micro", "read_word", "try_micro", "try_word"]
+__all__ = ["CounterFile", "read_int", "read_micro", "read_word", "try_micro", "try_word"]
 
 
 def read_word(path: Path) -> str:
@@ -45,3 +46,33 @@ def try_micro(path: Path) -> float | None:
         return read_micro(path)
     except SensorError:
         return None
+
+
+class CounterFile:
+    """One file of micro-units that is kept open, as opening costs more than reading; sysfs answers anew each time."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file. Raises SensorError, with PermissionError as its cause where it is."""
+        self._path = path
+        try:
+            self._fd: int | None = os.open(path, os.O_RDONLY)
+        except OSError as exc:
+            raise SensorError(f"Cannot read {path}", exc.strerror or str(exc)) from exc
+
+    def read(self) -> float:
+        """Return the number now, in whole units. Raises SensorError when it is gone, closed or holds something else."""
+        if self._fd is None:
+            raise SensorError(f"Cannot read {self._path}", "it is closed")
+        try:
+            word = os.pread(self._fd, 64, 0)
+            return int(word) / 1e6
+        except OSError as exc:
+            raise SensorError(f"Cannot read {self._path}", exc.strerror or str(exc)) from exc
+        except ValueError as exc:
+            raise SensorError(f"{self._path} holds no integer", repr(word[:40])) from exc
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        fd, self._fd = self._fd, None
+        if fd is not None:
+            os.close(fd)

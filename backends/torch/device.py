@@ -1,0 +1,166 @@
+"""What a torch device is and can: names, memory, precisions, waiting for its work, without naming a vendor."""
+
+import os
+import platform
+import resource
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+
+from wattbench.backends.contract import DeviceInfo
+from wattbench.results.errors import UsageError
+from wattbench.results.plugins import nearest_lines
+
+__all__ = [
+    "apply_threads",
+    "cpu_precision_default",
+    "device_infos",
+    "find_device",
+    "memory_source",
+    "peak_memory_bytes",
+    "synchroniser",
+    "version_facts",
+]
+
+PRECISIONS = ("float32", "bfloat16", "float16")
+
+LACKING = {"tpu": ("float16",)}
+"""Precisions that a device type cannot compute in; source: torch_tpu's device interface (TpuInterface, torch 2.13)."""
+
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+"""CPU flags of Linux that mean matrix products in bfloat16 are done by hardware."""
+
+CPUINFO = Path("/proc/cpuinfo")
+
+
+def device_infos() -> tuple[DeviceInfo, ...]:
+    """Return the accelerators that torch can use now, then the CPU."""
+    found = []
+    if torch.accelerator.is_available():
+        accelerator = torch.accelerator.current_accelerator()
+        assert accelerator is not None, "an available accelerator has a device"
+        found = [_accelerator_info(accelerator.type, index) for index in range(torch.accelerator.device_count())]
+    return (*found, _cpu_info())
+
+
+def find_device(name: str) -> DeviceInfo:
+    """Return the device called `name`; a type alone ("cuda") means its first. Raises UsageError if there is none."""
+    infos = device_infos()
+    for info in infos:
+        if name in (info.name, info.name.partition(":")[0]):
+            return info
+    why, remedy = nearest_lines(name, [info.name for info in infos])
+    raise UsageError(f"torch has no device {name!r}", why, remedy)
+
+
+def synchroniser(device: torch.device) -> Callable[[], None]:
+    """Return the call that waits until the device has done all its work; for the CPU there is nothing to wait for."""
+    if device.type == "cpu":
+        return _nothing
+    return lambda: torch.accelerator.synchronize(device)
+
+
+def peak_memory_bytes(device: torch.device) -> int | None:
+    """Return the peak memory so far in bytes (`memory_source` says of what), None when the SDK cannot tell."""
+    if device.type == "cpu":
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB, macOS in bytes: getrusage(2)
+    try:
+        return int(torch.accelerator.max_memory_allocated(device)) or None  # 0 means that it cannot tell
+    except (RuntimeError, AttributeError, NotImplementedError):
+        return None
+
+
+def memory_source(device: torch.device) -> str:
+    """Return where the peak memory comes from, in words."""
+    if device.type == "cpu":
+        return "peak resident set of the process since its start (getrusage)"
+    return "torch.accelerator.max_memory_allocated: tensors of this process, without context and allocator reserve"
+
+
+def apply_threads(threads: int | None, affinity: tuple[int, ...] | None) -> None:
+    """Bind every thread of this process to `affinity` and set how many compute. Raises UsageError for other CPUs."""
+    if affinity is not None:
+        try:
+            for task in Path("/proc/self/task").iterdir():
+                os.sched_setaffinity(int(task.name), affinity)
+        except (OSError, AttributeError) as exc:
+            why = f"{exc}; this machine has CPUs 0..{(os.cpu_count() or 1) - 1}"
+            raise UsageError(f"Cannot run on the CPUs {affinity}", why, "Name CPUs of this machine.") from exc
+    wanted = threads or (len(affinity) if affinity else None)
+    if wanted is not None:
+        torch.set_num_threads(wanted)
+
+
+def cpu_precision_default(cpuinfo: str) -> str:
+    """Return bfloat16 when the text of /proc/cpuinfo shows hardware for it, else float32."""
+    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
+    return "bfloat16" if BFLOAT16_FLAGS & set(flags.split()) else "float32"
+
+
+def version_facts() -> dict[str, str]:
+    """Return the versions that matter for a torch result: torch, its CUDA or HIP, and cuDNN."""
+    facts = {"torch": torch.__version__}
+    for key, value in (("cuda", torch.version.cuda), ("hip", torch.version.hip)):
+        if value:
+            facts[key] = str(value)
+    if torch.version.cuda and torch.backends.cudnn.is_available():
+        facts["cudnn"] = str(torch.backends.cudnn.version())
+    return facts
+
+
+def _nothing() -> None:
+    return None
+
+
+def _accelerator_info(kind: str, index: int) -> DeviceInfo:
+    vendor: Any = getattr(torch, kind, None)  # torch.cuda, torch.xpu, ...: not in the device-agnostic API
+    properties = _ask(vendor, "get_device_properties", index)
+    total = getattr(properties, "total_memory", None)
+    precisions = tuple(p for p in PRECISIONS if p not in LACKING.get(kind, ()))
+    return DeviceInfo(
+        name=f"{kind}:{index}",
+        description=str(_ask(vendor, "get_device_name", index) or getattr(properties, "name", kind)),
+        memory_bytes=int(total) if total else None,
+        precisions=precisions,
+        precision_default=_accelerator_default(kind, vendor),
+        power_covers=_uuid(kind, properties),
+    )
+
+
+def _accelerator_default(kind: str, vendor: Any) -> str:
+    """Return bfloat16, but float16 where CUDA would only emulate bfloat16 (before compute capability 8.0)."""
+    if kind == "cuda" and not vendor.is_bf16_supported(including_emulation=False):
+        return "float16"
+    return "bfloat16"
+
+
+def _uuid(kind: str, properties: Any) -> str | None:
+    """Return the board's UUID as NVML writes it; None where torch gives none."""
+    uuid = getattr(properties, "uuid", None)
+    return f"GPU-{uuid}" if kind == "cuda" and torch.version.cuda and uuid else None
+
+
+def _ask(vendor: Any, function: str, index: int) -> Any:
+    """Return what a vendor's module says of a device, None where it has no such function or fails."""
+    try:
+        return getattr(vendor, function)(index)
+    except (AttributeError, RuntimeError, AssertionError, NotImplementedError):
+        return None
+
+
+def _cpu_info() -> DeviceInfo:
+    cpuinfo = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
+    names = (line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name"))
+    return DeviceInfo(
+        name="cpu",
+        description=next(names, None) or platform.processor() or platform.machine(),
+        memory_bytes=psutil.virtual_memory().total,
+        precisions=PRECISIONS,
+        precision_default=cpu_precision_default(cpuinfo),
+        power_covers="cpu",
+    )

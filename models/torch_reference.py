@@ -1,0 +1,104 @@
+"""The float32 reference of the quality gate: plain forwards on the CPU, without a cache."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import psutil
+import torch
+from torch import Tensor
+
+from wattbench.models.load import ModelSpec
+from wattbench.models.torch_build import TINY, build
+from wattbench.models.torch_memory import memory_errors
+from wattbench.results.errors import OutOfMemoryError
+
+__all__ = ["Reference", "reference_outputs"]
+
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """Reference numbers of request 0: float32 (positions, width), and the tokens that lead through the decode steps.
+
+    `forced_tokens` is int64 (steps,), None for models without tokens out. `weights_digest` is that of the weights.
+    """
+
+    values: numpy.ndarray
+    forced_tokens: numpy.ndarray | None
+    weights_digest: str
+
+
+def reference_outputs(
+    model: ModelSpec, arrays: Mapping[str, numpy.ndarray], steps: int, *, weights: str, seed: int
+) -> Reference:
+    """Return what the model computes for request 0 of `arrays` in float32 on the CPU.
+
+    Decoders and encoder-decoders: the logits at the last input position and after each of `steps` greedy tokens, by
+    a full forward over the whole sequence each time, so that nothing is shared with the timed path's cache. Encoders:
+    the hidden states of all positions, then the pooled vector. Image classifiers: the logits. Attention is the eager
+    implementation. Raises OutOfMemoryError when the float32 weights do not fit in the free memory.
+    """
+    needed = 4 * model.parameters
+    _refuse_if_too_big(model, needed)
+    with memory_errors(f"the float32 reference of {model.name}", needed, CPU), torch.inference_mode():
+        built = build(model, weights=weights, seed=seed, dtype=torch.float32, device=CPU, attention="eager")
+        inputs = {name: torch.from_numpy(array[:1]) for name, array in arrays.items()}
+        if model.family == "decoder":
+            rows, forced = _decoder(built.module, inputs["input_ids"], steps, tiny=model.architecture == TINY)
+        elif model.family == "encoder-decoder":
+            rows, forced = _encoder_decoder(built.module, inputs, steps)
+        else:
+            rows, forced = _encoder(built.module, inputs), None
+    return Reference(values=rows.numpy(), forced_tokens=forced, weights_digest=built.weights.digest)
+
+
+def _decoder(module: Any, prompt: Tensor, steps: int, *, tiny: bool) -> tuple[Tensor, numpy.ndarray]:
+    uncached = {} if tiny else {"use_cache": False}
+
+    def logits(tokens: Tensor) -> Tensor:
+        row: Tensor = module(input_ids=tokens, logits_to_keep=1, **uncached).logits[0, -1]
+        return row
+
+    return _greedy(logits, prompt, steps)
+
+
+def _encoder_decoder(module: Any, inputs: Mapping[str, Tensor], steps: int) -> tuple[Tensor, numpy.ndarray]:
+    start = inputs["decoder_input_ids"]
+    encoded = module.get_encoder()(next(v for k, v in inputs.items() if k != "decoder_input_ids"))
+
+    def logits(tokens: Tensor) -> Tensor:
+        row: Tensor = module(encoder_outputs=encoded, decoder_input_ids=tokens, use_cache=False).logits[0, -1]
+        return row
+
+    return _greedy(logits, start, steps)
+
+
+def _greedy(logits: Any, tokens: Tensor, steps: int) -> tuple[Tensor, numpy.ndarray]:
+    """Return the logits after `tokens` and after each of `steps` greedy tokens, (steps + 1, width), and those tokens."""
+    rows = [logits(tokens)]
+    for _ in range(steps):
+        tokens = torch.cat([tokens, rows[-1].argmax().view(1, 1)], dim=1)
+        rows.append(logits(tokens))
+    forced = tokens[0, tokens.shape[1] - steps :].numpy().copy()
+    return torch.stack(rows), forced
+
+
+def _encoder(module: Any, inputs: Mapping[str, Tensor]) -> Tensor:
+    output = module(**inputs)
+    if getattr(output, "logits", None) is not None:
+        logits: Tensor = output.logits
+        return logits
+    return torch.cat([output.last_hidden_state[0], output.pooler_output])
+
+
+def _refuse_if_too_big(model: ModelSpec, needed: int) -> None:
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise OutOfMemoryError(
+            f"The float32 reference of {model.name} does not fit in memory",
+            f"its weights need {needed / 1e9:.1f} GB and {free / 1e9:.1f} GB are free",
+            "Free memory, or accept a result without the quality gate.",
+        )

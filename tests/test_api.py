@@ -1,0 +1,66 @@
+"""The Python interface: what `import wattbench` gives, and a run in three lines."""
+
+from pathlib import Path
+
+import pytest
+
+import wattbench
+from wattbench.results.errors import UsageError
+
+SHORT = {"window_s": 0.2, "repeats": 2, "power": "none"}
+
+
+@pytest.fixture(autouse=True)
+def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Keep results and caches of these tests out of the user's folders."""
+    monkeypatch.setenv("WATTBENCH_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("WATTBENCH_CACHE", str(tmp_path / "cache"))
+
+
+def test_the_public_names_are_these() -> None:
+    """A change of this list is a change of the interface."""
+    assert ["Result", "WattbenchError", "load", "run", "save"] == sorted(wattbench.__all__)
+
+
+def test_every_public_name_exists() -> None:
+    """Each name can be imported, and `dir` shows it."""
+    assert all(getattr(wattbench, name) is not None for name in wattbench.__all__)
+    assert set(wattbench.__all__) <= set(dir(wattbench))
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    """Unknown names fail as in any module."""
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = wattbench.nothing
+
+
+def test_a_run_gives_a_result_and_keeps_its_file(tmp_path: Path) -> None:
+    """run() returns the document; its file in the data folder loads as the same document."""
+    result = wattbench.run("tiny-decoder/tiny", backend="mock", quick=True, **SHORT)
+    (path,) = (tmp_path / "data" / "results").glob("*.json")
+
+    assert result == wattbench.load(path)
+
+
+def test_a_result_becomes_a_frame() -> None:
+    """to_frame() has one row a repeat."""
+    result = wattbench.run("tiny-decoder/tiny", backend="mock", quick=True, **SHORT)
+
+    assert 2 == len(result.to_frame())
+    assert "<table" in result._repr_html_()
+
+
+def test_a_result_can_be_saved_elsewhere(tmp_path: Path) -> None:
+    """save() writes a document that loads again."""
+    result = wattbench.run("tiny-encoder", backend="mock", quick=True, **SHORT)
+    wattbench.save(result, tmp_path / "copy.json")
+
+    assert result == wattbench.load(tmp_path / "copy.json")
+
+
+def test_wrong_arguments_raise_our_errors() -> None:
+    """An unknown load is a UsageError, which is a WattbenchError."""
+    with pytest.raises(UsageError):
+        wattbench.run("no-such-model/chat")
+
+    assert issubclass(UsageError, wattbench.WattbenchError)
