@@ -69,8 +69,12 @@ class Prepared:
 class Batch:
     """The inputs of one execution: arrays by name, and the work that they stand for.
 
-    Token arrays are int64 (requests, input_tokens); images are float32 (requests, channels, height, width); audio
-    features are float32 (requests, mel_bins, frames). `output_tokens` is exact: generation never stops earlier.
+    The names are those of `wattbench.models.inputs.make_arrays`: `input_ids` int64 (requests, tokens),
+    `turn_input_ids` int64 (requests, turns - 1, tokens) with the new tokens of an agent's later turns,
+    `pixel_values` float32 (requests, channels, height, width), `input_features` float32 (requests, mel_bins, frames),
+    `decoder_input_ids` int64 (requests, 1). `input_tokens` and `output_tokens` are sums over all requests and turns;
+    every turn of every request gives the same number of tokens, and generation never stops earlier. `requests` may
+    be fewer than the backend was prepared for.
     """
 
     arrays: Mapping[str, numpy.ndarray]
@@ -99,9 +103,10 @@ class Completion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """Numbers to compare with the reference: float32 logits or embeddings, (positions, width), host memory.
+    """Numbers of request 0 to compare with the reference: float32 (positions, width), in host memory.
 
-    For decoders: the last prompt position and then `steps` teacher-forced decode steps of request 0, in order.
+    Decoders and encoder-decoders: the logits at the last input position of the first turn, and then after each
+    forced token. Encoders: the hidden states of all positions, then the pooled vector. Image classifiers: the logits.
     """
 
     values: numpy.ndarray
@@ -159,5 +164,5 @@ class MemoryReporter(Protocol):
     """A backend that knows its peak device memory."""
 
     def memory_peak_bytes(self) -> int | None:
-        """Return the peak since `prepare`, in bytes, or None when the SDK cannot tell."""
+        """Return the peak so far in bytes (the record's `memory_source` says of what), None when the SDK cannot tell."""
         ...

@@ -1,106 +1,151 @@
-"""The mock backend: takes its time, computes nothing; for tests and for trying the harness without an SDK."""
+"""The mock backend: waits instead of computing, for trying out and testing the harness without any SDK."""
 
+import hashlib
 import time
+
+import numpy
 
 from wattbench.backends.contract import (
     Availability,
     Batch,
     Completion,
     DeviceInfo,
+    Outputs,
     Preparation,
     Prepared,
 )
-from wattbench.results.errors import UsageError
+from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.subject import BackendRecord, WeightsRecord
 
-__all__ = ["MockBackend"]
+__all__ = ["PREFILL_NS_PER_TOKEN", "STEP_NS", "MockBackend", "mock_outputs"]
 
-PREFILL_S_PER_TOKEN = 20e-6
-STEP_S = 500e-6
+PREFILL_NS_PER_TOKEN = 2_000
+STEP_NS = 50_000
+WIDTH = 16
+SPIN_NS = 200_000
+"""The last stretch of a wait is spun, since sleeping overshoots by about this much."""
+
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class MockBackend:
-    """Waits as long as a small machine would take: 20 us for a token in, 500 us for each decode step of a batch.
+    """Takes any load; an execution lasts 2 us an input token and 50 us a decode step, whatever the batch decodes.
 
-    It has no outputs (it is not `Inspectable`), so that the quality gate has nothing to compare and says so.
+    Every record says mock; the figures mean nothing and cannot enter a store. There is no reference for its outputs:
+    the quality gate is left out, and `mock_outputs` is the formula that a test compares them with.
     """
 
     name = "mock"
 
+    def __init__(self) -> None:
+        self._preparation: Preparation | None = None
+
     def probe(self) -> Availability:
-        """Be present: nothing is needed."""
-        return Availability(state="present", reason="computes nothing; its figures are made up and marked so")
+        """Say that a mock can always be used."""
+        return Availability(state="present", reason="a mock: waits instead of computing")
 
     def devices(self) -> tuple[DeviceInfo, ...]:
-        """Name the one device there is."""
-        device = DeviceInfo(
-            name="mock",
-            description="no device: waits instead of computing",
-            memory_bytes=None,
-            precisions=PRECISIONS,
-            precision_default="float32",
-            power_covers=None,
+        """Return the one made-up device."""
+        return (
+            DeviceInfo(
+                name="mock",
+                description="no device: waits instead of computing",
+                memory_bytes=None,
+                precisions=PRECISIONS,
+                precision_default="float32",
+                power_covers=None,
+            ),
         )
-        return (device,)
 
     def prepare(self, preparation: Preparation) -> Prepared:
-        """Take note of the load; refuse a precision that is not declared."""
-        if preparation.precision not in PRECISIONS:
-            raise UsageError(f"The mock does not know precision {preparation.precision!r}", ", ".join(PRECISIONS))
+        """Remember what to wait for. Raises UsageError for real weights, another device or an unknown precision."""
+        p = preparation
+        if p.weights != "synthetic":
+            raise UsageError("The mock backend has no weights", f"asked for {p.weights}", "Leave out --weights.")
+        if p.device != "mock" or p.precision not in PRECISIONS:
+            why = f"asked for {p.device} and {p.precision}; it has mock and {', '.join(PRECISIONS)}"
+            raise UsageError("The mock backend has no such device or precision", why)
+        self._preparation = p
+        digest = hashlib.sha256(f"mock {p.load.digest} {p.seed}".encode()).hexdigest()
         weights = WeightsRecord(
             origin="synthetic",
-            source="none: the mock has no weights",
+            source="mock",
             revision=None,
-            seed=preparation.seed,
-            distribution="none",
-            digest="none",
+            seed=p.seed,
+            distribution="none: a mock has no weights",
+            digest=f"sha256:{digest}",
         )
-        backend = BackendRecord(
-            name=self.name,
-            engine="wait",
-            versions={},
-            device=preparation.device,
-            device_name="mock",
-            precision_requested=preparation.precision,
-            precision_effective=preparation.precision,
-            threads=preparation.threads,
-            affinity=preparation.affinity,
-            tuning="none",
-            synchronisation="the call waits",
-            placement="there is only one device",
-            token_source="the batch that was asked for",
-            memory_peak_bytes=None,
-            memory_source="unknown: nothing is held",
-            mock=True,
-            emulated=False,
-            true_device=None,
-        )
-        return Prepared(backend=backend, weights=weights, build_s=0.0, first_execution_s=0.0)
+        return Prepared(backend=_record(p), weights=weights, build_s=0.0, first_execution_s=0.0)
 
     def run(self, batch: Batch) -> Completion:
-        """Wait for the prefill, then for each decode step."""
+        """Wait as long as the batch's tokens say."""
+        self._check_prepared()
         start_ns = time.perf_counter_ns()
-        prefilled_ns = _wait_until(start_ns + round(batch.input_tokens * PREFILL_S_PER_TOKEN * 1e9))
-        steps: list[int] = []
+        at = start_ns + PREFILL_NS_PER_TOKEN * batch.input_tokens
+        _wait_until(at)
+        stamps = [time.perf_counter_ns()]
         for _ in range(batch.output_tokens // batch.requests - 1):
-            steps.append(_wait_until((steps or [prefilled_ns])[-1] + round(STEP_S * 1e9)))
+            at += STEP_NS
+            _wait_until(at)
+            stamps.append(time.perf_counter_ns())
+        writes = batch.output_tokens > 0
         return Completion(
             start_ns=start_ns,
-            first_output_ns=prefilled_ns if batch.output_tokens else None,
-            step_end_ns=tuple(steps),
-            end_ns=steps[-1] if steps else prefilled_ns,
+            first_output_ns=stamps[0] if writes else None,
+            step_end_ns=tuple(stamps[1:]),
+            end_ns=stamps[-1],
             requests=batch.requests,
             input_tokens=batch.input_tokens,
             output_tokens=batch.output_tokens,
         )
 
+    def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
+        """Return the numbers of `mock_outputs`."""
+        self._check_prepared()
+        return Outputs(values=mock_outputs(0 if forced_tokens is None else len(forced_tokens)))
+
     def close(self) -> None:
-        """Do nothing: nothing is held."""
+        """Forget the load."""
+        self._preparation = None
+
+    def _check_prepared(self) -> None:
+        if self._preparation is None:
+            raise DeviceError("The mock backend is not prepared", "it was closed or never prepared")
 
 
-def _wait_until(instant_ns: int) -> int:
-    """Sleep until an instant of `time.perf_counter_ns`, and return the instant that it became."""
-    while (left_ns := instant_ns - time.perf_counter_ns()) > 0:
-        time.sleep(left_ns / 1e9)
-    return time.perf_counter_ns()
+def mock_outputs(steps: int) -> numpy.ndarray:
+    """Return cos(row + column), float32 (steps + 1, 16): what a mock's `outputs` must equal."""
+    rows, columns = numpy.indices((steps + 1, WIDTH))
+    return numpy.cos(rows + columns).astype(numpy.float32)
+
+
+def _wait_until(at_ns: int) -> None:
+    """Sleep, then spin, until the clock shows `at_ns`."""
+    left_ns = at_ns - time.perf_counter_ns()
+    if left_ns > SPIN_NS:
+        time.sleep((left_ns - SPIN_NS) / 1e9)
+    while time.perf_counter_ns() < at_ns:
+        pass
+
+
+def _record(p: Preparation) -> BackendRecord:
+    return BackendRecord(
+        name="mock",
+        engine="mock",
+        versions={},
+        device="mock",
+        device_name=None,
+        precision_requested=p.precision,
+        precision_effective=p.precision,
+        threads=None,
+        affinity=None,
+        tuning="none",
+        synchronisation="nothing to wait for: the wait is the work",
+        placement="none: nothing is computed",
+        token_source="copied from the batch",
+        memory_peak_bytes=None,
+        memory_source="none",
+        mock=True,
+        emulated=False,
+        true_device=None,
+    )

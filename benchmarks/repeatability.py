@@ -38,7 +38,9 @@ def measure(options: argparse.Namespace, path: Path) -> tuple[float, float, floa
     """Run once and return the median rate and its interval, in requests per second."""
     result = wattbench.run(options.load, window_s=options.window, repeats=options.repeats, power="none", out=path)
     metric = result.summary.metric("throughput.requests") if result.summary else None
-    assert metric is not None and metric.value is not None and metric.interval is not None
+    assert metric is not None
+    assert metric.value is not None
+    assert metric.interval is not None
     return metric.value, metric.interval.low, metric.interval.high
 
 

@@ -32,6 +32,9 @@ from wattbench.results.subject import QualityRecord
 
 __all__ = ["Engine", "store_reference"]
 
+WARM_EXECUTIONS = 8
+"""Executions that fit into the least warm-up: the steadiness test asks for six."""
+
 BATCH_POOL = 4
 """Distinct seeded batches that executions take turns with, so that no cache can answer from memory."""
 
@@ -89,18 +92,30 @@ class Engine:
         return TruthReply(truthful=report.truthful, facts=report.facts)
 
     def warm_up(self, command: WarmUp) -> WarmupRecord:
-        """Execute until the rate is steady or the cap is reached; report the rate of every execution."""
+        """Execute until the rate is steady or the cap is reached; report the rate of every execution.
+
+        Where one execution takes more than an eighth of the least warm-up, shorter ones (fewer tokens out) follow the
+        first, so that there are enough rates to judge.
+        """
         start = time.perf_counter_ns()
+        first = self._execute()
+        share = command.min_s / WARM_EXECUTIONS / max(1e-9, (first.end_ns - first.start_ns) / 1e9)
+        batches = [self._shorter(batch, min(1.0, share)) for batch in self._batches]
         rates: list[float] = []
-        steady = False
         while True:
-            done = self._execute()
+            done = self._backend.run(batches[len(rates) % len(batches)])
             rates.append(1e9 / max(1, done.end_ns - done.start_ns))
             spent_s = (done.end_ns - start) / 1e9
             steady = spent_s >= command.min_s and is_steady(rates)
             if steady or spent_s >= command.max_s:
                 window = self._window(start, done.end_ns)
                 return WarmupRecord(window=window, rates_per_s=tuple(rates), test=STEADY_TEST, steady=steady)
+
+    def _shorter(self, batch: Batch, share: float) -> Batch:
+        """Return a batch with a share of its tokens out, at least one a request and turn."""
+        unit = batch.requests * self._load.shape.turns
+        steps = batch.output_tokens // unit
+        return replace(batch, output_tokens=unit * max(1, round(steps * share)) if steps else 0)
 
     def measure(self, command: Measure) -> Measured:
         """Execute back to back for one window, which starts with an execution and ends with one."""

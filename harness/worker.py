@@ -41,7 +41,7 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
     answers = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
-    Worker(_read_commands(sys.stdin.buffer), answers).serve()
+    Worker(_read_commands(0), answers).serve()
     return 0
 
 
@@ -61,10 +61,10 @@ class Worker:
             command: object | None = None
             try:
                 command = from_line(line)
-                answer = self._execute(command)
+                answer = to_line(self._execute(command))
             except Exception as exc:  # noqa: BLE001 (every failure is answered, none may end the worker silently)
-                answer = _failure(exc)
-            self._answers.write(to_line(answer))
+                answer = to_line(_failure(exc))
+            self._answers.write(answer)
             if isinstance(command, Close):
                 return
 
@@ -108,13 +108,16 @@ def _failure(exc: Exception) -> Failure:
     return Failure(kind="Bug", what=f"{type(exc).__name__}: {exc}", why=traceback.format_exc(), remedy="")
 
 
-def _read_commands(stream: BinaryIO) -> "SimpleQueue[bytes]":
+def _read_commands(descriptor: int) -> "SimpleQueue[bytes]":
     """Return a queue that a thread fills with lines; the end of input ends the process at once."""
     queue: SimpleQueue[bytes] = SimpleQueue()
 
     def read() -> None:
-        for line in stream:
-            queue.put(line)
+        pending = b""
+        while chunk := os.read(descriptor, 1 << 16):  # unbuffered: a buffer's lock would block the process's end
+            *lines, pending = (pending + chunk).split(b"\n")
+            for line in lines:
+                queue.put(line)
         os._exit(1)  # the measuring process closes this pipe only after the answer to Close, or by dying
 
     threading.Thread(target=read, name="commands", daemon=True).start()

@@ -149,8 +149,7 @@ def _fill_module(module: torch.nn.Module, seed: int) -> str:
     flat = {name: parameter.detach().view(-1) for name, parameter in module.named_parameters()}
 
     def put(name: str, start: int, values: numpy.ndarray) -> None:
-        with torch.inference_mode(False):
-            flat[name][start : start + len(values)].copy_(torch.from_numpy(values))
+        flat[name][start : start + len(values)].copy_(torch.from_numpy(values))
 
     return fill(_plans(module), seed, _threads(), put)
 

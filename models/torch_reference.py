@@ -43,16 +43,22 @@ def reference_outputs(
     """
     needed = 4 * model.parameters
     _refuse_if_too_big(model, needed)
-    with memory_errors(f"the float32 reference of {model.name}", needed, CPU), torch.inference_mode():
+    inputs = {name: torch.from_numpy(array[:1]) for name, array in arrays.items()}
+    with memory_errors(f"the float32 reference of {model.name}", needed, CPU):
         built = build(model, weights=weights, seed=seed, dtype=torch.float32, device=CPU, attention="eager")
-        inputs = {name: torch.from_numpy(array[:1]) for name, array in arrays.items()}
-        if model.family == "decoder":
-            rows, forced = _decoder(built.module, inputs["input_ids"], steps, tiny=model.architecture == TINY)
-        elif model.family == "encoder-decoder":
-            rows, forced = _encoder_decoder(built.module, inputs, steps)
-        else:
-            rows, forced = _encoder(built.module, inputs), None
+        with torch.inference_mode():
+            rows, forced = _forwards(model, built.module, inputs, steps)
     return Reference(values=rows.numpy(), forced_tokens=forced, weights_digest=built.weights.digest)
+
+
+def _forwards(
+    model: ModelSpec, module: Any, inputs: Mapping[str, Tensor], steps: int
+) -> tuple[Tensor, numpy.ndarray | None]:
+    if model.family == "decoder":
+        return _decoder(module, inputs["input_ids"], steps, tiny=model.architecture == TINY)
+    if model.family == "encoder-decoder":
+        return _encoder_decoder(module, inputs, steps)
+    return _encoder(module, inputs), None
 
 
 def _decoder(module: Any, prompt: Tensor, steps: int, *, tiny: bool) -> tuple[Tensor, numpy.ndarray]:

@@ -75,7 +75,7 @@ class DecoderEngine:
         rows = [self._forward(to_device(prompt, self._s.device, self._s.dtype), 0)[0, -1]]
         for step, token in enumerate(forced):
             self._token.fill_(int(token))
-            rows.append(self._forward(self._token[: len(prompt)], prompt.shape[1] + step)[0, -1].clone())
+            rows.append(self._forward(self._token[: len(prompt)], prompt.shape[1] + step)[0, -1])
         return host_values(torch.stack(rows))
 
     def state(self) -> tuple[Tensor, ...]:

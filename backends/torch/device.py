@@ -104,7 +104,7 @@ def cpu_precision_default(cpuinfo: str) -> str:
 
 def version_facts() -> dict[str, str]:
     """Return the versions that matter for a torch result: torch, its CUDA or HIP, and cuDNN."""
-    facts = {"torch": torch.__version__}
+    facts = {"torch": str(torch.__version__)}  # a subclass of str, which no encoder knows
     for key, value in (("cuda", torch.version.cuda), ("hip", torch.version.hip)):
         if value:
             facts[key] = str(value)

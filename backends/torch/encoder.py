@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wattbench.backends.contract import Batch, Completion, Outputs
-from wattbench.backends.torch.engine import Setup, host_values, to_device
+from wattbench.backends.torch.engine import Setup, host_values, input_positions, to_device
 
 __all__ = ["EncoderEngine"]
 
@@ -35,7 +35,7 @@ class EncoderEngine:
             step_end_ns=(),
             end_ns=end_ns,
             requests=len(vectors),
-            input_tokens=batch.input_tokens,
+            input_tokens=input_positions(batch),
             output_tokens=0,
         )
 

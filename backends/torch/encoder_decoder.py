@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from wattbench.backends.contract import Batch, Completion, Outputs
-from wattbench.backends.torch.engine import Setup, host_values, to_device
+from wattbench.backends.torch.engine import Setup, host_values, input_positions, to_device
 from wattbench.backends.torch.slots_transformers import cross_slot_cache
 from wattbench.results.errors import UsageError
 
@@ -56,7 +56,7 @@ class EncoderDecoderEngine:
             step_end_ns=tuple(stamps[1:]),
             end_ns=perf_counter_ns(),
             requests=batch.requests,
-            input_tokens=batch.input_tokens,
+            input_tokens=input_positions(batch),
             output_tokens=written.numel(),
         )
 
@@ -68,7 +68,7 @@ class EncoderDecoderEngine:
         rows = [self._decode(encoded, to_device(start, self._s.device, self._s.dtype))[0, -1]]
         for token in forced:
             self._token.fill_(int(token))
-            rows.append(self._decode(encoded, self._token[: len(start)])[0, -1].clone())
+            rows.append(self._decode(encoded, self._token[: len(start)])[0, -1])
         return host_values(torch.stack(rows))
 
     def state(self) -> tuple[Tensor, ...]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from wattbench.backends.contract import Batch, Completion, Outputs
 
-__all__ = ["Engine", "Setup", "host_values", "to_device"]
+__all__ = ["Engine", "Setup", "host_values", "input_positions", "to_device"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +51,12 @@ def to_device(array: numpy.ndarray, device: torch.device, dtype: torch.dtype) ->
     """Return an array on the device: numbers in `dtype`, tokens as they are."""
     tensor = torch.from_numpy(array)
     return tensor.to(device=device, dtype=dtype if tensor.is_floating_point() else tensor.dtype)
+
+
+def input_positions(batch: Batch) -> int:
+    """Return how many input positions a batch had: its tokens are counted, images and audio as their load says."""
+    ids = batch.arrays.get("input_ids")
+    return batch.input_tokens if ids is None else int(ids.size)
 
 
 def host_values(rows: Tensor) -> Outputs:

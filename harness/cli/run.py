@@ -67,11 +67,8 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Run one load, measure it, and write a result file.
-
-    Without flags: a 135M-parameter decoder on the best device, by the full protocol (about ten minutes).
-    """
-    flags = RunRequest(
+    """Run one load, measure it by the full protocol (about ten minutes; --quick: one), and write a result file."""
+    request = RunRequest(
         load=load,
         backend=backend,
         device=device,
@@ -92,7 +89,7 @@ def command(
         power=power or None,
         power_rate_hz=power_rate_hz,
     )
-    return run_and_print(flags, plan_file, out, as_json=as_json, quiet=quiet)
+    return run_and_print(request, plan_file, out, as_json=as_json, quiet=quiet)
 
 
 def run_and_print(flags: RunRequest, plan_file: Path | None, out: Path | None, *, as_json: bool, quiet: bool) -> int:

@@ -13,6 +13,9 @@ __all__ = ["GROUP", "Selection", "Wish", "make_sampler", "open_samplers", "parse
 GROUP = "wattbench.samplers"
 """The entry point group of samplers."""
 
+ON_REQUEST = ("model", "replay")
+"""Samplers that are no sensors, so that nobody misses them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
@@ -55,11 +58,11 @@ def open_samplers(wanted: Sequence[str], covers: str | None) -> Selection:
         for sampler in opened:
             sampler.close()
         raise
-    reasons = "; ".join(f"{r.name}: {r.reason}" for r in records)
+    tried = ", ".join(r.name for r in records if r.name not in ON_REQUEST)
     return Selection(
         samplers=tuple(opened),
         records=records,
-        unavailable_reason=None if opened else f"no power sensor can be used here ({reasons})",
+        unavailable_reason=None if opened else f"no power sensor can be used here (looked for: {tried})",
     )
 
 

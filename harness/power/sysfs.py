@@ -65,9 +65,10 @@ class CounterFile:
             raise SensorError(f"Cannot read {self._path}", "it is closed")
         try:
             word = os.pread(self._fd, 64, 0)
-            return int(word) / 1e6
         except OSError as exc:
             raise SensorError(f"Cannot read {self._path}", exc.strerror or str(exc)) from exc
+        try:
+            return int(word) / 1e6
         except ValueError as exc:
             raise SensorError(f"{self._path} holds no integer", repr(word[:40])) from exc
 

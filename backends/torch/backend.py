@@ -1,0 +1,104 @@
+"""The torch backend: one code path for the CPU and for every accelerator that torch.accelerator knows."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from wattbench.backends.contract import (
+    Availability,
+    Batch,
+    Completion,
+    DeviceInfo,
+    Outputs,
+    Preparation,
+    Prepared,
+)
+from wattbench.results.errors import DeviceError
+
+if TYPE_CHECKING:
+    import numpy
+
+    from wattbench.backends.torch.session import Session
+
+__all__ = ["TorchBackend"]
+
+OLDEST = (2, 8)
+"""The oldest torch that this code was written for: `torch.accelerator` with memory figures."""
+
+REMEDY = "pip install 'wattbench[torch]' (keep your vendor's own torch build where you have one)"
+
+
+class TorchBackend:
+    """Executes transformer loads with PyTorch; torch is imported by the first call that needs a device."""
+
+    name = "torch"
+
+    def __init__(self) -> None:
+        self._session: Session | None = None
+
+    def probe(self) -> Availability:
+        """Say whether torch is installed and new enough, without importing it."""
+        if find_spec("torch") is None:
+            return Availability(state="absent", reason="PyTorch is not installed", remedy=REMEDY)
+        facts = {name: found for name in ("torch", "transformers") if (found := _version(name)) is not None}
+        if "torch" not in facts:
+            return Availability(state="broken", reason="a module torch without version", remedy=REMEDY, facts=facts)
+        if _numbers(facts["torch"]) < OLDEST:
+            reason = f"PyTorch {facts['torch']} is older than {'.'.join(map(str, OLDEST))}"
+            return Availability(state="broken", reason=reason, remedy=REMEDY, facts=facts)
+        if "transformers" not in facts:
+            reason = f"PyTorch {facts['torch']}, without transformers: only the tiny models"
+            return Availability(state="present", reason=reason, remedy="pip install transformers", facts=facts)
+        return Availability(state="present", reason=f"PyTorch {facts['torch']}", facts=facts)
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        """Return the accelerators that torch can use now, then the CPU."""
+        from wattbench.backends.torch.device import device_infos
+
+        return device_infos()
+
+    def prepare(self, preparation: Preparation) -> Prepared:
+        """Build or load the weights on the device and run once; errors as the contract says."""
+        from wattbench.backends.torch.session import Session
+
+        self.close()
+        self._session = Session(preparation)
+        return self._session.prepare()
+
+    def run(self, batch: Batch) -> Completion:
+        """Execute one batch to its end and return truthful times."""
+        return self._prepared().run(batch)
+
+    def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
+        """Return the numbers of request 0 by the code path of `run`."""
+        return self._prepared().outputs(batch, forced_tokens)
+
+    def memory_peak_bytes(self) -> int | None:
+        """Return the peak memory so far in bytes, None when the device cannot tell."""
+        return None if self._session is None else self._session.memory_peak_bytes()
+
+    def close(self) -> None:
+        """Free the device; safe to call twice and after a failed prepare."""
+        if self._session is not None:
+            self._session.close()
+            self._session = None
+
+    def _prepared(self) -> Session:
+        if self._session is None:
+            raise DeviceError("The torch backend is not prepared", "it was closed or never prepared")
+        return self._session
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Return the leading numbers of a version, (2, 13) of "2.13.0+cpu"; () for a text without."""
+    parts = text.split("+")[0].split(".")[:2]
+    return tuple(int(part) for part in parts if part.isdigit())
