@@ -37,6 +37,9 @@ class DeviceInfo:
     power_covers: str | None
     """What power channels must cover to see this device: a UUID, "cpu", or None when unknown."""
 
+    computes: bool = True
+    """False for a device that only pretends to work (a mock): its outputs have no reference to be compared with."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:

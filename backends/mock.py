@@ -54,6 +54,7 @@ class MockBackend:
                 precisions=PRECISIONS,
                 precision_default="float32",
                 power_covers=None,
+                computes=False,
             ),
         )
 

@@ -29,9 +29,7 @@ class TruthReport:
     facts: str
 
 
-def completion_truth(
-    backend: Backend, batch: Batch, clock_ns: Callable[[], int] = time.perf_counter_ns
-) -> TruthReport:
+def completion_truth(backend: Backend, batch: Batch, clock_ns: Callable[[], int] = time.perf_counter_ns) -> TruthReport:
     """Return whether `run` reports times that include all of its work.
 
     Some executions are followed at once by reading outputs back to the host, which cannot answer before everything

@@ -200,12 +200,12 @@ def store_reference(command: Reference) -> ReferenceReply:
     load = shortened(find_load(command.load), command.prompt_tokens, 0)
     arrays = make_arrays(load, 1, command.seed)
     found = reference_outputs(load.model, arrays, command.steps, weights=command.weights, seed=command.seed)
-    columns = {"values": found.values}
-    if found.forced_tokens is not None:
-        columns["forced_tokens"] = found.forced_tokens
     path = Path(command.path)
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial.npz")
-    numpy.savez(partial, **columns)
+    if found.forced_tokens is None:
+        numpy.savez(partial, values=found.values)
+    else:
+        numpy.savez(partial, values=found.values, forced_tokens=found.forced_tokens)
     partial.replace(path)
     return ReferenceReply(weights_digest=found.weights_digest)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from wattbench.backends.contract import Inspectable
 from wattbench.harness.messages import Reference, ReferenceReply
 from wattbench.harness.plan import Resolved
 from wattbench.harness.reporter import Reporter
@@ -15,7 +14,6 @@ from wattbench.harness.version import harness_record
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.models.load import Load
 from wattbench.results.errors import OutOfMemoryError
-from wattbench.results.plugins import load_plugin
 
 __all__ = ["GATE_STEPS", "StoredReference", "gate_prompt_tokens", "reference_for"]
 
@@ -41,11 +39,11 @@ def gate_prompt_tokens(load: Load) -> int:
 def reference_for(resolved: Resolved, reporter: Reporter) -> StoredReference | None:
     """Return the reference for a plan, from the cache when the same code and weights computed it before.
 
-    None when there can be none: the backend's outputs cannot be read, PyTorch is not installed, or the float32 model
+    None when there can be none: the device computes nothing (a mock), PyTorch is not installed, or the float32 model
     does not fit in the host's memory. The last two are told to the reporter; a missing gate becomes a doubt.
     """
     plan, load = resolved.plan, resolved.load
-    if not isinstance(load_plugin("wattbench.backends", plan.backend, "backend")(), Inspectable):
+    if not resolved.device.computes:
         return None
     if not _torch_installed():
         reporter.note("no quality gate: the float32 reference needs PyTorch (pip install 'wattbench[torch]')")

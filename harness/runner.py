@@ -14,7 +14,7 @@ from wattbench.harness.interrupts import interrupts_as_errors
 from wattbench.harness.judgement import Evidence, doubts_of, interval_goals
 from wattbench.harness.messages import Gate, Measure, Measured, Prepare, PreparedReply, Truth, TruthReply, WarmUp
 from wattbench.harness.plan import Resolved
-from wattbench.harness.reference import GATE_STEPS, StoredReference, gate_prompt_tokens, reference_for
+from wattbench.harness.reference import StoredReference, gate_prompt_tokens, reference_for
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.storage import Destination, choose_path
 from wattbench.harness.surroundings import Surroundings
@@ -177,7 +177,7 @@ class _Run:
         if quality is not None:
             state = "passed" if quality.passed else "FAILED"
             facts = f"relative error {quality.relative_error:.2e} over {quality.positions} positions"
-            self._reporter.note(f"quality gate {state}: {facts} ({GATE_STEPS} decode steps at most)")
+            self._reporter.note(f"quality gate {state}: {facts}")
         return quality
 
     def _warm_up(self, worker: WorkerClient) -> WarmupRecord:

@@ -81,13 +81,13 @@ def hf_config(model: ModelSpec) -> Any:  # any: transformers' configuration clas
     """Return the transformers configuration that the model's file describes. Raises UsageError if there is none."""
     import transformers
 
-    known = [name for name in dir(transformers) if name.endswith("Config")]
-    if model.architecture not in known:
-        close = nearest_lines(model.architecture, known)[1]
-        why = f"transformers {transformers.__version__} has no class of that name"
+    found = getattr(transformers, model.architecture, None)
+    if found is None or not model.architecture.endswith("Config"):
+        close = nearest_lines(model.architecture, [name for name in dir(transformers) if name.endswith("Config")])[1]
+        why = f"transformers {transformers.__version__} has no configuration class of that name"
         raise UsageError(f"Unknown architecture {model.architecture!r} of {model.name}", why, close)
     with quiet_transformers():
-        return getattr(transformers, model.architecture)(**model.config)
+        return found(**model.config)
 
 
 def model_class(model: ModelSpec, config: Any) -> Any:  # any: a class of transformers, which is untyped here
@@ -98,7 +98,9 @@ def model_class(model: ModelSpec, config: Any) -> Any:  # any: a class of transf
         found = getattr(transformers, name)._model_mapping.get(type(config), None)
         if found is not None:
             return found[0] if isinstance(found, tuple) else found
-    raise UsageError(f"{model.architecture} is no {model.family}", f"no {' or '.join(AUTO_CLASSES[model.family])} of it")
+    raise UsageError(
+        f"{model.architecture} is no {model.family}", f"no {' or '.join(AUTO_CLASSES[model.family])} of it"
+    )
 
 
 def attention_of(module: torch.nn.Module) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from wattbench.models.load import ModelSpec
 from wattbench.models.torch_build import TINY, BuiltModel, attention_of, hf_config, model_class, quiet_transformers
-from wattbench.results.errors import DeviceError, UsageError
+from wattbench.results.errors import DeviceError, UsageError, WattbenchError
 from wattbench.results.plugins import nearest_lines
 from wattbench.results.subject import WeightsRecord
 
@@ -75,18 +75,25 @@ def load_checkpoint(
 ) -> BuiltModel:
     """Return the model with the real weights that `weights` names; the arguments are those of `build`.
 
-    Raises UsageError when they are another model's, DeviceError when they cannot be read.
+    Raises UsageError when they are another model's, DeviceError when they cannot be read or are not all there.
     """
     if model.architecture == TINY:
         raise UsageError(f"{model.name} has no real weights", f"asked for {weights}", "Use --weights synthetic.")
     found = find_checkpoint(weights)
     extra = {"gguf_file": found.gguf} if found.gguf else {}
+    from wattbench.models.torch_memory import is_out_of_memory
+
     try:
         module = _load(model, found, dtype, attention, extra)
-    except ImportError as exc:
-        raise UsageError(f"Cannot load {weights}", str(exc), "pip install safetensors gguf accelerate") from exc
-    except (OSError, ValueError, RuntimeError) as exc:
-        raise DeviceError(f"Cannot load {weights}", str(exc), "Check that the checkpoint is whole.") from exc
+    except WattbenchError:
+        raise
+    except Exception as exc:  # each reader of weights raises errors of its own, which share no base class
+        if is_out_of_memory(exc):
+            raise
+        remedy = "Check that the checkpoint is whole."
+        if isinstance(exc, ImportError):
+            remedy = "pip install safetensors gguf accelerate"
+        raise DeviceError(f"Cannot load {weights}", str(exc), remedy) from exc
     record = WeightsRecord(
         origin="real",
         source=found.source,
@@ -130,9 +137,13 @@ def _load(model: ModelSpec, found: Checkpoint, dtype: torch.dtype, attention: st
         _refuse_other_shapes(model, config, found.source)
         cls = model_class(model, config)
         implementation = attention if getattr(cls, f"_supports_{attention}", False) else "eager"
-        return cls.from_pretrained(
-            folder, config=config, local_files_only=True, dtype=dtype, attn_implementation=implementation, **extra
-        )
+        options = {"dtype": dtype, "attn_implementation": implementation, "output_loading_info": True, **extra}
+        module, info = cls.from_pretrained(folder, config=config, local_files_only=True, **options)
+    if info["missing_keys"]:
+        names = ", ".join(sorted(info["missing_keys"])[:5])
+        why = f"{len(info['missing_keys'])} tensors are missing, such as {names}"
+        raise DeviceError(f"{found.source} does not hold all of {model.name}", why)
+    return module
 
 
 def _refuse_other_shapes(model: ModelSpec, config: Any, source: str) -> None:
@@ -141,7 +152,9 @@ def _refuse_other_shapes(model: ModelSpec, config: Any, source: str) -> None:
         why = f"it is a {type(config).__name__}, the load needs a {model.architecture}"
         raise UsageError(f"{source} is not {model.name}", why, "Choose the load that fits the weights.")
     ours = hf_config(model)
-    shape = [k for k, v in model.config.items() if isinstance(v, int | list) and not k.endswith(("token_id", "_tokens"))]
+    shape = [
+        k for k, v in model.config.items() if isinstance(v, int | list) and not k.endswith(("token_id", "_tokens"))
+    ]
     wrong = [
         f"{key} is {getattr(config, key, None)}, not {getattr(ours, key)}"
         for key in shape
@@ -198,9 +211,7 @@ def _from_folder(folder: Path, *, source: str, revision: str | None) -> Checkpoi
     total = hashlib.sha256()
     for file in files:
         total.update(f"{file.name} {_sha256(file)}\n".encode())
-    return Checkpoint(
-        source=source, folder=folder, gguf=None, revision=revision, digest=f"sha256:{total.hexdigest()}"
-    )
+    return Checkpoint(source=source, folder=folder, gguf=None, revision=revision, digest=f"sha256:{total.hexdigest()}")
 
 
 def _sha256(path: Path) -> str:

@@ -8,7 +8,7 @@ import torch
 
 from wattbench.results.errors import OutOfMemoryError
 
-__all__ = ["available_bytes", "memory_errors"]
+__all__ = ["available_bytes", "is_out_of_memory", "memory_errors"]
 
 CPU_PHRASES = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
 """What PyTorch's CPU allocators say in a plain RuntimeError (c10/core/CPUAllocator.cpp)."""
@@ -19,12 +19,17 @@ def memory_errors(what: str, needed_bytes: int, device: torch.device) -> Iterato
     """Raise OutOfMemoryError with needed and free bytes for whatever PyTorch raises when memory runs out."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as exc:
-        raise _error(what, needed_bytes, device, exc) from exc
-    except RuntimeError as exc:
-        if any(phrase in str(exc) for phrase in CPU_PHRASES):
+    except (RuntimeError, MemoryError) as exc:
+        if is_out_of_memory(exc):
             raise _error(what, needed_bytes, device, exc) from exc
         raise
+
+
+def is_out_of_memory(exc: BaseException) -> bool:
+    """Return whether an exception is one of PyTorch's or Python's ways to say that memory ran out."""
+    if isinstance(exc, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(exc, RuntimeError) and any(phrase in str(exc) for phrase in CPU_PHRASES)
 
 
 def available_bytes(device: torch.device) -> int | None:

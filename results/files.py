@@ -79,7 +79,11 @@ def _trusted_result(data: bytes) -> Result:
     stated, found = document.pop("id", None), document_id(document)
     if stated != found:
         why = f"it says {stated}, its content is {found}" if stated else f"it says none, its content is {found}"
-        raise TamperedError("The content does not match its digest", why, "Take the original file, or measure again.")
+        raise TamperedError(
+            "This file was altered: its content does not match its digest",
+            why,
+            "Take the original file, or measure again.",
+        )
     return decode(upgrade(document), Result)
 
 

@@ -58,7 +58,13 @@ def make_load(*, output_tokens: int = 4, turns: int = 1) -> LoadRecord:
         input_tokens=16,
         output_tokens=output_tokens,
         turns=turns,
-        work=WorkRecord(prefill_flops=3.2e7, decode_flops=8e6, weight_bytes=4_000_000, kv_bytes_per_token=2048, decode_kv_bytes=110_592),
+        work=WorkRecord(
+            prefill_flops=3.2e7,
+            decode_flops=8e6,
+            weight_bytes=4_000_000,
+            kv_bytes_per_token=2048,
+            decode_kv_bytes=110_592,
+        ),
         sources=("made up for tests",),
     )
 

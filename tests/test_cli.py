@@ -70,7 +70,7 @@ def test_a_usage_error_has_three_parts_and_code_2() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b'{"schema": "wattbench.result/1", "status": "comp', "ends early"),
+        (b'{"schema": "wattbench.result/1", "status": "comp', "truncated"),
         (b'{"schema": "wattbench.result/99"}', "pgrade wattbench"),
         (b"not json at all", "not"),
     ],

@@ -255,7 +255,7 @@ def test_a_clock_that_jumps_is_a_doubt_and_bends_no_window(bench: Bench) -> None
 
 
 def test_a_full_disk_moves_the_result_and_keeps_the_old_one(bench: Bench) -> None:
-    """On a file system of 64 kB that fills up, the result goes to the temporary folder and says so; the old file is valid."""
+    """When the disk (64 kB) fills up, the result goes to the temporary folder and says so; the old file stays valid."""
     disk, kept, temporary = (bench.folder / name for name in ("disk", "kept", "temporary"))
     for folder in (disk, kept, temporary):
         folder.mkdir()

@@ -115,7 +115,10 @@ def test_nothing_usable_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(select, "plugin_names", lambda group: ("gone",))
     monkeypatch.setattr(select, "load_plugin", lambda group, name, what: plugin("gone", "absent"))
 
-    assert "gone: gone is absent" in str(open_samplers(["auto"], None).unavailable_reason)
+    found = open_samplers(["auto"], None)
+
+    assert ("gone", False, "gone is absent") == (found.records[0].name, found.records[0].used, found.records[0].reason)
+    assert "looked for: gone" in str(found.unavailable_reason)
 
 
 def test_a_replay_runs_on_request_for_the_device_under_test(trace: Path) -> None:

@@ -187,7 +187,7 @@ def prepared(load: Load, batch: int = 2) -> TorchBackend:
             precision="float32",
             device="cpu",
             batch=batch,
-            threads=None,
+            threads=1,
             affinity=None,
         )
     )

@@ -1,6 +1,6 @@
 """A result as lines of text for people: what ran, the figures, the verdict and its reasons. Nothing here prints."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from wattbench.results.document import Result
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
@@ -10,9 +10,12 @@ __all__ = ["result_lines"]
 LABEL_WIDTH = 16
 SEVERITY_MARK = {"severe": "x", "doubt": "!", "note": "-"}
 
-RATES = (
-    ("throughput", "throughput.output_tokens", "output tokens/s"),
-    ("", "throughput.requests", "requests/s"),
+THROUGHPUTS = (
+    ("throughput.output_tokens", "output tokens/s"),
+    ("throughput.requests", "requests/s"),
+    ("throughput.input_tokens", "input tokens/s"),
+)
+PHASES = (
     ("prefill", "throughput.prefill_tokens", "tokens/s"),
     ("decode", "throughput.decode_tokens", "tokens/s"),
 )
@@ -25,6 +28,7 @@ LATENCIES = (
 ENERGIES = (
     ("power", "power.mean", "W"),
     ("idle power", "power.idle", "W"),
+    ("net power", "power.net", "W"),
     ("tokens/s/W", "efficiency.tokens_per_j", "tokens per joule"),
     ("energy", "energy.per_request", "J/query"),
     ("", "energy.per_output_token", "J/output token"),
@@ -58,7 +62,8 @@ def _subject_lines(result: Result) -> Iterator[str]:
 def _summary_lines(summary: Summary) -> Iterator[str]:
     seconds = f"{summary.measured_s:.0f} s measured in {summary.repeats} repeats"
     yield _line("measured", f"{seconds}, {summary.requests} requests, {summary.failed_requests} failed")
-    for label, name, unit in RATES:
+    rates = [("throughput" if i == 0 else "", *rate) for i, rate in enumerate(_known(summary, THROUGHPUTS))]
+    for label, name, unit in (*rates, *PHASES):
         metric = summary.metric(name)
         if metric is not None and metric.value is not None:
             yield _line(label, _figure(metric, unit))
@@ -74,6 +79,12 @@ def _summary_lines(summary: Summary) -> Iterator[str]:
         metric = summary.metric(name)
         if metric is not None:
             yield _line(label, f"{100 * metric.value:.0f} %" if metric.value is not None else f"- ({metric.reason})")
+
+
+def _known(summary: Summary, rates: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return the rates that the load has: an encoder has no tokens out."""
+    found = [(name, unit, summary.metric(name)) for name, unit in rates]
+    return [(name, unit) for name, unit, metric in found if metric is not None and metric.value is not None]
 
 
 def _energy_lines(summary: Summary) -> Iterator[str]:
@@ -107,11 +118,14 @@ def _figure(metric: Metric, unit: str) -> str:
 
 
 def _uncertainty(metric: Metric) -> str:
-    if metric.u_absolute_rel is None or metric.u_comparison_rel is None:
+    """Return both expanded uncertainties (k=2), "unknown" for one that nothing states; "" when neither is stated."""
+    if metric.u_absolute_rel is None and metric.u_comparison_rel is None:
         return ""
-    return (
-        f"  +/-{200 * metric.u_absolute_rel:.1f} % absolute, +/-{200 * metric.u_comparison_rel:.1f} % comparing (k=2)"
-    )
+    return f"  {_percent(metric.u_absolute_rel)} absolute, {_percent(metric.u_comparison_rel)} comparing (k=2)"
+
+
+def _percent(standard_uncertainty: float | None) -> str:
+    return "unknown" if standard_uncertainty is None else f"+/-{200 * standard_uncertainty:.1f} %"
 
 
 def _quantiles(latency: QuantileMetric) -> str:

@@ -44,7 +44,8 @@ class BatterySampler:
         self.close()
         folders = sorted(self._root.glob("BAT*")) if self._root.is_dir() else []
         if not folders:
-            return Availability(state="absent", reason=f"no battery under {self._root}")
+            remedy = "Nothing to do on a machine without a battery."
+            return Availability(state="absent", reason=f"no battery under {self._root}", remedy=remedy)
         try:
             watts = _discharge_w(folders)
         except SensorError as exc:

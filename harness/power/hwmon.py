@@ -95,7 +95,9 @@ def _fault(source: _Source) -> SensorError | None:
 
 def _unusable(root: Path, faults: dict[str, SensorError]) -> Availability:
     if not faults:
-        return Availability(state="absent", reason=f"no power or energy file of a hardware monitor under {root}")
+        reason = f"no power or energy file of a hardware monitor under {root}"
+        remedy = "If the board has a power sensor, load its driver: sudo sensors-detect (package lm-sensors) finds it."
+        return Availability(state="absent", reason=reason, remedy=remedy)
     fault = next(iter(faults.values()))
     remedy = "Check the kernel's log."
     if isinstance(fault.__cause__, PermissionError):
