@@ -167,5 +167,5 @@ class MemoryReporter(Protocol):
     """A backend that knows its peak device memory."""
 
     def memory_peak_bytes(self) -> int | None:
-        """Return the peak so far in bytes (the record's `memory_source` says of what), None when the SDK cannot tell."""
+        """Return the peak so far in bytes (the record's `memory_source` says of what), None when it is not known."""
         ...

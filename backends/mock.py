@@ -117,7 +117,8 @@ class MockBackend:
 def mock_outputs(steps: int) -> numpy.ndarray:
     """Return cos(row + column), float32 (steps + 1, 16): what a mock's `outputs` must equal."""
     rows, columns = numpy.indices((steps + 1, WIDTH))
-    return numpy.cos(rows + columns).astype(numpy.float32)
+    values: numpy.ndarray = numpy.cos(rows + columns).astype(numpy.float32)
+    return values
 
 
 def _wait_until(at_ns: int) -> None:

@@ -50,6 +50,7 @@ class Evidence:
     throttle_reasons: tuple[str, ...]
     foreign_gpu_processes: int
     power_limit_changed: str | None
+    covers: str | None
     moved_because: str | None
     aliases: tuple[str, ...]
     error: ErrorRecord | None
@@ -219,6 +220,11 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
         yield _doubt("throttled", facts, "The figure is true for this power limit and cooling; both are recorded.")
     if e.power_limit_changed is not None:
         yield _doubt("power_limit_changed", e.power_limit_changed, "Compare only with runs at the same limit.")
+    for board in e.environment.accelerators:
+        limit, default = board.power_limit_w, board.power_limit_default_w
+        if board.uuid == e.covers and limit is not None and default is not None and abs(limit - default) > 0.5:
+            facts = f"the power limit is {limit:.0f} W, its default {default:.0f} W"
+            yield _note("power_limit_changed", facts, "Compare only with runs at the same limit.")
     if e.environment.host.on_battery:
         yield _doubt("battery", "the machine ran on battery", "Plug it in: battery limits change clocks.")
     if abs(e.clock_offset_s) > CLOCK_JUMP_S:

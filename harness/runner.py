@@ -300,6 +300,7 @@ class _Run:
             throttle_reasons=surroundings.throttle_reasons,
             foreign_gpu_processes=surroundings.foreign_gpu_processes,
             power_limit_changed=surroundings.power_limit_changed,
+            covers=draft.resolved.device.power_covers,
             moved_because=self._file.moved_because,
             aliases=self._power.aliases(draft.repeats),
             error=error,

@@ -59,7 +59,7 @@ def fill(plans: Sequence[TensorPlan], seed: int, threads: int, put: Callable[[st
 
     def draw(block: _Block) -> bytes:
         values = _values(block, seed)
-        digest = hashlib.sha256(values.astype("<f4", copy=False)).digest()
+        digest = hashlib.sha256(values.astype("<f4", copy=False).data).digest()
         put(block.plan.name, block.start, values)
         return digest
 
@@ -97,4 +97,5 @@ def _quantiles() -> numpy.ndarray:
     normal = statistics.NormalDist()
     half = numpy.array([normal.inv_cdf((i + 0.5) / QUANTILES) for i in range(QUANTILES // 2, QUANTILES)])
     table = numpy.concatenate([-half[::-1], half])
-    return (table / numpy.sqrt(numpy.mean(table**2))).astype(numpy.float32)
+    scaled: numpy.ndarray = (table / numpy.sqrt(numpy.mean(table**2))).astype(numpy.float32)
+    return scaled

@@ -66,7 +66,7 @@ def tiny_model(family: str, config: Mapping[str, object]) -> nn.Module:
     return classes[family](fields)
 
 
-class _Attention(nn.Module):
+class _Attention(nn.Module):  # type: ignore[misc] # torch is skipped
     """Attention with grouped queries (arXiv:2305.13245)."""
 
     def __init__(self, config: TinyConfig, layer_idx: int, causal: bool) -> None:
@@ -94,7 +94,7 @@ class _Attention(nn.Module):
         return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2)  # (batch, heads, tokens, head_dim)
 
 
-class _FeedForward(nn.Module):
+class _FeedForward(nn.Module):  # type: ignore[misc] # torch is skipped
     """The gated feed-forward part with SiLU (arXiv:2002.05202)."""
 
     def __init__(self, config: TinyConfig) -> None:
@@ -108,7 +108,7 @@ class _FeedForward(nn.Module):
         return y
 
 
-class _Layer(nn.Module):
+class _Layer(nn.Module):  # type: ignore[misc] # torch is skipped
     """One pre-norm transformer layer."""
 
     def __init__(self, config: TinyConfig, layer_idx: int, causal: bool) -> None:
@@ -124,7 +124,7 @@ class _Layer(nn.Module):
         return y
 
 
-class _Tower(nn.Module):
+class _Tower(nn.Module):  # type: ignore[misc] # torch is skipped
     """Embeddings, learned positions, layers and the last norm."""
 
     def __init__(self, config: TinyConfig, causal: bool) -> None:
@@ -144,7 +144,7 @@ class _Tower(nn.Module):
         return y
 
 
-class TinyDecoder(nn.Module):
+class TinyDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
     """A causal language model whose head is its token table."""
 
     def __init__(self, config: TinyConfig) -> None:
@@ -165,7 +165,7 @@ class TinyDecoder(nn.Module):
         return TinyOutput(last_hidden_state=hidden, logits=functional.linear(kept, self.tower.tokens.weight))
 
 
-class TinyEncoder(nn.Module):
+class TinyEncoder(nn.Module):  # type: ignore[misc] # torch is skipped
     """A bidirectional encoder whose pooler reads the first position."""
 
     def __init__(self, config: TinyConfig) -> None:

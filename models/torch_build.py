@@ -140,7 +140,7 @@ def _empty_module(model: ModelSpec, dtype: torch.dtype, device: torch.device, at
     with quiet_transformers(), torch.device("meta"):
         module: torch.nn.Module = cls._from_config(config, dtype=dtype, attn_implementation=implementation)
     module = module.to_empty(device=device)
-    module.tie_weights()  # type: ignore[operator] # every PreTrainedModel has it; to_empty unties
+    module.tie_weights()  # to_empty unties
     return module
 
 

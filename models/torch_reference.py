@@ -83,7 +83,7 @@ def _encoder_decoder(module: Any, inputs: Mapping[str, Tensor], steps: int) -> t
 
 
 def _greedy(logits: Any, tokens: Tensor, steps: int) -> tuple[Tensor, numpy.ndarray]:
-    """Return the logits after `tokens` and after each of `steps` greedy tokens, (steps + 1, width), and those tokens."""
+    """Return the logits after `tokens` and each of `steps` greedy tokens, (steps + 1, width), and those tokens."""
     rows = [logits(tokens)]
     for _ in range(steps):
         tokens = torch.cat([tokens, rows[-1].argmax().view(1, 1)], dim=1)

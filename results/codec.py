@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any, TypeVar
 
 from wattbench.results.document import SCHEMA, Result
@@ -112,7 +111,3 @@ def _unknown_path(raw: object, known: object) -> str | None:
             if below is not None:
                 return f"[{index}]{below}"
     return None
-
-
-if __name__ == "__main__":
-    sys.stdout.write(schema_text())

@@ -1,6 +1,6 @@
 """Made-up but whole records for tests: one consistent run of a mock backend, and its parts.
 
-`python tests/factories.py` writes the golden file of the current schema version again. Do that only before that version
+`python tests/golden.py` writes the golden file of the current schema version again. Do that only before that version
 is released: afterwards a golden file never changes (docs/result-schema.md).
 """
 
@@ -21,7 +21,6 @@ from wattbench.results.energy import (
     SamplerRecord,
 )
 from wattbench.results.environment import AcceleratorFacts, CpuFacts, Environment, HostFacts
-from wattbench.results.files import write_result
 from wattbench.results.measurement import Completions, IdleRecord, PhaseRecord, Repeat, WarmupRecord, Window
 from wattbench.results.migrate import CURRENT
 from wattbench.results.plan import Plan
@@ -379,7 +378,3 @@ def make_result(**overrides: Any) -> Result:  # any: values of any field
         error=None,
     )
     return replace(result, **overrides)
-
-
-if __name__ == "__main__":
-    write_result(make_result(), GOLDEN)

@@ -87,7 +87,7 @@ def test_an_old_torch_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_transformers_the_tiny_models_remain(monkeypatch: pytest.MonkeyPatch) -> None:
-    """torch alone is usable, and the probe says what is missing."""
+    """PyTorch alone is usable, and the probe says what is missing."""
     monkeypatch.setattr(backend_module, "_version", lambda name: "2.13.0" if name == "torch" else None)
     found = TorchBackend().probe()
 
@@ -136,7 +136,7 @@ def test_a_precision_that_the_model_lacks_is_refused() -> None:
 
 def test_an_unknown_device_lists_the_known_ones() -> None:
     """The message names the devices that are there."""
-    with pytest.raises(UsageError, match="known are.*cpu"):
+    with pytest.raises(UsageError, match=r"known are.*cpu"):
         find_device("cpux")
 
 

@@ -36,6 +36,7 @@ def _make(factories: ModuleType) -> Make:
         throttle_reasons=(),
         foreign_gpu_processes=0,
         power_limit_changed=None,
+        covers="GPU-00000000",
         moved_because=None,
         aliases=(),
         error=None,
@@ -93,6 +94,17 @@ def with_health(**changes: Any) -> Callable[[Evidence], Evidence]:  # any: value
     return changed("power", health=(replace(sound, **changes),))
 
 
+def with_board(e: Evidence, **changes: Any) -> Evidence:  # any: values of any field
+    """Return the evidence with the board changed."""
+    boards = tuple(replace(board, **changes) for board in e.environment.accelerators)
+    return replace(e, environment=replace(e.environment, accelerators=boards))
+
+
+def with_host(e: Evidence, **changes: Any) -> Evidence:  # any: values of any field
+    """Return the evidence with the host changed."""
+    return replace(e, environment=replace(e.environment, host=replace(e.environment.host, **changes)))
+
+
 CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("mock", "severe", changed("backend", mock=True)),
     ("emulated", "severe", changed("backend", emulated=True, true_device="XLA on the CPU")),
@@ -117,6 +129,8 @@ CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("unmeasured_scope", "note", changed("power", unavailable_reason="no sensor")),
     ("throttled", "doubt", lambda e: replace(e, throttle_reasons=("power cap",))),
     ("power_limit_changed", "doubt", lambda e: replace(e, power_limit_changed="700 W to 500 W")),
+    ("power_limit_changed", "note", lambda e: with_board(e, power_limit_w=500.0)),
+    ("battery", "doubt", lambda e: with_host(e, on_battery=True)),
     ("clock_unsynchronised", "doubt", lambda e: replace(e, clock_offset_s=-0.6)),
     ("storage", "doubt", lambda e: replace(e, moved_because="the disk is full")),
 ]

@@ -86,7 +86,7 @@ def test_a_definition_changes_only_with_its_version(model: ModelSpec) -> None:
 
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
 def test_every_model_names_where_its_fields_come_from(model: ModelSpec) -> None:
-    """A real model names the published configuration or what stood in for it, and a paper; ours says that it is ours."""
+    """A real model names the published configuration or what stood in for it, and a paper; ours says it is ours."""
     published = f"https://huggingface.co/{model.checkpoint}/blob/main/config.json (accessed 2026-"
     sources = " ".join(model.sources)
 

@@ -144,7 +144,7 @@ def test_integer_field_refuses_a_double() -> None:
 
 
 def test_published_schema() -> None:
-    """results/result.schema.json is what the records say (make it again: python -m wattbench.results.codec > FILE)."""
+    """results/result.schema.json is what the records say (make it again: python tests/golden.py)."""
     published = Path(codec.__file__).with_name("result.schema.json").read_text(encoding="utf-8")
 
     assert schema_text() == published

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-transformers = pytest.importorskip("transformers", reason="checkpoints are read by transformers")
+pytest.importorskip("transformers", reason="checkpoints are read by transformers")
 
 import huggingface_hub
 import torch
+import transformers
 from huggingface_hub.errors import LocalEntryNotFoundError
 
 from wattbench.models import torch_checkpoint

@@ -1,0 +1,28 @@
+"""Write every golden file anew: run it after a wanted change, and read the difference as part of the review."""
+
+from pathlib import Path
+
+import factories
+from click.testing import CliRunner
+
+from wattbench.harness.cli.figures import result_lines
+from wattbench.harness.cli.group import bench
+from wattbench.results.codec import schema_text
+from wattbench.results.files import read_result, write_result
+
+ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "data" / "golden"
+
+
+def main() -> None:
+    """Write the schema, the golden result, its text, and the text of `bench --help`."""
+    (ROOT / "results" / "result.schema.json").write_text(schema_text())
+    write_result(factories.make_result(), factories.GOLDEN)
+    lines = result_lines(read_result(factories.GOLDEN))
+    (GOLDEN / "result-v1.txt").write_text("\n".join(lines) + "\n")
+    help_text = CliRunner().invoke(bench, ["--help"], prog_name="bench", terminal_width=100).output
+    (ROOT / "harness" / "cli" / "help.txt").write_text(help_text)
+
+
+if __name__ == "__main__":
+    main()
