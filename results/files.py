@@ -46,9 +46,7 @@ def write_result(result: Result, path: Path) -> str:
     Missing folders are made. Raises DocumentError when the result holds what JSON cannot, StorageError when the place
     cannot take it.
     """
-    document = to_builtins(result)
-    document["id"] = document_id(document)
-    data = canonical_bytes(document)
+    identity, data = _with_id(to_builtins(result))
     if len(data) > SIZE_MAX_BYTES:
         why = f"it has {len(data)} bytes, more than the {SIZE_MAX_BYTES} that can be read back"
         raise StorageError("The result is too large", why, "Measure with shorter windows or fewer repeats.")
@@ -56,7 +54,19 @@ def write_result(result: Result, path: Path) -> str:
         _replace(path, data)
     except OSError as exc:
         raise StorageError(f"Cannot write {path}", exc.strerror or str(exc), _storage_remedy(exc)) from exc
-    return str(document["id"])
+    return identity
+
+
+def _with_id(document: dict[str, object]) -> tuple[str, bytes]:
+    """Return a document's id and its canonical bytes with the id in them, each field being written out only once."""
+    fields = {key: canonical_bytes({key: value})[1:-1] for key, value in document.items()}
+    identity = "sha256:" + hashlib.sha256(_joined(fields)).hexdigest()
+    return identity, _joined(fields | {"id": canonical_bytes({"id": identity})[1:-1]})
+
+
+def _joined(fields: dict[str, bytes]) -> bytes:
+    """Return the canonical object of canonical fields; our names are ASCII, so RFC 8785 sorts them as Python does."""
+    return b"{" + b",".join(fields[key] for key in sorted(fields)) + b"}"
 
 
 def read_result(path: Path) -> Result:
