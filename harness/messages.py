@@ -114,11 +114,12 @@ class Measure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One measured window: its work and the worker's own CPU time within it."""
+    """One measured window: its work, the worker's own CPU time, and the share of it outside the reported times."""
 
     window: Window
     completions: Completions
     worker_cpu_s: float
+    outside_share: float
     memory_peak_bytes: int | None
 
 

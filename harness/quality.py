@@ -38,15 +38,17 @@ def _refusal(values: numpy.ndarray, reference: numpy.ndarray) -> str | None:
         return f"the outputs have shape {values.shape}, the reference {reference.shape}"
     if not numpy.isfinite(values).all():
         return "the outputs hold NaN or infinity"
+    if not numpy.isfinite(reference).all() or not numpy.any(reference, axis=1).all():
+        return "the float32 reference itself holds NaN, infinity or a row of zeros: nothing can be compared with it"
     return None
 
 
 def _verdict(error: float, cosine: float, tolerance: Tolerance | None, precision: str) -> str:
     if tolerance is None:
         return f"the load states no tolerance for {precision}"
-    if error > tolerance.relative_error:
+    if not error <= tolerance.relative_error:
         return f"relative error {error:.2e} is over the tolerance of {tolerance.relative_error:.2e}"
-    if cosine < tolerance.cosine:
+    if not cosine >= tolerance.cosine:
         return f"cosine {cosine:.6f} is under the tolerance of {tolerance.cosine:.6f}"
     return ""
 

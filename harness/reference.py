@@ -2,9 +2,13 @@
 
 import hashlib
 import json
+import tempfile
+import zipfile
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+import numpy
 
 from wattbench.harness.messages import Reference, ReferenceReply
 from wattbench.harness.plan import Resolved
@@ -48,10 +52,9 @@ def reference_for(resolved: Resolved, reporter: Reporter) -> StoredReference | N
     if not _torch_installed():
         reporter.note("no quality gate: the float32 reference needs PyTorch (pip install 'wattbench[torch]')")
         return None
-    path = cache_directory() / "references" / f"{_key(resolved)}.npz"
-    digest = path.with_suffix(".weights")
-    if plan.weights == "synthetic" and path.exists() and digest.exists():
-        return StoredReference(path=path, weights_digest=digest.read_text().strip())
+    path = _folder(reporter) / f"{_key(resolved)}.npz"
+    if plan.weights == "synthetic" and (kept := _kept(path)) is not None:
+        return kept
     command = Reference(
         load=plan.load,
         weights=plan.weights,
@@ -60,18 +63,40 @@ def reference_for(resolved: Resolved, reporter: Reporter) -> StoredReference | N
         prompt_tokens=gate_prompt_tokens(load),
         path=str(path),
     )
-    return _compute(command, digest, reporter)
+    return _compute(command, reporter)
 
 
-def _compute(command: Reference, digest: Path, reporter: Reporter) -> StoredReference | None:
+def _compute(command: Reference, reporter: Reporter) -> StoredReference | None:
     try:
         with WorkerClient() as worker:
             reply = worker.ask(command, ReferenceReply, REFERENCE_TIMEOUT_S)
     except OutOfMemoryError as exc:
         reporter.note(f"no quality gate: {exc.what}: {exc.why}")
         return None
-    digest.write_text(reply.weights_digest)
     return StoredReference(path=Path(command.path), weights_digest=reply.weights_digest)
+
+
+def _folder(reporter: Reporter) -> Path:
+    """Return the cache's folder for references, or a temporary one when the cache cannot be written."""
+    folder = cache_directory() / "references"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as exc:
+        reporter.note(f"the cache {folder} cannot be used ({exc.strerror}); the reference is not kept")
+        return Path(tempfile.mkdtemp(prefix="wattbench-reference-"))
+
+
+def _kept(path: Path) -> StoredReference | None:
+    """Return a reference that lies in the cache whole, or None; what cannot be read is computed again."""
+    try:
+        with numpy.load(path) as stored:
+            if stored["values"].size == 0:
+                return None
+            return StoredReference(path=path, weights_digest=str(stored["weights_digest"]))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
 
 
 def _key(resolved: Resolved) -> str:

@@ -10,7 +10,7 @@ from typing import TypeVar
 from wattbench.harness.clock import RunClock
 from wattbench.harness.draft import Draft
 from wattbench.harness.environment import collect_environment
-from wattbench.harness.interrupts import interrupts_as_errors
+from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
 from wattbench.harness.judgement import Evidence, doubts_of, interval_goals
 from wattbench.harness.messages import Gate, Measure, Measured, Prepare, PreparedReply, Truth, TruthReply, WarmUp
 from wattbench.harness.plan import Resolved
@@ -35,6 +35,12 @@ T = TypeVar("T")
 
 PREPARE_TIMEOUT_S = 3600.0
 ANSWER_SLACK_S = 120.0
+OUTSIDE_SHARE_MAX = 0.05
+"""More of a window's calls than this outside the reported times: the stamps leave work out."""
+
+LEAD_FLOOR_S = 0.5
+"""The load runs at least this long before and after a window, so that a pause between repeats has cooled nothing."""
+
 SENSORLESS_IDLE_S = 2.0
 """Without a sensor an idle window only tells how busy the machine is; two seconds are enough for that."""
 
@@ -84,24 +90,34 @@ class _Run:
         self._truth: TruthReply | None = None
         self._phase = "start"
         self._worker: WorkerClient | None = None
+        self._interrupts = Interrupts()
+        self._created = False
+        self._outside_share = 0.0
+        self._summaries: dict[int, Summary] = {}
 
     def execute(self) -> Outcome:
-        """Go the whole way; end in good order whatever happens."""
-        with interrupts_as_errors():
-            self._file.create(self._draft.document("started", self._power.record()))
-            self._reporter.started(self._draft.resolved, str(self._file.path), self._power.latest_w)
+        """Go the whole way; end in good order whatever happens. Raises StorageError when nothing can be kept."""
+        with interrupts_as_errors() as self._interrupts:
             try:
+                self._create()
                 self._power.start(self._draft.clock)
                 self._steps()
+                return self._end("complete", None)
             except InterruptedRunError as exc:
                 return self._end("partial", exc)
             except WattbenchError as exc:
+                if not self._created:
+                    raise
                 return self._end("error", exc)
             except Exception as exc:
                 bug = WattbenchError(f"wattbench has a bug: {type(exc).__name__}: {exc}", "", "Please report it.")
                 self._end("error", bug, kind="Bug")
                 raise
-            return self._end("complete", None)
+
+    def _create(self) -> None:
+        self._file.create(self._draft.document("started", self._power.record()))
+        self._created = True
+        self._reporter.started(self._draft.resolved, str(self._file.path), self._power.latest_w)
 
     def _steps(self) -> None:
         self._idle("machine")
@@ -182,12 +198,12 @@ class _Run:
 
     def _warm_up(self, worker: WorkerClient) -> WarmupRecord:
         command = WarmUp(min_s=self._plan.warmup_min_s, max_s=self._plan.warmup_max_s)
-        return worker.ask(command, WarmupRecord, self._answer_timeout(self._plan.warmup_max_s))
+        return worker.ask(command, WarmupRecord, 2 * self._plan.warmup_max_s + PREPARE_TIMEOUT_S)
 
     def _answer_timeout(self, seconds: float) -> float:
-        """Return how long to wait for a command that should take `seconds` plus a few executions."""
-        first = self._draft.preparation.first_execution_s if self._draft.preparation else 0.0
-        return 2 * seconds + 20 * first + ANSWER_SLACK_S
+        """Return how long to wait for a command that should take `seconds` and some whole executions."""
+        execution_s = self._draft.warmup.execution_s if self._draft.warmup else None
+        return 3 * seconds + 10 * (execution_s or 0.0) + ANSWER_SLACK_S
 
     def _repeats(self, worker: WorkerClient) -> None:
         jitter = random.Random(self._plan.seed)  # seeded: the pauses are part of the plan
@@ -206,12 +222,13 @@ class _Run:
 
     def _one(self, worker: WorkerClient, index: int, pause_s: float) -> Repeat:
         plan = self._plan
-        lead_s = self._power.lead_s
+        lead_s = max(self._power.lead_s, LEAD_FLOOR_S)
         before = self._surroundings.moment(worker.pid)
         command = Measure(window_s=plan.window_s, jitter_s=pause_s, lead_in_s=lead_s, lead_out_s=lead_s)
         done = worker.ask(command, Measured, self._answer_timeout(plan.window_s + 2 * lead_s + pause_s))
         after = self._surroundings.moment(worker.pid)
         cpu = after.cpu_since(before)
+        self._outside_share = max(self._outside_share, done.outside_share)
         if self._draft.backend is not None and done.memory_peak_bytes is not None:
             self._draft.backend = replace(self._draft.backend, memory_peak_bytes=done.memory_peak_bytes)
         return Repeat(
@@ -243,7 +260,10 @@ class _Run:
         return True
 
     def _summary(self) -> Summary | None:
-        return summarise_draft(self._draft, self._power) if self._draft.repeats else None
+        count = len(self._draft.repeats)
+        if count and count not in self._summaries:
+            self._summaries[count] = summarise_draft(self._draft, self._power)
+        return self._summaries.get(count)
 
     def _report(self, repeat: Repeat) -> None:
         done, seconds = repeat.completions, repeat.window.duration_s
@@ -253,7 +273,8 @@ class _Run:
         self._reporter.repeat(repeat.index + 1, self._plan.repeats_max, rate, watts)
 
     def _end(self, status: Status, error: WattbenchError | None, kind: str | None = None) -> Outcome:
-        """Write the final document, summarised as far as the run went."""
+        """Write the final document, summarised as far as the run went; from here on signals are ignored."""
+        self._interrupts.ignore()
         self._power.stop()
         record = self._error_record(error, kind) if error else None
         result = self._final(status, record)
@@ -289,8 +310,8 @@ class _Run:
             backend=draft.backend,
             quality=draft.quality,
             quality_expected=draft.preparation is not None and not mock,
-            completion_truthful=self._truth.truthful if self._truth else None,
-            completion_facts=self._truth.facts if self._truth else "",
+            completion_truthful=self._truthful(),
+            completion_facts=self._truth_facts(),
             power=self._power.record(),
             idle=tuple(draft.idle),
             warmup=draft.warmup,
@@ -305,6 +326,15 @@ class _Run:
             aliases=self._power.aliases(draft.repeats),
             error=error,
         )
+
+    def _truthful(self) -> bool | None:
+        return None if self._truth is None else self._truth.truthful and self._outside_share <= OUTSIDE_SHARE_MAX
+
+    def _truth_facts(self) -> str:
+        outside = (
+            f"{100 * self._outside_share:.1f} % of the calls' time lies outside the times that the backend reported"
+        )
+        return f"{self._truth.facts if self._truth else ''}; {outside}"
 
 
 def summarise_draft(draft: Draft, power: PowerSession) -> Summary:

@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Sequence
+from math import fsum
 
 from wattbench.harness.clock import RunClock
 from wattbench.harness.power.energy import alias_rel, channel_energy, groups_of
-from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
+from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs
+from wattbench.harness.power.phases import PhaseEnergies, PhaseEnergy, phase_energy, phase_windows
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
 from wattbench.harness.power.series import settle_s
@@ -18,6 +20,8 @@ __all__ = ["PowerSession"]
 
 ALIAS_DOUBT = 0.02
 LEAD_FLOOR_S = 0.5
+SETTLE_MARGIN_S = 1.0
+"""Beyond the sensors' own memory, for the device's clocks and regulators to fall back (our choice)."""
 
 
 class PowerSession:
@@ -29,6 +33,7 @@ class PowerSession:
         self._selection = selection
         self._recorder: Recorder | None = None
         self._primary: str | None = None
+        """The name of the device's own rung, chosen at the first window."""
 
     @classmethod
     def open(cls, plan: Plan, covers: str | None) -> "PowerSession":
@@ -50,6 +55,15 @@ class PowerSession:
     def lead_s(self) -> float:
         """Return how long the load should run before and after a window, so that sensors see only load, in seconds."""
         return max(self.lag_s, LEAD_FLOOR_S) if self.active else 0.0
+
+    @property
+    def settle_before_idle_s(self) -> float:
+        """Return how long to wait after a load so that no sensor still shows it, in seconds; 0 without a sensor.
+
+        The longest lag with its averaging window, and a second more.
+        """
+        memories = [(c.lag_s or 0.0) + (c.averaging_window_s or 0.0) for c in self._selection.channels]
+        return max(memories, default=0.0) + SETTLE_MARGIN_S if self.active else 0.0
 
     def start(self, clock: RunClock) -> None:
         """Start polling on the run's clock."""
@@ -99,22 +113,38 @@ class PowerSession:
         return tuple(found)
 
     def rungs(self, energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
-        """Return the energies added up by scope, the device's own rung first and the same one for every window."""
+        """Return the energies added up by scope, the device's own rung first and the same one for every window.
+
+        Where no sensor sees the device, the first rung is an absent one: no energy, with the reason. Nothing without
+        a sensor.
+        """
+        if not self.active:
+            return ()
         found = rungs(energies)
         if self._primary is None:
             first = primary_rung(found, self._covers)
             self._primary = first.name if first else None
-        return tuple(sorted(found, key=lambda rung: rung.name != self._primary))
+        own = [rung for rung in found if rung.name == self._primary] or [absent_rung(found, self._covers)]
+        return (*own, *(rung for rung in found if rung.name != self._primary))
 
-    def no_energy_reason(self, energies: Sequence[ChannelEnergy]) -> str | None:
-        """Return why the device under test has no energy, or None when it has one."""
-        if not self.active:
-            return self._selection.unavailable_reason
-        found = rungs(energies)
-        return None if primary_rung(found, self._covers) else no_rung_reason(found, self._covers)
+    def phase_energies(self, repeat: Repeat) -> PhaseEnergies:
+        """Return the energy of a repeat's prefill and decode at the device's own rung, in joules.
+
+        None with the reason where no sensor sees the device, or the sensor cannot tell the phases apart.
+        """
+        if self._recorder is None:
+            return PhaseEnergies(prefill_j=None, decode_j=None, reason=self._selection.unavailable_reason)
+        own = self.rungs(repeat.energy)[0]
+        if not own.channels:
+            return PhaseEnergies(prefill_j=None, decode_j=None, reason=own.reason)
+        spans = phase_windows(repeat.completions)
+        prefill, decode = (self._phase(own.channels, windows) for windows in (spans.prefill, spans.decode))
+        named = (("prefill", prefill), ("decode", decode))
+        reasons = [f"{name}: {phase.reason}" for name, phase in named if phase.reason is not None]
+        return PhaseEnergies(prefill_j=prefill.energy_j, decode_j=decode.energy_j, reason="; ".join(reasons) or None)
 
     def primary_w(self, energies: Sequence[ChannelEnergy]) -> float | None:
-        """Return the mean power of a window at the device's own rung, in watts."""
+        """Return the mean power of a window at the device's own rung, in watts; None where no sensor sees it."""
         found = self.rungs(energies)
         return found[0].mean_power_w if found else None
 
@@ -135,6 +165,18 @@ class PowerSession:
                 if apart is not None and abs(apart) > ALIAS_DOUBT:
                     facts.append(f"repeat {repeat.index}, {group[0].group}: {100 * apart:+.1f} % off the other views")
         return tuple(facts)
+
+    def _phase(self, names: Sequence[str], windows: Sequence[Window]) -> PhaseEnergy:
+        """Return one phase's energy over the sources of a rung; None with the reason when one of them has none."""
+        channels = self._recorder.channels if self._recorder else ()
+        polls = self._recorder.polls() if self._recorder else ()
+        groups = [group for group in groups_of(channels) if any(c.id in names for c in group)]
+        parts = [phase_energy(group, polls, windows, rate_hz=self._rate_hz) for group in groups]
+        reason = next((part.reason for part in parts if part.reason is not None), None)
+        joules = [part.energy_j for part in parts if part.energy_j is not None]
+        return PhaseEnergy(
+            energy_j=fsum(joules) if reason is None else None, duration_s=parts[0].duration_s, reason=reason
+        )
 
 
 def _idle_of(channels: set[str], idle: Sequence[IdleRecord]) -> float | None:

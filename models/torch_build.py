@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from logging import CRITICAL
 from typing import TYPE_CHECKING, Any
 
 from wattbench.models.load import ModelSpec
@@ -114,7 +115,7 @@ def quiet_transformers() -> Iterator[None]:
     from transformers.utils import logging
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity(logging.CRITICAL)
+    logging.set_verbosity(CRITICAL)
     logging.disable_progress_bar()
     try:
         yield
@@ -138,10 +139,11 @@ def _empty_module(model: ModelSpec, dtype: torch.dtype, device: torch.device, at
     cls = model_class(model, config)
     implementation = attention if getattr(cls, f"_supports_{attention}", False) else "eager"
     with quiet_transformers(), torch.device("meta"):
-        module: torch.nn.Module = cls._from_config(config, dtype=dtype, attn_implementation=implementation)
+        module: Any = cls._from_config(config, dtype=dtype, attn_implementation=implementation)
     module = module.to_empty(device=device)
     module.tie_weights()  # to_empty unties
-    return module
+    empty: torch.nn.Module = module
+    return empty
 
 
 def _fill_module(module: torch.nn.Module, seed: int) -> str:

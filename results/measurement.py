@@ -53,12 +53,16 @@ class Completions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmupRecord:
-    """How the warm-up went: its rates in executions per second, the test that ended it, and whether it held."""
+    """How the warm-up went: its rates in executions per second, the test that ended it, and whether it held.
+
+    `execution_s` is the length of its first execution, a whole one; the rates may be those of shorter ones.
+    """
 
     window: Window
     rates_per_s: tuple[float, ...]
     test: str
     steady: bool
+    execution_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -32,18 +32,20 @@ class Bench:
             "WATTBENCH_CACHE": str(folder / "cache"),
         }
 
-    def start(self, *flags: str, fault: str = "", prefix: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        """Start a short run on the faulty backend."""
+    def start(
+        self, *flags: str, fault: str = "", prefix: tuple[str, ...] = (), backend: str = "faulty"
+    ) -> subprocess.Popen[str]:
+        """Start a short run on a backend that fails on purpose."""
         self.environment["WATTBENCH_FAULT"] = fault
         bench = (*prefix, sys.executable, "-P", "-m", "wattbench.harness.cli.main")
-        call = (*bench, "run", "--backend", "faulty", *SHORT, "--out", str(self.out), *flags)
+        call = (*bench, "run", "--backend", backend, *SHORT, "--out", str(self.out), *flags)
         return subprocess.Popen(
             call, env=self.environment, cwd=self.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
 
-    def run(self, *flags: str, fault: str = "", prefix: tuple[str, ...] = ()) -> "Ended":
+    def run(self, *flags: str, fault: str = "", prefix: tuple[str, ...] = (), backend: str = "faulty") -> "Ended":
         """Run to the end and return what happened."""
-        return self.end(self.start(*flags, fault=fault, prefix=prefix))
+        return self.end(self.start(*flags, fault=fault, prefix=prefix, backend=backend))
 
     def end(self, process: subprocess.Popen[str]) -> "Ended":
         """Wait for a run that was started and return what happened."""
@@ -289,3 +291,58 @@ def test_an_unwritable_place_is_refused_before_anything_starts(bench: Bench) -> 
     assert 1 == ended.code
     assert "/proc/results" in ended.stderr
     assert "Traceback" not in ended.text
+
+
+def test_an_honest_backend_is_believed(bench: Bench) -> None:
+    """The liar that does not lie raises no doubt about its completions."""
+    ended = bench.run("--power", "none", backend="liar")
+
+    assert "complete" == ended.result.status
+    assert "unproven_completion" not in ended.doubt_codes()
+
+
+@pytest.mark.parametrize("lie", ["skip", "early"])
+def test_a_backend_that_hides_work_is_doubted(bench: Bench, lie: str) -> None:
+    """Work that is left out, or that ends after its stamp, makes the result invalid."""
+    ended = bench.run("--power", "none", backend="liar", fault=lie)
+
+    assert "unproven_completion" in ended.doubt_codes()
+    assert "invalid" == ended.result.verdict.standing
+
+
+@pytest.mark.parametrize(
+    ("lie", "says"),
+    [("inflate", "it was given"), ("future", "not in the order"), ("steps", "it stamped")],
+)
+def test_a_completion_that_cannot_be_is_refused(bench: Bench, lie: str, says: str) -> None:
+    """Counts that the batch did not have, and stamps out of order, end the run by name."""
+    ended = bench.run("--power", "none", backend="liar", fault=lie)
+
+    assert (1, "error", "DeviceError") == (ended.code, ended.result.status, ended.result.error.kind)
+    assert says in ended.result.error.why
+
+
+def test_an_interrupt_at_the_very_end_loses_nothing(bench: Bench) -> None:
+    """A signal that comes while the final document is written finds a run that is ending: it ends whole."""
+    process = bench.start("--power", "none", "--repeats", "2")
+    path = bench.wait_for_file(process, repeats=2)
+    process.send_signal(signal.SIGINT)
+    bench.end(process)
+
+    assert read_result(path).status in ("complete", "partial")
+    assert read_result(path).verdict is not None
+
+
+def test_a_spoilt_cache_is_computed_again(bench: Bench) -> None:
+    """A cached reference that is cut short, and a cache that is a file, cost time and nothing else."""
+    flags = ("--load", "tiny-encoder/tiny-encode", "--repeats", "1", "--power", "none")
+    first = bench.run(*flags, backend="torch")
+    (kept,) = (bench.folder / "cache" / "references").glob("*.npz")
+    kept.write_bytes(kept.read_bytes()[:100])
+    second = bench.run(*flags, "--out", str(bench.folder / "second"), backend="torch")
+    bench.environment["WATTBENCH_CACHE"] = str(kept)
+    third = bench.run(*flags, "--out", str(bench.folder / "third"), backend="torch")
+
+    assert (0, 0, 0) == (first.code, second.code, third.code)
+    assert first.result.quality.passed
+    assert "cannot be used" in third.stderr

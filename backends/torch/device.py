@@ -67,18 +67,27 @@ def synchroniser(device: torch.device) -> Callable[[], None]:
 def peak_memory_bytes(device: torch.device) -> int | None:
     """Return the peak memory so far in bytes (`memory_source` says of what), None when the SDK cannot tell."""
     if device.type == "cpu":
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024  # Linux counts in KiB, macOS in bytes: getrusage(2)
+        return _peak_resident_bytes()
     try:
         return int(torch.accelerator.max_memory_allocated(device)) or None  # 0 means that it cannot tell
     except (RuntimeError, AttributeError, NotImplementedError):
         return None
 
 
+def _peak_resident_bytes(status: Path = Path("/proc/self/status")) -> int | None:
+    """Return this process's own peak. On Linux getrusage would not do: it keeps the parent's peak over fork and exec."""
+    try:
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024  # proc(5): kB
+    except (OSError, StopIteration, ValueError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else None  # macOS counts in bytes and starts anew: getrusage(2)
+
+
 def memory_source(device: torch.device) -> str:
     """Return where the peak memory comes from, in words."""
     if device.type == "cpu":
-        return "peak resident set of the process since its start (getrusage)"
+        return "peak resident set of the worker process since its start, build included"
     return "torch.accelerator.max_memory_allocated: tensors of this process, without context and allocator reserve"
 
 

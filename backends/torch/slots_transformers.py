@@ -60,7 +60,7 @@ def slot_cache(config: Any, *, capacity: int, batch: int) -> Any:
     transformers' own StaticCache says which layers slide and how far. Raises UsageError for layers that keep
     something else than keys and values (recurrent states).
     """
-    layers = []
+    layers: list[Any] = []
     for layer in transformers.StaticCache(config=config, max_cache_len=capacity).layers:
         if not isinstance(layer, CacheLayerMixin):
             what = f"{type(config).__name__} has a layer without a KV cache"
@@ -73,5 +73,5 @@ def slot_cache(config: Any, *, capacity: int, batch: int) -> Any:
 def cross_slot_cache(config: Any, *, capacity: int, batch: int, memory: int) -> Any:
     """Return an `EncoderDecoderCache` of static slots: `capacity` decoder and `memory` encoder positions."""
     own = slot_cache(config, capacity=capacity, batch=batch)
-    layers = [_SlotLayer(Slots(capacity=memory, batch=batch)) for _ in own.layers]
+    layers: list[Any] = [_SlotLayer(Slots(capacity=memory, batch=batch)) for _ in own.layers]
     return transformers.EncoderDecoderCache(own, transformers.Cache(layers=layers))

@@ -3,20 +3,10 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean, stdev
 
 from wattbench.results.energy import BudgetTerm
 
-__all__ = [
-    "CLOCK_REL",
-    "BudgetInputs",
-    "Uncertainty",
-    "combined",
-    "net_u_rel",
-    "repeatability_term",
-    "repeats_budget",
-    "window_budget",
-]
+__all__ = ["CLOCK_REL", "BudgetInputs", "Uncertainty", "combined", "window_budget"]
 
 CLOCK_REL = 0.0002 / math.sqrt(3)
 """Clock rate: crystals of computers keep within 200 ppm of the SI second (rectangular), k=1."""
@@ -57,7 +47,7 @@ class Uncertainty:
 def window_budget(inputs: BudgetInputs) -> tuple[BudgetTerm, ...]:
     """Return the budget of one window; a line that does not apply is left out.
 
-    Repeatability is not known from one window: `repeats_budget` adds it.
+    Repeatability is not known from one window: it shows in the interval over the repeats.
     """
     lines = [
         _gain(inputs),
@@ -78,38 +68,6 @@ def combined(terms: Sequence[BudgetTerm]) -> Uncertainty:
     comparison = math.hypot(*(t.u_rel for t in terms if not t.absolute_only))
     known = any(t.name == "gain" for t in terms)
     return Uncertainty(absolute_rel=math.hypot(*(t.u_rel for t in terms)) if known else None, comparison_rel=comparison)
-
-
-def repeatability_term(values: Sequence[float]) -> BudgetTerm | None:
-    """Return the type A line of repeats: the standard error of their mean over the mean; None for fewer than two."""
-    if len(values) < 2 or fmean(values) <= 0:
-        return None
-    u_rel = stdev(values) / math.sqrt(len(values)) / fmean(values)
-    basis = f"standard error of {len(values)} repeats"
-    return BudgetTerm(name="repeatability", kind="A", u_rel=u_rel, absolute_only=False, basis=basis)
-
-
-def repeats_budget(budgets: Sequence[Sequence[BudgetTerm]], values: Sequence[float]) -> tuple[BudgetTerm, ...]:
-    """Return the budget of a figure over repeats: of each line the largest, and the repeatability of `values`.
-
-    Lines are not averaged down: they are mostly systematic, and what is random in them shows in the repeats as well.
-    """
-    worst: dict[str, BudgetTerm] = {}
-    for term in (t for budget in budgets for t in budget):
-        if term.name not in worst or term.u_rel > worst[term.name].u_rel:
-            worst[term.name] = term
-    repeated = repeatability_term(values)
-    return (*worst.values(), *(() if repeated is None else (repeated,)))
-
-
-def net_u_rel(gross_j: float, gross_u_rel: float, idle_j: float, idle_u_rel: float) -> float | None:
-    """Return the relative standard uncertainty of gross minus idle energy, or None when the net is not positive.
-
-    `idle_j` is idle power times the window's length. Gross and idle come from the same sensor; taking their errors as
-    independent overstates the net's a little and never understates it.
-    """
-    net_j = gross_j - idle_j
-    return math.hypot(gross_j * gross_u_rel, idle_j * idle_u_rel) / net_j if net_j > 0 else None
 
 
 def _gain(inputs: BudgetInputs) -> BudgetTerm | None:

@@ -8,7 +8,7 @@ from statistics import pstdev
 from wattbench.harness.power.budget import BudgetInputs, combined, window_budget
 from wattbench.harness.power.counter import CounterRules, counter_delta_j, find_ticks, tick_powers_w
 from wattbench.harness.power.curve import change_count, coverage, integrate_j
-from wattbench.harness.power.series import ABSURD_FACTOR, Series, absurd_reason, max_gap_s, series_of, settle_s
+from wattbench.harness.power.series import ABSURD_FACTOR, Series, absurd, absurd_reason, max_gap_s, series_of, settle_s
 from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, EnergyMethod, Polls
 from wattbench.results.errors import SamplingGapError, SensorError
 from wattbench.results.measurement import Window
@@ -16,6 +16,7 @@ from wattbench.results.measurement import Window
 __all__ = [
     "RESIDUAL_DOUBT",
     "RESIDUAL_INVALID",
+    "RESIDUAL_WINDOW_S",
     "Estimate",
     "alias_rel",
     "channel_energy",
@@ -28,10 +29,13 @@ __all__ = [
 ]
 
 RESIDUAL_DOUBT = 0.02
-"""A larger residual between counter and integral is a doubt (for windows of 10 s or more)."""
+"""A larger residual between counter and integral is worth a word."""
 
 RESIDUAL_INVALID = 0.05
 """A larger residual makes the energy invalid; the counter is then not taken as primary."""
+
+RESIDUAL_WINDOW_S = 10.0
+"""Below this length the two edges alone part the methods: 2 edges of 100 ms are 2 % of 10 s (our choice)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,7 @@ def estimate(series: Series, start_ns: int, end_ns: int, rate_hz: float) -> Esti
         why = f"{exc.what}: {exc.why}" if exc.why else exc.what
         return Estimate(joules=None, reason=f"{series.channel.id}: {why}")
     if not 0 < joules < math.inf:
-        why = f"{series.channel.id} saw {joules:g} J: no powered device draws nothing"
+        why = absurd(f"{series.channel.id} saw {joules:g} J, and no powered device draws nothing")
         return Estimate(joules=None, reason=why)
     return Estimate(joules=joules, reason=None)
 

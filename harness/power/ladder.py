@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from wattbench.results.energy import ChannelEnergy
 from wattbench.results.rungs import RungEnergy
 
-__all__ = ["no_rung_reason", "primary_rung", "rungs"]
+__all__ = ["absent_rung", "no_rung_reason", "primary_rung", "rungs"]
 
 _BOUNDARY = {
     "board": "accelerator board, by its own sensor; not: host CPU, memory, disks, fans, power supply",
@@ -20,6 +20,9 @@ _BOUNDARY = {
 
 _ORDER = ("board", "package+dram", "package", "module", "psys", "node", "wall")
 """The narrowest view of the device first; wider ones stand in only where no narrower one sees it."""
+
+_WIDE = ("psys", "node", "wall")
+"""Scopes that take in whatever device the machine has."""
 
 
 def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
@@ -41,12 +44,12 @@ def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
 
 
 def primary_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy | None:
-    """Return the rung that stands for a device under test ("cpu", a UUID; None: any), or None.
+    """Return the rung that stands for a device under test ("cpu", a UUID; None: unknown which), or None.
 
     The narrowest scope that sees the device, known energies first; a whole-node rung stands in where nothing closer
-    is read. Choose once per run and follow the rung's `name` through the windows, so that scopes never mix.
+    is read. Only such a rung stands for an unknown device, or the board where there is exactly one. Choose once per run and follow the rung's `name` through the windows, so that scopes never mix.
     """
-    seeing = [r for r in found if _sees(r, covers)]
+    seeing = [r for r in found if _sees(r, covers) or (covers is None and r in _only_board(found))]
     return min(seeing, key=lambda r: (r.energy_j is None, _ORDER.index(r.scope)), default=None)
 
 
@@ -54,6 +57,28 @@ def no_rung_reason(found: Sequence[RungEnergy], covers: str | None) -> str:
     """Return why no rung stands for a device, in one sentence."""
     seen = ", ".join(r.name for r in found)
     return f"no sensor sees {covers or 'the device'} (read were: {seen or 'none with a known scope'})"
+
+
+def absent_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy:
+    """Return the rung of a device that no sensor sees: its energy is None, with `no_rung_reason`.
+
+    It stands where the device's own rung would, so that no other device's energy is taken for it.
+    """
+    return RungEnergy(
+        name=f"device:{covers or 'unknown'}",
+        scope="package" if covers is not None and _device(covers) == "cpu" else "board",
+        covers=covers,
+        boundary="the device under test, which no sensor sees",
+        provenance=found[0].provenance if found else "measured",
+        channels=(),
+        energy_j=None,
+        energy_net_j=None,
+        mean_power_w=None,
+        method="unknown",
+        u_absolute_rel=None,
+        u_comparison_rel=None,
+        reason=no_rung_reason(found, covers),
+    )
 
 
 def _host_rungs(energies: Sequence[ChannelEnergy]) -> list[RungEnergy]:
@@ -125,9 +150,15 @@ def _added_u_rel(members: Sequence[ChannelEnergy], shares: Sequence[float | None
 
 
 def _sees(rung: RungEnergy, covers: str | None) -> bool:
-    if covers is None or rung.covers is None:
+    if rung.scope in _WIDE:
         return True
-    return _device(rung.covers) == _device(covers)
+    return covers is not None and rung.covers is not None and _device(rung.covers) == _device(covers)
+
+
+def _only_board(found: Sequence[RungEnergy]) -> list[RungEnergy]:
+    """Return the rungs of the only accelerator that is read; none where there are several."""
+    boards = [r for r in found if r.scope in ("board", "module")]
+    return boards if len({r.covers for r in boards}) == 1 else []
 
 
 def _device(covers: str) -> str:

@@ -7,9 +7,9 @@ from math import fsum
 from wattbench.harness.power.energy import estimate
 from wattbench.harness.power.series import Series, absurd_reason, max_gap_s, series_of
 from wattbench.results.energy import ChannelRecord, Polls
-from wattbench.results.measurement import Window
+from wattbench.results.measurement import Completions, Window
 
-__all__ = ["PHASE_PERIODS", "PhaseEnergy", "phase_energy"]
+__all__ = ["PHASE_PERIODS", "PhaseEnergies", "PhaseEnergy", "PhaseWindows", "phase_energy", "phase_windows"]
 
 PHASE_PERIODS = 20
 """A phase's windows must be this many sensor periods long: their edges alone cost 1/sqrt(6)/20 = 2 % (k=1)."""
@@ -22,6 +22,36 @@ class PhaseEnergy:
     energy_j: float | None
     duration_s: float
     reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseEnergies:
+    """The energy of both phases over one repeat in joules; `reason` says why one of them or both are None."""
+
+    prefill_j: float | None
+    decode_j: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseWindows:
+    """The spans of a repeat in which prefill ran, and those in which decode did."""
+
+    prefill: tuple[Window, ...]
+    decode: tuple[Window, ...]
+
+
+def phase_windows(done: Completions) -> PhaseWindows:
+    """Return the phases of the successful executions: prefill [start, first output), decode [first output, end).
+
+    A phase that took no time, and an execution without tokens out, has no window.
+    """
+    rows = zip(done.start_ns, done.first_output_ns, done.end_ns, done.error, strict=True)
+    spans = [(start, first, end) for start, first, end, error in rows if first is not None and error is None]
+    return PhaseWindows(
+        prefill=tuple(Window(start_ns=start, end_ns=first) for start, first, _ in spans if start < first),
+        decode=tuple(Window(start_ns=first, end_ns=end) for _, first, end in spans if first < end),
+    )
 
 
 def phase_energy(

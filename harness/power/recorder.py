@@ -48,8 +48,9 @@ class MonotonicClock:
 class Recorder:
     """Polls samplers at `rate_hz`, one daemon thread each, so that a slow or hanging one stalls no other.
 
-    Deadlines are absolute (t0 + n/rate); one that was missed is skipped, never made up in a burst. Times are logged
-    relative to `origin_ns`. All methods may be called from any thread, at any time.
+    Deadlines are absolute (t0 + n/rate, at most 1000 a second); one that was missed is skipped, never made up in a
+    burst. Times are logged relative to `origin_ns`. All methods may be called from any thread, at any time. Raises
+    ValueError for a rate that is not a positive number.
     """
 
     def __init__(

@@ -10,10 +10,13 @@ from statistics import median
 from wattbench.harness.power.curve import observed_period_ns
 from wattbench.results.energy import ChannelRecord, Polls
 
-__all__ = ["ABSURD_FACTOR", "Series", "absurd_reason", "max_gap_s", "series_of", "settle_s"]
+__all__ = ["ABSURD_FACTOR", "Series", "absurd", "absurd_reason", "is_absurd", "max_gap_s", "series_of", "settle_s"]
 
 ABSURD_FACTOR = 10
 """A reading above this many times the source's own power limit cannot be true."""
+
+_ABSURD = "impossible reading: "
+"""Marks a reason as an absurd value's; written by `absurd` and read by `is_absurd` alone."""
 
 GAP_FLOOR_S = 0.5
 """The least gap that is a fault: gaps of 3 polls or half a second, whichever is longer, can still be bridged."""
@@ -58,15 +61,26 @@ def series_of(channel: ChannelRecord, polls: Sequence[Polls]) -> Series:
     return Series(channel=channel, times_ns=tuple(t for t, _ in good), values=tuple(v for _, v in good))
 
 
+def absurd(facts: str) -> str:
+    """Return the reason of an energy that is refused because a sensor's value cannot be true."""
+    return _ABSURD + facts
+
+
+def is_absurd(reason: str) -> bool:
+    """Return whether a reason or note, or one of several joined, says that a sensor's value cannot be true."""
+    return _ABSURD in reason
+
+
 def absurd_reason(series: Series, start_ns: int, end_ns: int) -> str | None:
     """Return why a window's values cannot be true (not a number, negative, far above the limit), or None."""
     limit_w = series.channel.limit_w
     bound = math.inf if limit_w is None or series.channel.unit == "J" else ABSURD_FACTOR * limit_w
     for value in series.between(start_ns, end_ns).values:
         if not math.isfinite(value) or value < 0:
-            return f"{series.channel.id} gave {value} {series.channel.unit}, which cannot be"
+            return absurd(f"{series.channel.id} gave {value} {series.channel.unit}")
         if value > bound:
-            return f"{series.channel.id} gave {value:g} W, more than {ABSURD_FACTOR} times its limit of {limit_w:g} W"
+            above = f"more than {ABSURD_FACTOR} times its limit of {limit_w:g} W"
+            return absurd(f"{series.channel.id} gave {value:g} W, {above}")
     return None
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from wattbench.harness.power.contract import Reading, Sampler
+from wattbench.results.checks import require
 from wattbench.results.energy import ChannelRecord, Polls, RecorderHealth
 from wattbench.results.errors import WattbenchError
 
@@ -19,6 +20,11 @@ _SILENT_FLOOR_NS = 1_000_000_000
 """A read that is out for longer than this (and 3 periods) makes its sampler silent."""
 
 _LATEST_NS = 1_000_000_000
+
+_SHORTEST_NS = 1_000_000
+"""No sensor that we know is updated faster than every millisecond (RAPL), so faster polls only cost."""
+
+_LONGEST_NS = 3_600_000_000_000
 
 
 class _Column:
@@ -50,7 +56,8 @@ class Track:
         self.channels: tuple[ChannelRecord, ...] = sampler.channels
         self._sampler = sampler
         self._rate_hz = rate_hz
-        self._period_ns = round(1e9 / rate_hz)
+        require(math.isfinite(rate_hz) and rate_hz > 0, f"a rate of polls is a positive number, not {rate_hz}")
+        self._period_ns = round(min(max(1e9 / rate_hz, _SHORTEST_NS), _LONGEST_NS))
         self._clock = clock
         self._origin_ns = origin_ns
         self._lock = threading.Lock()

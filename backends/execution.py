@@ -1,0 +1,71 @@
+"""Running a batch under the harness's own clock, and refusing a completion that cannot be true."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wattbench.backends.contract import Backend, Batch, Completion
+from wattbench.results.errors import DeviceError
+
+__all__ = ["Executed", "executed", "outside_share"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Executed:
+    """A completion between two stamps of the harness's own, in ns of `time.perf_counter_ns`."""
+
+    before_ns: int
+    completion: Completion
+    after_ns: int
+
+    @property
+    def seconds(self) -> float:
+        """Return how long the call took, in seconds, whatever the backend says."""
+        return (self.after_ns - self.before_ns) / 1e9
+
+
+def executed(backend: Backend, batch: Batch) -> Executed:
+    """Run a batch and return its completion with the harness's stamps around it.
+
+    Raises DeviceError when the completion contradicts the batch (other counts) or the clock (stamps out of order or
+    outside the call).
+    """
+    before_ns = time.perf_counter_ns()
+    completion = backend.run(batch)
+    after_ns = time.perf_counter_ns()
+    if completion.error is None:
+        lie = _wrong_times(completion, before_ns, after_ns) or _wrong_counts(completion, batch)
+        if lie is not None:
+            raise DeviceError(
+                f"The backend {backend.name!r} reports what cannot be", lie, "The backend must be mended."
+            )
+    return Executed(before_ns=before_ns, completion=completion, after_ns=after_ns)
+
+
+def outside_share(done: Sequence[Executed]) -> float:
+    """Return the share of the calls' time that lies outside the times which the backend reported, 0..1.
+
+    An honest backend leaves the cost of a call; one that stamps too early leaves the work that it hides.
+    """
+    called = sum(d.after_ns - d.before_ns for d in done)
+    reported = sum(d.completion.end_ns - d.completion.start_ns for d in done)
+    return max(0.0, 1.0 - reported / called) if called else 0.0
+
+
+def _wrong_times(c: Completion, before_ns: int, after_ns: int) -> str | None:
+    first = () if c.first_output_ns is None else (c.first_output_ns,)
+    stamps = (before_ns, c.start_ns, *first, *c.step_end_ns, c.end_ns, after_ns)
+    if all(a <= b for a, b in zip(stamps, stamps[1:], strict=False)):
+        return None
+    return "its stamps are not in the order call <= start <= first token <= later tokens <= end <= return"
+
+
+def _wrong_counts(c: Completion, batch: Batch) -> str | None:
+    wanted = (batch.requests, batch.input_tokens, batch.output_tokens)
+    said = (c.requests, c.input_tokens, c.output_tokens)
+    if said != wanted:
+        return f"it was given (requests, tokens in, tokens out) = {wanted} and reports {said}"
+    steps = 0 if c.first_output_ns is None else len(c.step_end_ns) + 1
+    if steps * batch.requests != batch.output_tokens:
+        return f"it stamped {steps} tokens a request for {batch.output_tokens} tokens out of {batch.requests} requests"
+    return None
