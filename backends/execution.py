@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from wattbench.backends.contract import Backend, Batch, Completion
 from wattbench.results.errors import DeviceError
@@ -55,7 +56,7 @@ def outside_share(done: Sequence[Executed]) -> float:
 def _wrong_times(c: Completion, before_ns: int, after_ns: int) -> str | None:
     first = () if c.first_output_ns is None else (c.first_output_ns,)
     stamps = (before_ns, c.start_ns, *first, *c.step_end_ns, c.end_ns, after_ns)
-    if all(a <= b for a, b in zip(stamps, stamps[1:], strict=False)):
+    if all(a <= b for a, b in pairwise(stamps)):
         return None
     return "its stamps are not in the order call <= start <= first token <= later tokens <= end <= return"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar
 
 from wattbench.results.document import SCHEMA, Result
@@ -42,7 +43,7 @@ def decode(raw: object, type: type[Record]) -> Record:
         except msgspec.ValidationError as exc:
             problem = str(exc) if " - at `" in str(exc) else f"{exc} - at `$`"
         else:
-            unknown = _unknown_path(raw, to_builtins(record))
+            unknown = _unknown_path(raw, record)
             if unknown is None:
                 return record
             problem = f"Unknown field - at `${unknown}`"
@@ -52,13 +53,15 @@ def decode(raw: object, type: type[Record]) -> Record:
 def parse_json(data: bytes) -> object:
     """Return the plain value of JSON bytes; integers beyond 2^53 - 1 become floats, as RFC 8785 has it.
 
-    Raises TruncatedError when the text ends too early, DocumentError when it is not JSON, not UTF-8, or nested too
-    deeply.
+    Raises TruncatedError when the text ends too early, DocumentError when it is not JSON, not UTF-8, nested too
+    deeply, or says a key twice in one object (RFC 7493 2.3, which RFC 8785 builds on).
     """
     import msgspec
 
     try:
-        return doubles(msgspec.json.decode(data))
+        value = msgspec.json.decode(data)
+        _refuse_duplicate_keys(data)
+        return doubles(value)
     except UnicodeDecodeError as exc:
         raise DocumentError("This is not JSON", f"the text is not UTF-8: {exc.reason}", REMEDY) from exc
     except msgspec.MsgspecError as exc:
@@ -98,16 +101,37 @@ def schema_text() -> str:
     return json.dumps(result_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
-def _unknown_path(raw: object, known: object) -> str | None:
-    """Return the path of the first key in `raw` that a round trip through the record lost, or None."""
-    if isinstance(raw, dict) and isinstance(known, dict):
+def _refuse_duplicate_keys(data: bytes) -> None:
+    """Raise DocumentError naming a key that one object has twice; msgspec keeps the last and says nothing."""
+    json.loads(data, object_pairs_hook=_refuse_duplicates)
+
+
+def _refuse_duplicates(pairs: list[tuple[str, object]]) -> None:
+    """Forget the values, so that no second copy of the document is built; refuse a repeated key."""
+    if len(dict(pairs)) < len(pairs):
+        seen: set[str] = set()
+        key = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        raise DocumentError("This JSON has two meanings", f"the key {key!r:.80} stands twice in one object", REMEDY)
+
+
+def _unknown_path(raw: object, record: object) -> str | None:
+    """Return the path of the first key in `raw` that is no field of the record made of it, or None."""
+    if isinstance(raw, dict):
+        known = _children(record)
         for key, child in raw.items():
             below = _unknown_path(child, known[key]) if key in known else ""
             if below is not None:
                 return f".{key}{below}"
-    elif isinstance(raw, list | tuple) and isinstance(known, list | tuple):
-        for index, (child, twin) in enumerate(zip(raw, known, strict=True)):
-            below = _unknown_path(child, twin)
-            if below is not None:
-                return f"[{index}]{below}"
+    elif isinstance(raw, list | tuple) and isinstance(record, list | tuple):
+        if not {dict, list, tuple}.isdisjoint(map(type, raw)):
+            for index, (child, twin) in enumerate(zip(raw, record, strict=True)):
+                below = _unknown_path(child, twin)
+                if below is not None:
+                    return f"[{index}]{below}"
     return None
+
+
+def _children(record: object) -> dict[str, object]:
+    if is_dataclass(record):
+        return {field.name: getattr(record, field.name) for field in fields(record)}
+    return record if isinstance(record, dict) else {}

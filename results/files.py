@@ -5,12 +5,13 @@ import hashlib
 import os
 import stat
 import uuid
+from io import BytesIO
 from pathlib import Path
 
+from wattbench.results.canonical import write_canonical
 from wattbench.results.codec import decode, parse_json, to_builtins
 from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
-from wattbench.results.jsontree import first_problem
 from wattbench.results.migrate import schema_version, upgrade
 
 __all__ = ["SIZE_MAX_BYTES", "canonical_bytes", "document_id", "read_result", "write_result"]
@@ -26,18 +27,16 @@ def canonical_bytes(document: dict[str, object]) -> bytes:
 
     Raises DocumentError with the path of what JSON cannot hold: NaN, integers beyond 2^53 - 1, broken text.
     """
-    import rfc8785
-
-    problem = first_problem(document)
-    if problem is not None:
-        raise DocumentError("This document cannot be written as JSON", problem, "Correct the value at that path.")
-    return rfc8785.dumps(document)  # type: ignore[arg-type]  # the check above is its type, at run time
+    sink = BytesIO()
+    write_canonical(document, sink.write)
+    return sink.getvalue()
 
 
 def document_id(document: dict[str, object]) -> str:
     """Return "sha256:<hex>" over the canonical bytes of a document without its top-level `id`."""
-    content = {key: value for key, value in document.items() if key != "id"}
-    return "sha256:" + hashlib.sha256(canonical_bytes(content)).hexdigest()
+    digest = hashlib.sha256()
+    write_canonical({key: value for key, value in document.items() if key != "id"}, digest.update)
+    return "sha256:" + digest.hexdigest()
 
 
 def write_result(result: Result, path: Path) -> str:
@@ -83,6 +82,7 @@ def read_result(path: Path) -> Result:
 
 def _trusted_result(data: bytes) -> Result:
     document = parse_json(data)
+    del data  # a large file need not stay in the memory beside what was made of it
     if not isinstance(document, dict):
         raise DocumentError("This is not a wattbench result", "it is not a JSON object", REMEDY)
     schema_version(document)

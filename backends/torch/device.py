@@ -75,7 +75,7 @@ def peak_memory_bytes(device: torch.device) -> int | None:
 
 
 def _peak_resident_bytes(status: Path = Path("/proc/self/status")) -> int | None:
-    """Return this process's own peak. On Linux getrusage would not do: it keeps the parent's peak over fork and exec."""
+    """Return this process's own peak; on Linux getrusage would not do, for it keeps the parent's over fork and exec."""
     try:
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024  # proc(5): kB
