@@ -2,9 +2,10 @@
 
 from pathlib import Path
 
+from wattbench.harness.knobs import user_path
 from wattbench.harness.plan import resolve
 from wattbench.harness.reporter import SilentReporter
-from wattbench.harness.request import RunRequest
+from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
 from wattbench.harness.runner import execute
 from wattbench.results.document import Result
 from wattbench.results.files import read_result, write_result
@@ -21,40 +22,46 @@ def run(
     scenario: str | None = None,
     batch: int | None = None,
     weights: str | None = None,
+    seed: int | None = None,
     threads: int | None = None,
-    quick: bool = False,
+    affinity: tuple[int, ...] | list[int] | None = None,
+    quick: bool | None = None,
     window_s: float | None = None,
     repeats: int | None = None,
-    power: str | tuple[str, ...] | None = None,
+    repeats_max: int | None = None,
+    warmup_min_s: float | None = None,
+    warmup_max_s: float | None = None,
+    idle_s: float | None = None,
+    power: str | tuple[str, ...] | list[str] | None = None,
+    power_rate_hz: float | None = None,
+    plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
     """Run one load as `bench run` does, and return its result document; the file is kept as well.
 
-    Every argument means what the flag of that name means; None lets wattbench choose. Raises a WattbenchError for bad
-    names, contradictions and faults; the valid file of a run that failed lies where the error's remedy says.
+    Every argument means what the flag of that name means; None lets the plan file or wattbench choose. Raises a
+    WattbenchError for bad names, types, contradictions and faults; the valid file of a run that failed lies where the
+    error's remedy says.
     """
-    request = RunRequest(
-        load=load,
-        backend=backend,
-        device=device,
-        precision=precision,
-        scenario=scenario,
-        batch=batch,
-        weights=weights,
-        threads=threads,
-        quick=quick or None,
-        window_s=window_s,
-        repeats=repeats,
-        power=(power,) if isinstance(power, str) else power,
-    )
+    knobs = {name: value for name, value in locals().items() if name not in ("plan", "out")}
     outcome = execute(
-        resolve(request), reporter=SilentReporter(), command=("wattbench.run",), out=Path(out) if out else None
+        resolve(_request(knobs, user_path("plan", plan))),
+        reporter=SilentReporter(),
+        command=("wattbench.run",),
+        out=user_path("out", out),
     )
     if outcome.error is not None:
         error = outcome.error
         remedy = f"{error.remedy} The result file of what was measured: {outcome.path}".strip()
         raise type(error)(error.what, error.why, remedy)
     return outcome.result
+
+
+def _request(knobs: dict[str, object], plan: Path | None) -> RunRequest:
+    """Return the knobs of a call over those of its plan file. Raises UsageError naming one of a wrong type."""
+    one = knobs["power"]
+    checked = make_request({**knobs, "power": (one,) if isinstance(one, str) else one}, "wattbench.run: wrong argument")
+    return merge_requests(read_request(plan), checked) if plan is not None else checked
 
 
 def load(path: str | Path) -> Result:

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 
 from wattbench.backends.contract import Backend, DeviceInfo, DeviceLister
+from wattbench.harness.knobs import check_knobs, check_weights
 from wattbench.harness.memory import available_bytes, refuse_if_too_big
 from wattbench.harness.request import RunRequest
+from wattbench.harness.storage import cache_directory
 from wattbench.models.find import find_load
 from wattbench.models.load import Load
 from wattbench.results.errors import DeviceError, UsageError
@@ -53,9 +55,12 @@ class Resolved:
 def resolve(request: RunRequest) -> Resolved:
     """Return the plan that a request stands for, with nothing started and no device touched.
 
-    Raises UsageError for unknown names and contradictions, DeviceError when no backend or device is usable, and
-    OutOfMemoryError when the load cannot fit, with both figures.
+    Raises UsageError for unknown names, values out of range and contradictions, DeviceError when no backend or device
+    is usable, and OutOfMemoryError when the load cannot fit, with both figures.
     """
+    check_knobs(request)
+    weights = request.weights or "synthetic"
+    check_weights(weights)
     load = find_load(request.load or DEFAULT_LOAD)
     scenario = _scenario(request)
     timing = _timing(request)
@@ -63,6 +68,8 @@ def resolve(request: RunRequest) -> Resolved:
     device = _device(backend, request.device)
     precision = _precision(load, device, request.precision)
     batch = _batch(request, scenario, load)
+    if device.computes:
+        cache_directory()  # the gate's reference is kept there: refuse now what would end the run later
     refuse_if_too_big(load, batch, precision, available_bytes(device))
     plan = Plan(
         load=load.name,
@@ -71,10 +78,10 @@ def resolve(request: RunRequest) -> Resolved:
         precision=precision,
         scenario=scenario,
         batch=batch,
-        weights=request.weights or "synthetic",
+        weights=weights,
         seed=request.seed if request.seed is not None else 0,
         threads=_threads(request),
-        affinity=request.affinity,
+        affinity=tuple(dict.fromkeys(request.affinity)) if request.affinity is not None else None,
         quick=bool(request.quick),
         window_s=timing.window_s,
         repeats_min=timing.repeats_min,
@@ -86,7 +93,7 @@ def resolve(request: RunRequest) -> Resolved:
         interval_goal_throughput=0.01,
         interval_goal_energy=0.02,
         power=request.power or ("auto",),
-        power_rate_hz=_positive("--power-rate", request.power_rate_hz, 20.0),
+        power_rate_hz=_or_default(request.power_rate_hz, 20.0),
     )
     return Resolved(plan=plan, load=load, device=device)
 
@@ -114,8 +121,6 @@ def _scenario(request: RunRequest) -> Scenario:
 def _batch(request: RunRequest, scenario: Scenario, load: Load) -> int:
     fitting = ENCODER_BATCH if scenario == "offline" and load.shape.output_tokens == 0 else 1
     batch = request.batch if request.batch is not None else fitting
-    if batch < 1:
-        raise UsageError("--batch must be at least 1", f"got {batch}")
     if scenario == "single-stream" and batch != 1:
         why = "single-stream sends one request at a time, so its batch is 1"
         raise UsageError(f"--scenario single-stream contradicts --batch {batch}", why, "Drop one of the two.")
@@ -123,10 +128,9 @@ def _batch(request: RunRequest, scenario: Scenario, load: Load) -> int:
 
 
 def _threads(request: RunRequest) -> int | None:
-    if request.threads is not None and request.threads < 1:
-        raise UsageError("--threads must be at least 1", f"got {request.threads}")
-    if request.threads is not None and request.affinity is not None and request.threads > len(request.affinity):
-        why = f"{request.threads} threads would share {len(request.affinity)} processors"
+    processors = len(set(request.affinity)) if request.affinity is not None else None
+    if request.threads is not None and processors is not None and request.threads > processors:
+        why = f"{request.threads} threads would share {processors} processors"
         raise UsageError("--threads contradicts --affinity", why, "Name as many processors as threads.")
     return request.threads
 
@@ -134,37 +138,27 @@ def _threads(request: RunRequest) -> int | None:
 def _timing(request: RunRequest) -> Timing:
     base = QUICK if request.quick else FULL
     repeats = request.repeats
-    if repeats is not None and repeats < 1:
-        raise UsageError("--repeats must be at least 1", f"got {repeats}")
     repeats_min = repeats if repeats is not None else base.repeats_min
     repeats_max = request.repeats_max if request.repeats_max is not None else (repeats or base.repeats_max)
     if repeats_max < repeats_min:
         why = f"{repeats_max} is less than the {repeats_min} repeats asked for"
         raise UsageError("--repeats-max contradicts --repeats", why, "Raise --repeats-max.")
-    warmup_max = _not_negative("--warm-up-max", request.warmup_max_s, base.warmup_max_s)
-    warmup_min = _not_negative("--warm-up-min", request.warmup_min_s, min(base.warmup_min_s, warmup_max))
+    warmup_max = _or_default(request.warmup_max_s, base.warmup_max_s)
+    warmup_min = _or_default(request.warmup_min_s, min(base.warmup_min_s, warmup_max))
     if warmup_min > warmup_max:
         why = f"{warmup_min} s is more than the cap of {warmup_max} s"
         raise UsageError("--warm-up-min contradicts --warm-up-max", why, "Raise --warm-up-max.")
     return Timing(
-        window_s=_positive("--window", request.window_s, base.window_s),
+        window_s=_or_default(request.window_s, base.window_s),
         repeats_min=repeats_min,
         repeats_max=repeats_max,
         warmup_min_s=warmup_min,
         warmup_max_s=warmup_max,
-        idle_s=_not_negative("--idle", request.idle_s, base.idle_s),
+        idle_s=_or_default(request.idle_s, base.idle_s),
     )
 
 
-def _positive(flag: str, value: float | None, default: float) -> float:
-    if value is not None and not 0 < value < float("inf"):
-        raise UsageError(f"{flag} must be a positive number", f"got {value}")
-    return default if value is None else float(value)
-
-
-def _not_negative(flag: str, value: float | None, default: float) -> float:
-    if value is not None and not 0 <= value < float("inf"):
-        raise UsageError(f"{flag} cannot be negative", f"got {value}")
+def _or_default(value: float | None, default: float) -> float:
     return default if value is None else float(value)
 
 

@@ -1,5 +1,6 @@
 """What a user asks of a run: every knob optional, from flags, from a TOML file, or from Python."""
 
+import stat
 import tomllib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -7,7 +8,10 @@ from pathlib import Path
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
 
-__all__ = ["RunRequest", "merge_requests", "read_request"]
+__all__ = ["RunRequest", "make_request", "merge_requests", "read_request"]
+
+PLAN_MAX_BYTES = 1_000_000
+"""The largest plan file that is read; one with every knob set has less than a kilobyte."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,29 +45,54 @@ def merge_requests(base: RunRequest, over: RunRequest) -> RunRequest:
     return replace(base, **wanted)
 
 
-def read_request(path: Path) -> RunRequest:
-    """Return the knobs of a plan file (TOML, one key a knob).
+def make_request(knobs: dict[str, object], what: str) -> RunRequest:
+    """Return the knobs as a request, every value being of its knob's type.
 
-    Raises UsageError naming the file and what is wrong: unreadable, not TOML, an unknown key, a wrong type.
+    Raises UsageError for a value of another type, naming the knob; `what` is the message's first part.
     """
-    try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as exc:
-        raise UsageError(f"Cannot read the plan file {path}", exc.strerror or str(exc), "Check the path.") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise UsageError(f"The plan file {path} is not TOML", str(exc), "Correct the line named above.") from exc
-    known = [f.name for f in fields(RunRequest)]
-    for key in raw:
-        if key not in known:
-            raise UsageError(f"Unknown knob {key!r} in {path}", *nearest_lines(key, known))
-    return _decode(raw, path)
-
-
-def _decode(raw: dict[str, object], path: Path) -> RunRequest:
     from wattbench.results.codec import decode
     from wattbench.results.errors import DocumentError
 
     try:
-        return decode(raw, RunRequest)
+        return decode(knobs, RunRequest)
     except DocumentError as exc:
-        raise UsageError(f"The plan file {path} has a wrong value", str(exc), "Correct the value.") from exc
+        raise UsageError(what, exc.why, "Correct the value.") from exc
+
+
+def read_request(path: Path) -> RunRequest:
+    """Return the knobs of a plan file (TOML, one key a knob).
+
+    Raises UsageError naming the file and what is wrong: unreadable, no regular file, larger than a plan can be, not
+    TOML, an unknown key, a wrong type.
+    """
+    raw = _toml(path)
+    known = [f.name for f in fields(RunRequest)]
+    for key in raw:
+        if key not in known:
+            raise UsageError(f"Unknown knob {key!r} in {path}", *nearest_lines(key, known))
+    return make_request(raw, f"The plan file {path} has a wrong value")
+
+
+def _toml(path: Path) -> dict[str, object]:
+    try:
+        return tomllib.loads(_plan_bytes(path).decode())
+    except RecursionError as exc:
+        raise UsageError(f"Cannot read the plan file {path}", "it is nested too deeply", "One key a knob.") from exc
+    except ValueError as exc:  # not UTF-8, not TOML, or a number with more digits than Python reads
+        raise UsageError(f"The plan file {path} is not TOML", str(exc), "Correct the line named above.") from exc
+
+
+def _plan_bytes(path: Path) -> bytes:
+    """Return the content of a regular file of a plan's size; a pipe or a device is refused without being opened."""
+    what = f"Cannot read the plan file {path}"
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise UsageError(what, "it is not a regular file", "Give a TOML file.")
+        with path.open("rb") as file:
+            data = file.read(PLAN_MAX_BYTES + 1)
+    except OSError as exc:
+        raise UsageError(what, exc.strerror or str(exc), "Check the path.") from exc
+    if len(data) > PLAN_MAX_BYTES:
+        raise UsageError(what, f"it is larger than {PLAN_MAX_BYTES} bytes", "Give a TOML file with one key a knob.")
+    return data

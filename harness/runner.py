@@ -142,9 +142,12 @@ class _Run:
     def _idle(self, state: str) -> None:
         seconds = self._plan.idle_s if self._power.active else min(self._plan.idle_s, SENSORLESS_IDLE_S)
         if seconds > 0:
-            self._draft.idle.append(self._in_phase("idle", seconds, lambda: self._idle_window(state, seconds), state))
+            expected_s = seconds + self._power.settle_before_idle_s + self._power.lag_s
+            record = self._in_phase("idle", expected_s, lambda: self._idle_window(state, seconds), state)
+            self._draft.idle.append(record)
 
     def _idle_window(self, state: str, seconds: float) -> IdleRecord:
+        self._power.wait(self._power.settle_before_idle_s)
         before = self._surroundings.moment()
         start_ns = self._draft.clock.now_ns()
         self._power.wait(seconds)

@@ -50,28 +50,56 @@ class Destination:
 def choose_path(out: Path | None, plan: Plan, run_id: str, stamp: str) -> Path:
     """Return the result's path: `out` if it names a .json file, inside `out` if a folder, else in the data folder.
 
-    Raises UsageError rather than overwrite a file or write where a file stands in the way of a folder.
+    Raises UsageError rather than overwrite a file or write where a file stands in the way of a folder, and for a place
+    that cannot be looked at or whose name is not UTF-8.
     """
     name = f"{stamp}_{_slug(plan.load)}_{plan.backend}-{_slug(plan.device)}_{plan.precision}_{run_id[:8]}.json"
     if out is None:
-        return data_directory() / "results" / name
-    if out.suffix == ".json":
-        if out.exists():
-            raise UsageError(f"{out} exists already", "a result is never overwritten", "Choose another --out.")
-        return out
-    if out.exists() and not out.is_dir():
-        raise UsageError(f"{out} is not a folder", "--out takes a folder or a new .json file", "Choose another --out.")
-    return out / name
+        return _printable(data_directory() / "results" / name)
+    try:
+        return _printable(_asked_for(out, name))
+    except (OSError, ValueError) as exc:  # ValueError: a null character in the path
+        why = getattr(exc, "strerror", None) or str(exc)
+        raise UsageError(f"No result can lie at {str(out)!r}", why, "Choose another --out.") from exc
 
 
 def data_directory() -> Path:
-    """Return the user's data folder for wattbench (WATTBENCH_DATA overrides it)."""
+    """Return the user's data folder for wattbench (WATTBENCH_DATA overrides it). Raises UsageError without a home."""
     return _user_directory("WATTBENCH_DATA", "XDG_DATA_HOME", ".local/share", "Library/Application Support")
 
 
 def cache_directory() -> Path:
-    """Return the user's cache folder for wattbench (WATTBENCH_CACHE overrides it)."""
+    """Return the user's cache folder for wattbench (WATTBENCH_CACHE overrides it). Raises UsageError without a home."""
     return _user_directory("WATTBENCH_CACHE", "XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def _asked_for(out: Path, name: str) -> Path:
+    if out.suffix == ".json":
+        if _is_there(out):
+            raise UsageError(f"{out} exists already", "a result is never overwritten", "Choose another --out.")
+        return out
+    if _is_there(out) and not out.is_dir():
+        raise UsageError(f"{out} is not a folder", "--out takes a folder or a new .json file", "Choose another --out.")
+    return out / name
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether something is at a path; unlike `exists`, raises OSError when that cannot be told."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
+
+
+def _printable(path: Path) -> Path:
+    """Return the path, or raise UsageError when its bytes are not UTF-8: neither JSON nor a terminal could name it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as exc:
+        why = f"{str(path)!r} is not UTF-8"
+        raise UsageError("No result can lie in a folder of that name", why, "Choose another place.") from exc
+    return path
 
 
 def _user_directory(own: str, xdg: str, linux: str, mac: str) -> Path:
@@ -80,8 +108,16 @@ def _user_directory(own: str, xdg: str, linux: str, mac: str) -> Path:
     if os.environ.get(xdg):
         return Path(os.environ[xdg]) / "wattbench"
     if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "wattbench"
-    return Path.home() / (mac if sys.platform == "darwin" else linux) / "wattbench"
+        return Path(os.environ.get("LOCALAPPDATA") or _home(own)) / "wattbench"
+    return _home(own) / (mac if sys.platform == "darwin" else linux) / "wattbench"
+
+
+def _home(instead: str) -> Path:
+    try:
+        return Path.home()
+    except RuntimeError as exc:
+        why = "HOME is not set and the system knows no home folder of this user"
+        raise UsageError("There is no home folder", why, f"Set {instead} to a folder for wattbench.") from exc
 
 
 def _slug(text: str) -> str:

@@ -6,7 +6,7 @@ from math import fsum
 
 from wattbench.harness.clock import RunClock
 from wattbench.harness.power.energy import alias_rel, channel_energy, groups_of
-from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs
+from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs, seeing
 from wattbench.harness.power.phases import PhaseEnergies, PhaseEnergy, phase_energy, phase_windows
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
@@ -88,8 +88,10 @@ class PowerSession:
         time.sleep(seconds)
 
     def latest_w(self) -> float | None:
-        """Return the watts of this moment for a display, or None."""
-        return self._recorder.latest_w() if self._recorder else None
+        """Return the device's watts of this moment for a display, or None where no sensor sees it."""
+        if self._recorder is None:
+            return None
+        return self._recorder.latest_w(seeing(self._recorder.channels, self._covers))
 
     def record(self) -> PowerRecord:
         """Return everything known of power so far."""

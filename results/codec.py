@@ -10,12 +10,13 @@ from wattbench.results.document import SCHEMA, Result
 from wattbench.results.errors import DocumentError, TruncatedError
 from wattbench.results.jsontree import doubles, first_problem
 
-__all__ = ["decode", "parse_json", "result_schema", "schema_text", "to_builtins"]
+__all__ = ["decode", "integers_json", "parse_json", "result_schema", "schema_text", "to_builtins"]
 
 Record = TypeVar("Record")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "urn:wattbench:schema:result:1"
+CONTAINERS = frozenset({dict, list, tuple})
 REMEDY = "The file was made by something else or edited; measure again, or take the original file."
 
 
@@ -25,6 +26,13 @@ def to_builtins(record: object) -> dict[str, object]:
 
     plain: dict[str, object] = msgspec.to_builtins(record)
     return plain
+
+
+def integers_json(column: object) -> bytes:
+    """Return the JSON of a column of integers, booleans and None, or of a table of them, without white space."""
+    import msgspec
+
+    return msgspec.json.encode(column)
 
 
 def decode(raw: object, type: type[Record]) -> Record:
@@ -122,12 +130,13 @@ def _unknown_path(raw: object, record: object) -> str | None:
             below = _unknown_path(child, known[key]) if key in known else ""
             if below is not None:
                 return f".{key}{below}"
-    elif isinstance(raw, list | tuple) and isinstance(record, list | tuple):
-        if not {dict, list, tuple}.isdisjoint(map(type, raw)):
-            for index, (child, twin) in enumerate(zip(raw, record, strict=True)):
-                below = _unknown_path(child, twin)
-                if below is not None:
-                    return f"[{index}]{below}"
+    elif (
+        isinstance(raw, list | tuple) and isinstance(record, list | tuple) and not CONTAINERS.isdisjoint(map(type, raw))
+    ):
+        for index, (child, twin) in enumerate(zip(raw, record, strict=True)):
+            below = _unknown_path(child, twin)
+            if below is not None:
+                return f"[{index}]{below}"
     return None
 
 

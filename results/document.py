@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wattbench.results.checks import require
-from wattbench.results.doubts import Doubt, Verdict
+from wattbench.results.doubts import Doubt, Verdict, judge
 from wattbench.results.energy import PowerRecord
 from wattbench.results.environment import Environment
 from wattbench.results.measurement import IdleRecord, PhaseRecord, Repeat, WarmupRecord
@@ -113,6 +113,19 @@ class Result:
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")
         require(self.status != "complete" or self.summary is not None, "a complete result has a summary")
         require((self.status == "error") <= (self.error is not None), "a result with status error says which")
+        if self.status == "started":
+            require(self.verdict is None, "a run that has not ended has no verdict")
+        else:
+            self._require_consequences()
+
+    def _require_consequences(self) -> None:
+        """Refuse a verdict that does not follow from the doubts, and a mock or emulated device without its doubt."""
+        expected = judge(self.doubts, finished=self.status == "complete")
+        require(self.verdict == expected, f"the verdict that follows from the doubts is {expected.standing}")
+        severe = {doubt.code for doubt in self.doubts if doubt.severity == "severe"}
+        if self.backend is not None:
+            require("mock" in severe or not self.backend.mock, "a mock backend has the severe doubt `mock`")
+            require("emulated" in severe or not self.backend.emulated, "an emulated device has that severe doubt")
 
     def to_frame(self) -> pandas.DataFrame:
         """Return one row per repeat: work, time, rates, energy (J) and power (W) by channel (pandas)."""

@@ -98,6 +98,10 @@ class RecorderHealth:
     cpu_share: float | None
     silent: bool
 
+    def __post_init__(self) -> None:
+        require(0 <= self.failed <= self.polls, "failed must be within 0..polls")
+        require_not_negative(reached_rate_hz=self.reached_rate_hz, max_gap_s=self.max_gap_s, cpu_share=self.cpu_share)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SamplerRecord:
@@ -158,6 +162,7 @@ class ChannelEnergy:
         require_not_negative(
             energy_j=self.energy_j, u_absolute_rel=self.u_absolute_rel, u_comparison_rel=self.u_comparison_rel
         )
+        require_not_negative(polls=self.polls, updates=self.updates, coverage=self.coverage, max_gap_s=self.max_gap_s)
         require_finite(energy_net_j=self.energy_net_j, residual=self.residual)
         require((self.energy_j is None) == (self.reason is not None), "an energy is a number or has a reason, not both")
 

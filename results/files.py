@@ -19,6 +19,9 @@ __all__ = ["SIZE_MAX_BYTES", "canonical_bytes", "document_id", "read_result", "w
 SIZE_MAX_BYTES = 256 * 1024 * 1024
 """The largest result file that is written or read, so that a foreign file cannot fill the memory."""
 
+OBJECTS_MAX = 200_000
+"""The most objects that are read or written; a result has some thousands, its bulk is columns of numbers."""
+
 REMEDY = "Give a file that `bench run` wrote."
 
 
@@ -49,6 +52,7 @@ def write_result(result: Result, path: Path) -> str:
     if len(data) > SIZE_MAX_BYTES:
         why = f"it has {len(data)} bytes, more than the {SIZE_MAX_BYTES} that can be read back"
         raise StorageError("The result is too large", why, "Measure with shorter windows or fewer repeats.")
+    _require_columns(data)
     try:
         _replace(path, data)
     except OSError as exc:
@@ -81,6 +85,7 @@ def read_result(path: Path) -> Result:
 
 
 def _trusted_result(data: bytes) -> Result:
+    _require_columns(data)
     document = parse_json(data)
     del data  # a large file need not stay in the memory beside what was made of it
     if not isinstance(document, dict):
@@ -95,6 +100,14 @@ def _trusted_result(data: bytes) -> Result:
             "Take the original file, or measure again.",
         )
     return decode(upgrade(document), Result)
+
+
+def _require_columns(data: bytes) -> None:
+    """Raise DocumentError for a text of so many objects that it is no result, and slow to walk (a bound from above)."""
+    count = data.count(b"{")
+    if count > OBJECTS_MAX:
+        why = f"it has up to {count} objects, more than the {OBJECTS_MAX} that a result may have"
+        raise DocumentError("This is not a wattbench result", why, REMEDY)
 
 
 def _file_bytes(path: Path) -> bytes:

@@ -5,9 +5,11 @@ A result is mostly long columns of numbers. A column is judged as a whole by C c
 
 import math
 from collections.abc import Sequence
+from itertools import chain
 from types import NoneType
+from typing import Any, cast
 
-__all__ = ["DEPTH_MAX", "INTEGER_MAX", "doubles", "first_problem", "is_column"]
+__all__ = ["DEPTH_MAX", "INTEGER_MAX", "column_kinds", "doubles", "first_problem", "table_kinds"]
 
 INTEGER_MAX = 2**53 - 1
 """The largest integer that every JSON reader keeps exactly (RFC 8785 3.2.2.3, RFC 7493 2.2)."""
@@ -16,6 +18,7 @@ DEPTH_MAX = 64
 """The deepest nesting that is accepted; a result has about ten levels."""
 
 LEAVES = frozenset({NoneType, bool, int, float, str})
+ROWS = frozenset({list, tuple})
 
 
 def first_problem(value: object) -> str | None:
@@ -28,17 +31,30 @@ def first_problem(value: object) -> str | None:
     return None if found is None else f"{found[0]} - at `${found[1]}`"
 
 
-def is_column(values: Sequence[object]) -> bool:
-    """Return whether all values are numbers, text, booleans or None, each of which canonical JSON can hold."""
+def column_kinds(values: Sequence[object]) -> set[type] | None:
+    """Return the types in a column of numbers, text, booleans and None, each of which canonical JSON can hold.
+
+    None means that the sequence holds something else, or something that must be looked at one by one.
+    """
     kinds = set(map(type, values))
     if not kinds <= LEAVES:
-        return False
-    integers = [x for x in values if type(x) is int] if int in kinds else [0]
-    if max(integers) > INTEGER_MAX or min(integers) < -INTEGER_MAX:
-        return False
+        return None
+    if int in kinds:
+        integers: Any = values if len(kinds) == 1 else [x for x in values if type(x) is int]  # any: mypy cannot follow
+        ordered = sorted(integers)  # one pass over stamps, which ascend: faster than min and max
+        if ordered[0] < -INTEGER_MAX or ordered[-1] > INTEGER_MAX:
+            return None
     if float in kinds and not all(math.isfinite(x) for x in values if type(x) is float):
-        return False
-    return str not in kinds or not any(_is_broken(x) for x in values if type(x) is str)
+        return None
+    broken = str in kinds and any(_is_broken(x) for x in values if type(x) is str)
+    return None if broken else kinds
+
+
+def table_kinds(rows: Sequence[object], depth: int) -> set[type] | None:
+    """Return the types in a column, or in a list of columns that may be empty, at a depth of nesting; None as above."""
+    if depth + 1 < DEPTH_MAX and set(map(type, rows)) <= ROWS:
+        return column_kinds([*chain.from_iterable(cast(Sequence[Sequence[object]], rows))])
+    return column_kinds(rows) if depth < DEPTH_MAX else None
 
 
 def doubles(value: object, depth: int = 0) -> object:
@@ -53,7 +69,7 @@ def doubles(value: object, depth: int = 0) -> object:
         for key, child in value.items():
             value[key] = doubles(child, depth + 1)
     elif isinstance(value, list):
-        if depth == DEPTH_MAX or not is_column(value):
+        if table_kinds(value, depth) is None:
             value[:] = [doubles(child, depth + 1) for child in value]
     elif isinstance(value, int) and abs(value) > INTEGER_MAX:
         return float(value) if abs(value) < 10**308 else math.inf
@@ -70,7 +86,7 @@ def _problem(value: object, depth: int) -> tuple[str, str] | None:
     if isinstance(value, dict):
         return _member_problem(value, depth)
     if isinstance(value, list | tuple):
-        return None if is_column(value) else _element_problem(value, depth)
+        return _element_problem(value, depth) if table_kinds(value, depth) is None else None
     return f"a value of type {type(value).__name__}", ""
 
 

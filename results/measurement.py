@@ -29,7 +29,8 @@ class Completions:
     """The executions of one window, by column; row i of every column is the i-th execution (one batch).
 
     Times are ns since the clock's origin. `first_output_ns` is when the batch's first token was ready (None for
-    loads without tokens out), `step_end_ns` when each later token was, and `error` why an execution failed.
+    loads without tokens out), `step_end_ns` when each later token was, and `error` why an execution failed. The times
+    of an execution that succeeded ascend in that order: planned start, start, first output, steps, end.
     """
 
     planned_start_ns: tuple[int, ...]
@@ -46,6 +47,15 @@ class Completions:
         lengths = {len(getattr(self, name)) for name in self.__slots__}
         require(len(lengths) == 1, f"the columns of completions differ in length: {sorted(lengths)}")
         require(all(s <= e for s, e in zip(self.start_ns, self.end_ns, strict=True)), "an end lies before its start")
+        require(all(map(self._ascends, range(len(self)))), "the times of an execution do not ascend")
+        for name in ("requests", "input_tokens", "output_tokens"):
+            require(min(getattr(self, name), default=0) >= 0, f"{name} cannot be negative")
+
+    def _ascends(self, i: int) -> bool:
+        first_ns = self.first_output_ns[i]
+        first = () if first_ns is None else (first_ns,)
+        times = [self.planned_start_ns[i], self.start_ns[i], *first, *self.step_end_ns[i], self.end_ns[i]]
+        return self.error[i] is not None or times == sorted(times)
 
     def __len__(self) -> int:
         return len(self.start_ns)
@@ -87,7 +97,9 @@ class Repeat:
     temperature_c: tuple[float, float] | None
 
     def __post_init__(self) -> None:
-        require_not_negative(jitter_s=self.jitter_s, worker_cpu_s=self.worker_cpu_s, parent_cpu_s=self.parent_cpu_s)
+        require_not_negative(
+            index=self.index, jitter_s=self.jitter_s, worker_cpu_s=self.worker_cpu_s, parent_cpu_s=self.parent_cpu_s
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattbench.results.checks import require, require_finite
+from wattbench.results.checks import require, require_finite, require_not_negative
 
 __all__ = ["Interval", "Metric", "Quantile", "QuantileMetric", "Summary"]
 
@@ -49,7 +49,10 @@ class Metric:
     u_comparison_rel: float | None
 
     def __post_init__(self) -> None:
-        require_finite(value=self.value, spread=self.spread)
+        require_finite(value=self.value)
+        require_not_negative(
+            spread=self.spread, u_absolute_rel=self.u_absolute_rel, u_comparison_rel=self.u_comparison_rel
+        )
         require((self.value is None) == (self.reason is not None), f"{self.name}: a value or a reason, never both")
 
 
@@ -60,6 +63,10 @@ class Quantile:
     q: float
     value: float
     bound: float | None
+
+    def __post_init__(self) -> None:
+        require(0 < self.q < 1, f"a quantile lies within 0..1, not at {self.q}")
+        require_not_negative(value=self.value, bound=self.bound)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +86,7 @@ class QuantileMetric:
     reason: str | None = None
 
     def __post_init__(self) -> None:
-        require_finite(mean=self.mean)
+        require_not_negative(count=self.count, mean=self.mean)
         require((self.mean is None) == (self.reason is not None), f"{self.name}: a mean or a reason, never both")
 
 
@@ -96,6 +103,10 @@ class Summary:
     failed_requests: int
     repeats: int
     measured_s: float
+
+    def __post_init__(self) -> None:
+        require_not_negative(requests=self.requests, repeats=self.repeats, measured_s=self.measured_s)
+        require(0 <= self.failed_requests <= self.requests, "failed_requests must be within 0..requests")
 
     def metric(self, name: str, scope: str | None = None) -> Metric | None:
         """Return the first metric of that name (and scope, if given), or None."""

@@ -80,7 +80,8 @@ def bootstrap_interval(
     """Return the percentile bootstrap interval of the median; None below 2 samples.
 
     Seeded, and blind to the order of the samples. For few samples it is often too narrow for its level (87.5 % instead
-    of 95 % for 7, 89.1 % for 10) and for 5 or fewer it spans them all: repeats are summarised by `median_interval`.
+    of 95 % for 7, 89.1 % for 10) and for 5 or fewer it spans them all: repeats are summarised by `median_interval`, and
+    this is for many independent samples, such as the medians of 30 or more runs (docs/metrics.md says why).
     Source: Efron and Tibshirani, An Introduction to the Bootstrap, 13.3.
     """
     if len(samples) < 2:

@@ -36,6 +36,15 @@ class WorkRecord:
     kv_bytes_per_token: int | None
     decode_kv_bytes: int | None
 
+    def __post_init__(self) -> None:
+        require_not_negative(
+            prefill_flops=self.prefill_flops,
+            decode_flops=self.decode_flops,
+            weight_bytes=self.weight_bytes,
+            kv_bytes_per_token=self.kv_bytes_per_token,
+            decode_kv_bytes=self.decode_kv_bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRecord:
@@ -53,6 +62,12 @@ class LoadRecord:
     turns: int
     work: WorkRecord
     sources: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        require_not_negative(
+            parameters=self.parameters, input_tokens=self.input_tokens, output_tokens=self.output_tokens
+        )
+        require(self.turns >= 1, "turns must be at least 1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +129,7 @@ class BackendRecord:
     true_device: str | None
 
     def __post_init__(self) -> None:
+        require_not_negative(memory_peak_bytes=self.memory_peak_bytes)
         require(not self.emulated or self.true_device is not None, "an emulated device names its true device")
 
 

@@ -314,7 +314,10 @@ def make_backend() -> BackendRecord:
 
 
 def make_result(**overrides: Any) -> Result:  # any: values of any field
-    """Return a complete run of five repeats with measured watts; `overrides` replace whole fields."""
+    """Return a complete run of five repeats with measured watts; `overrides` replace whole fields.
+
+    The verdict follows from the doubts and the status unless it is given.
+    """
     repeats = tuple(make_repeat(i) for i in range(5))
     rungs = [[make_rung(r.energy[0].energy_j)] for r in repeats]
     load = make_load()
@@ -377,4 +380,6 @@ def make_result(**overrides: Any) -> Result:  # any: values of any field
         verdict=judge(doubts, finished=True),
         error=None,
     )
-    return replace(result, **overrides)
+    status = overrides.get("status", "complete")
+    verdict = judge(overrides.get("doubts", doubts), finished=status == "complete") if status != "started" else None
+    return replace(result, **{"verdict": verdict, **overrides})

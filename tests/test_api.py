@@ -1,10 +1,13 @@
 """The Python interface: what `import wattbench` gives, and a run in three lines."""
 
+import inspect
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 import wattbench
+from wattbench.harness.request import RunRequest
 from wattbench.results.errors import UsageError
 
 SHORT = {"window_s": 0.2, "repeats": 2, "power": "none"}
@@ -64,3 +67,46 @@ def test_wrong_arguments_raise_our_errors() -> None:
         wattbench.run("no-such-model/chat")
 
     assert issubclass(UsageError, wattbench.WattbenchError)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"batch": "8"},
+        {"batch": 1.5},
+        {"batch": True},
+        {"load": 5},
+        {"power": 5},
+        {"power": (5,)},
+        {"affinity": "0"},
+        {"quick": "yes"},
+        {"window_s": float("nan")},
+        {"out": 5},
+        {"out": ""},
+        {"plan": 5},
+        {"plan": ""},
+    ],
+)
+def test_a_wrong_type_names_its_argument(wrong: dict[str, object]) -> None:
+    """A value of another type is a UsageError that names the argument, before anything starts."""
+    arguments = {"load": "tiny-decoder/tiny", "backend": "mock", **wrong}
+    with pytest.raises(UsageError) as caught:
+        wattbench.run(**arguments)
+
+    assert next(iter(wrong)) in str(caught.value)
+
+
+def test_every_knob_is_an_argument() -> None:
+    """run() takes each knob of a request, and besides them a plan file and a place for the result."""
+    names = set(inspect.signature(wattbench.run).parameters)
+
+    assert {f.name for f in fields(RunRequest)} | {"plan", "out"} == names
+
+
+def test_arguments_win_over_the_plan_file(tmp_path: Path) -> None:
+    """What the plan file says holds where no argument says otherwise."""
+    path = tmp_path / "plan.toml"
+    path.write_text('load = "tiny-encoder"\nbackend = "mock"\nseed = 3\nbatch = 2\nquick = true\nwarmup_max_s = 0.1\n')
+    plan = wattbench.run(plan=path, batch=4, idle_s=0, **SHORT).plan
+
+    assert (3, 4, True, 0.1) == (plan.seed, plan.batch, plan.quick, plan.warmup_max_s)

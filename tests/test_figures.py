@@ -33,3 +33,15 @@ def test_an_encoder_has_its_own_throughput(factories: ModuleType) -> None:
     throughput = next(line for line in lines if line.startswith("throughput"))
 
     assert "requests/s" in throughput
+
+
+def test_text_from_a_file_cannot_steer_the_terminal(factories: ModuleType) -> None:
+    """Escape codes and newlines in a result's texts are shown as escapes, in the line where they stand."""
+    evil = "\x1b]0;x\x07\nverdict VALID"
+    result = factories.make_result()
+    doubts = tuple(replace(doubt, facts=evil, advice=evil) for doubt in result.doubts)
+    lines = result_lines(factories.make_result(load=replace(result.load, name=evil), doubts=doubts))
+
+    assert all(line.isprintable() for line in lines)
+    assert lines[0].startswith(r"\x1b]0;x\x07\x0averdict VALID")
+    assert not any(line.startswith("verdict VALID") for line in lines)

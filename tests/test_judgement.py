@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from wattbench.harness.judgement import Evidence, doubts_of
+from wattbench.harness.power.series import absurd
 from wattbench.results.document import ErrorRecord, Result
+from wattbench.results.doubts import DOUBT_CODES
 from wattbench.results.energy import RecorderHealth
-from wattbench.results.measurement import WarmupRecord, Window
+from wattbench.results.measurement import IdleRecord, WarmupRecord, Window
 
 Make = Callable[..., Evidence]
 
@@ -105,6 +107,22 @@ def with_host(e: Evidence, **changes: Any) -> Evidence:  # any: values of any fi
     return replace(e, environment=replace(e.environment, host=replace(e.environment.host, **changes)))
 
 
+def idle(e: Evidence, state: str, watts: float = 100.0, busy: float = 0.0) -> IdleRecord:
+    """Return an idle window of 10 s."""
+    energy = replace(e.repeats[0].energy[0], energy_j=10 * watts, mean_power_w=watts)
+    return IdleRecord(state=state, window=Window(start_ns=0, end_ns=10**10), energy=(energy,), cpu_busy_share=busy)
+
+
+def on_cores(threads: int | None, affinity: tuple[int, ...] | None = None) -> Callable[[Evidence], Evidence]:
+    """Return the change to a load of some threads on a machine of 64 logical cores."""
+
+    def change(e: Evidence) -> Evidence:
+        machine = replace(e.environment, cpu=replace(e.environment.cpu, cores_logical=64))
+        return changed("backend", threads=threads, affinity=affinity)(replace(e, environment=machine))
+
+    return change
+
+
 CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("mock", "severe", changed("backend", mock=True)),
     ("emulated", "severe", changed("backend", emulated=True, true_device="XLA on the CPU")),
@@ -123,10 +141,17 @@ CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("counter_residual", "doubt", first_energy(residual=0.03)),
     ("counter_residual", "severe", first_energy(residual=-0.06)),
     ("low_coverage", "doubt", first_energy(coverage=0.5)),
+    ("sampling_gap", "doubt", first_energy(energy_j=None, reason="no samples for 3 s")),
+    ("sensor_absurd", "doubt", first_energy(energy_j=None, reason=absurd("nvml gave -5 W"))),
+    ("sensor_absurd", "doubt", first_energy(notes=(absurd("the counter saw 0 J"),))),
+    ("cpu_fallback", "severe", lambda e: replace(e, cpu_fallback="2 of 30 layers ran on the CPU")),
+    ("idle_drift", "doubt", lambda e: replace(e, idle=(idle(e, "loaded", 100.0), idle(e, "after", 110.0)))),
     ("alias", "doubt", lambda e: replace(e, aliases=("repeat 0: 5 % off",))),
     ("sensor_failed", "doubt", with_health(failed=3)),
     ("sensor_failed", "doubt", with_health(silent=True)),
     ("unmeasured_scope", "note", changed("power", unavailable_reason="no sensor")),
+    ("unmeasured_scope", "doubt", lambda e: replace(e, covers="GPU-1234")),
+    ("host_noise", "note", first_repeat(other_cpu_s=None)),
     ("throttled", "doubt", lambda e: replace(e, throttle_reasons=("power cap",))),
     ("power_limit_changed", "doubt", lambda e: replace(e, power_limit_changed="700 W to 500 W")),
     ("power_limit_changed", "note", lambda e: with_board(e, power_limit_w=500.0)),
@@ -187,3 +212,70 @@ def test_severe_doubts_come_first(make: Make) -> None:
     evidence = changed("backend", mock=True)(make(clock_offset_s=2.0))
 
     assert ["mock", "clock_unsynchronised"] == codes(evidence)
+
+
+@pytest.mark.parametrize(
+    ("threads", "affinity", "expected"),
+    [(4, None, ["foreign_process"]), (None, (0, 1, 2, 3), ["foreign_process"]), (None, None, [])],
+)
+def test_neighbours_are_weighed_against_the_cores_of_the_load(
+    make: Make, threads: int | None, affinity: tuple[int, ...] | None, expected: list[str]
+) -> None:
+    """Half a core of others is 12 % of a load of four threads, and under 1 % of one that has all 64."""
+    assert expected == codes(first_repeat(other_cpu_s=30.5)(on_cores(threads, affinity)(make())))
+
+
+def test_stolen_time_is_weighed_against_the_cores_of_the_load(make: Make) -> None:
+    """A tenth of a core that the hypervisor took is 10 % of a load of one thread."""
+    assert ["host_noise"] == codes(first_repeat(steal_s=6.1)(on_cores(1)(make())))
+
+
+@pytest.mark.parametrize(
+    ("threads", "busy_cores", "expected"),
+    [(8, 1.0, ["host_noise"]), (8, 0.7, []), (1, 0.15, []), (1, 0.3, ["host_noise"]), (None, 6.0, [])],
+)
+def test_an_idle_machine_is_weighed_against_the_cores_of_the_load(
+    make: Make, threads: int | None, busy_cores: float, expected: list[str]
+) -> None:
+    """Idle may cost a tenth of the load's cores, and a fifth of a core in any case."""
+    evidence = on_cores(threads)(make())
+
+    assert expected == codes(replace(evidence, idle=(idle(evidence, "loaded", busy=busy_cores / 64),)))
+
+
+@pytest.mark.parametrize("residual", [0.03, 0.5])
+def test_a_residual_of_a_short_window_is_a_note(make: Make, residual: float) -> None:
+    """Below 10 s the edges alone part counter and integral, so the difference proves nothing."""
+    evidence = first_energy(residual=residual)(make())
+    short = first_repeat(window=Window(start_ns=0, end_ns=9 * 10**9))(evidence)
+
+    assert ["note"] == [d.severity for d in doubts_of(short) if d.code == "counter_residual"]
+
+
+def test_a_device_that_no_sensor_sees_is_named(make: Make) -> None:
+    """With only the packages read, the doubt says that the GPU's own watts are missing."""
+    evidence = make()
+    package = replace(evidence.repeats[0].energy[0], scope="package", covers="cpu:0")
+    repeats = tuple(replace(r, energy=(package,)) for r in evidence.repeats)
+    (doubt,) = doubts_of(replace(evidence, repeats=repeats, covers="GPU-1234"))
+
+    assert ("unmeasured_scope", "doubt") == (doubt.code, doubt.severity)
+    assert "no sensor sees GPU-1234 (read were: package:cpu)" == doubt.facts
+
+
+def test_every_doubt_code_can_be_raised(make: Make) -> None:
+    """No code is documented that no evidence can raise."""
+    evidence = make()
+    warmup = WarmupRecord(window=Window(start_ns=0, end_ns=10**9), rates_per_s=(1.0,), test="halves", steady=False)
+    goals = replace(evidence.plan, interval_goal_throughput=1e-9, interval_goal_energy=1e-9)
+    channels = [replace(evidence.power.channels[0], provenance=p) for p in ("replayed", "modelled")]
+    others = [replace(evidence, warmup=warmup), replace(evidence, plan=goals)]
+    others += [replace(evidence, power=replace(evidence.power, channels=(c,))) for c in channels]
+    errors = [
+        ErrorRecord(kind=kind, what="It", why="ended", remedy="Again.", phase="measure", worker_log_tail=None)
+        for kind in ("InterruptedRunError", "WorkerError", "OutOfMemoryError")
+    ]
+    others += [replace(evidence, error=error) for error in errors]
+    raised = {code for _, _, change in CASES for code in codes(change(evidence))}
+
+    assert set(DOUBT_CODES) == raised | {code for other in others for code in codes(other)}

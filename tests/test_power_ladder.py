@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
+from wattbench.harness.power.ladder import absent_rung, no_rung_reason, primary_rung, rungs
 from wattbench.results.energy import ChannelEnergy
 
 PACKAGE = ChannelEnergy(
@@ -125,3 +125,34 @@ def test_another_devices_board_does_not_stand_in() -> None:
     assert primary_rung(found, "cpu") is None
     assert "no sensor sees cpu (read were: board:GPU-a)" == no_rung_reason(found, "cpu")
     assert "none with a known scope" in no_rung_reason((), None)
+
+
+@pytest.mark.parametrize("energies", [[PACKAGE, DRAM], [BOARD, replace(BOARD, channel="nvml:b", covers="GPU-b")]])
+def test_an_unknown_device_is_not_matched_by_guess(energies: list[ChannelEnergy]) -> None:
+    """A device without a UUID may be any: neither the packages nor one of two boards stand for it."""
+    assert primary_rung(rungs(energies), None) is None
+
+
+@pytest.mark.parametrize("wide", [PSYS, NODE])
+def test_the_whole_machine_holds_an_unknown_device(wide: ChannelEnergy) -> None:
+    """Whatever the device is, it is within the platform and the node."""
+    found = primary_rung(rungs([PACKAGE, wide]), None)
+
+    assert found is not None
+    assert wide.scope == found.scope
+
+
+def test_a_board_of_an_unknown_identity_is_not_a_known_device() -> None:
+    """A board that says not which it is stands for no device with a UUID."""
+    assert primary_rung(rungs([replace(BOARD, covers=None)]), "GPU-a") is None
+
+
+@pytest.mark.parametrize(
+    ("covers", "name", "scope"), [("GPU-b", "device:GPU-b", "board"), ("cpu", "device:cpu", "package")]
+)
+def test_the_absent_rung_has_no_energy_but_a_reason(covers: str, name: str, scope: str) -> None:
+    """Where no sensor sees the device a rung without energy takes its place and says what was read."""
+    found = absent_rung(rungs([BOARD]), covers)
+
+    assert (name, scope, None) == (found.name, found.scope, found.energy_j)
+    assert f"no sensor sees {covers} (read were: board:GPU-a)" == found.reason

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from wattbench.harness.power.phases import phase_energy
+from wattbench.harness.power.phases import phase_energy, phase_windows
 from wattbench.results.energy import ChannelRecord, Polls
-from wattbench.results.measurement import Window
+from wattbench.results.measurement import Completions, Window
 
 SECOND = 1_000_000_000
 TIMES = [n * SECOND // 20 for n in range(-40, 400)]
@@ -83,3 +83,22 @@ def test_what_is_not_known_has_a_reason(logs: list[Polls], spans: list[tuple[flo
 
     assert found.energy_j is None
     assert said in str(found.reason)
+
+
+def test_the_phases_meet_at_the_first_output() -> None:
+    """Prefill ends where decode begins; failed executions, and those without tokens out, have neither."""
+    done = Completions(
+        planned_start_ns=(0, 10, 20, 30),
+        start_ns=(0, 10, 20, 30),
+        first_output_ns=(4, None, 24, 30),
+        step_end_ns=((), (), (), ()),
+        end_ns=(9, 19, 29, 39),
+        requests=(1, 1, 1, 1),
+        input_tokens=(1, 1, 1, 1),
+        output_tokens=(1, 1, 1, 1),
+        error=(None, None, "lost", None),
+    )
+    found = phase_windows(done)
+
+    assert (Window(start_ns=0, end_ns=4),) == found.prefill
+    assert (Window(start_ns=4, end_ns=9), Window(start_ns=30, end_ns=39)) == found.decode

@@ -1,5 +1,6 @@
 """The recorder: deadlines, the log, slow and broken samplers."""
 
+import math
 import threading
 from collections.abc import Callable
 from dataclasses import replace
@@ -298,3 +299,18 @@ def test_the_latest_power_of_a_counter_is_its_slope(slope: float, watts: float |
     )
 
     assert watts == recorder.latest_w()
+
+
+@pytest.mark.parametrize(("rate_hz", "polls"), [(1e12, 11), (1e-300, 1)])
+def test_an_extreme_rate_is_held_within_bounds(rate_hz: float, polls: int) -> None:
+    """A rate beyond any sensor's polls every millisecond, one below any use still polls once."""
+    recorder, _ = recorded(FakeSampler(steady), SECOND // 100, rate_hz)
+
+    assert polls == len(recorder.polls()[0].value)
+
+
+@pytest.mark.parametrize("rate_hz", [0.0, -20.0, math.inf, math.nan])
+def test_a_rate_that_is_no_positive_number_is_refused(rate_hz: float) -> None:
+    """Nothing can be polled at such a rate, and it says so before a thread starts."""
+    with pytest.raises(ValueError, match="positive number"):
+        Recorder([FakeSampler(steady)], rate_hz)

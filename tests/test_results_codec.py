@@ -128,6 +128,29 @@ def test_not_json(text: bytes, why: str) -> None:
     assert why in caught.value.why
 
 
+@pytest.mark.parametrize(
+    "text", [b'{"a": 1, "a": 1}', b'[{"b": {"a": 1, "c": 2, "\\u0061": 3}}]', b'{"a": {}, "b": 1, "a": 2}']
+)
+def test_duplicate_keys(text: bytes) -> None:
+    """A key that stands twice in one object is refused by name, at any depth and however it is spelled."""
+    with pytest.raises(DocumentError) as caught:
+        parse_json(text)
+
+    assert "the key 'a' stands twice in one object" == caught.value.why
+
+
+def test_equal_keys_of_different_objects() -> None:
+    """The same key in two objects is nothing special."""
+    assert [{"a": 1}, {"a": {"a": 2}}] == parse_json(b'[{"a": 1}, {"a": {"a": 2}}]')
+
+
+@pytest.mark.parametrize("digits", [400, 5000])
+def test_endless_integers(digits: int) -> None:
+    """An integer beyond every double is refused, however long it is."""
+    with pytest.raises(DocumentError):
+        decode(parse_json(b'{"low": 1' + b"0" * digits + b', "high": 2.0, "level": 0.95, "method": ""}'), Interval)
+
+
 @pytest.mark.parametrize(("text", "expected"), [(b"9007199254740991", int), (b"9007199254740992", float)])
 def test_large_integers_are_doubles(text: bytes, expected: type) -> None:
     """Integers beyond 2^53 - 1 are read as the doubles that canonical JSON takes them for."""

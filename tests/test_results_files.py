@@ -226,6 +226,33 @@ def test_without_digest(written: Path) -> None:
     assert TamperedError is type(_error(written))
 
 
+def test_duplicate_key(written: Path) -> None:
+    """A file with a key twice is refused, even where the last of the two makes its digest right."""
+    written.write_text(written.read_text().replace('"kind":"measured"', '"kind":"imported","kind":"measured"'))
+
+    assert "the key 'kind' stands twice in one object" == _error(written).why
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        (
+            "verdict",
+            {"standing": "valid", "reasons": []},
+            "the verdict that follows from the doubts is invalid - at `$`",
+        ),
+        ("verdict", None, "the verdict that follows from the doubts is invalid - at `$`"),
+        ("status", "started", "a run that has not ended has no verdict - at `$`"),
+    ],
+)
+def test_edited_consequences(written: Path, key: str, value: object, why: str) -> None:
+    """A verdict that does not follow from its doubts is refused, whatever the digest says."""
+    document = {**json.loads(written.read_text()), key: value}
+    _edit(written, **{key: value, "id": document_id(document)})
+
+    assert why == _error(written).why
+
+
 def test_wrong_shape(written: Path) -> None:
     """A file with a good digest and a wrong field is refused with the path of the field."""
     document = json.loads(written.read_text())
@@ -276,6 +303,15 @@ def test_size_limit_when_writing(factories: ModuleType, tmp_path: Path, monkeypa
         write_result(factories.make_result(), tmp_path / "result.json")
 
     assert [] == list(tmp_path.iterdir())
+
+
+def test_object_limit(factories: ModuleType, written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text of more objects than a result can have is neither read nor written."""
+    monkeypatch.setattr(files, "OBJECTS_MAX", 10)
+    with pytest.raises(DocumentError, match="more than the 10"):
+        write_result(factories.make_result(), written)
+
+    assert "more than the 10" in _error(written).why
 
 
 def test_write_into_a_file_as_folder(factories: ModuleType, written: Path) -> None:

@@ -27,6 +27,7 @@ def test_accepted(value: object) -> None:
     [
         (math.nan, "the number nan is not finite - at `$`"),
         ({"a": [1, -math.inf]}, "the number -inf is not finite - at `$.a[1]`"),
+        ([[1], [2**53]], "an integer beyond 2^53 - 1 - at `$[1][0]`"),
         ({"a": ({"b": 2**53},)}, "an integer beyond 2^53 - 1 - at `$.a[0].b`"),
         ({"a": "\ud800"}, "text with half a surrogate pair - at `$.a`"),
         ({"a": {"\udfff": 1}}, "the key '\\udfff' is not text that UTF-8 can hold - at `$.a`"),

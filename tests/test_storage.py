@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from wattbench.harness.storage import Destination, choose_path, data_directory
+from wattbench.harness.storage import Destination, cache_directory, choose_path, data_directory
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.files import read_result
 
@@ -68,3 +68,38 @@ def test_a_place_that_never_worked_is_an_error(factories: ModuleType, tmp_path: 
 
     with pytest.raises(StorageError):
         Destination(wanted=tmp_path / "file" / "result.json").create(factories.make_result())
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "n" * 300 + ".json", "\udcff.json", "a\0b.json"])
+def test_a_name_that_no_file_can_have_is_refused(factories: ModuleType, tmp_path: Path, name: str) -> None:
+    """A name too long, not UTF-8 or with a null character is a UsageError."""
+    with pytest.raises(UsageError, match="No result can lie"):
+        choose_path(tmp_path / name, factories.make_plan(), "01234567", "x")
+
+
+def test_a_folder_that_may_not_be_entered_is_refused(
+    factories: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A place that cannot be looked at is a UsageError."""
+
+    def forbidden(path: Path, **kwargs: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", forbidden)
+    with pytest.raises(UsageError, match="Permission denied"):
+        choose_path(tmp_path / "a.json", factories.make_plan(), "01234567", "x")
+
+
+def test_without_a_home_folder_the_variables_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user whom the system does not know is told which variables give the folders."""
+
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", homeless)
+    for name in ("WATTBENCH_DATA", "WATTBENCH_CACHE", "XDG_DATA_HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UsageError, match="Set WATTBENCH_DATA"):
+        data_directory()
+    with pytest.raises(UsageError, match="Set WATTBENCH_CACHE"):
+        cache_directory()

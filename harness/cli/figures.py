@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from wattbench.harness.cli.escape import visible
 from wattbench.results.document import Result
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 
@@ -36,12 +37,12 @@ ENERGIES = (
 
 
 def result_lines(result: Result) -> list[str]:
-    """Return the whole summary of a result as lines, widest about 110 columns."""
+    """Return the whole summary of a result as lines, widest about 110 columns; no text in it can break a line."""
     lines = list(_subject_lines(result))
     if result.summary is not None:
         lines += ["", *_summary_lines(result.summary)]
     lines += ["", *_verdict_lines(result)]
-    return lines
+    return [visible(line) for line in lines]
 
 
 def _subject_lines(result: Result) -> Iterator[str]:

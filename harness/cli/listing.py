@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
+from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.models.find import read_catalogue
 from wattbench.models.load import Load
@@ -35,7 +36,7 @@ def command(what: str, as_json: bool) -> int:
     if what == "loads":
         catalogue = read_catalogue()
         for problem in catalogue.problems:
-            click.echo(f"Left out: {problem}", err=True)
+            click.echo(f"Left out: {visible(str(problem))}", err=True)
         rows = [_row(load) for load in catalogue.loads]
         if as_json:
             print_json([asdict(row) for row in rows])

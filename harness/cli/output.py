@@ -5,15 +5,16 @@ from collections.abc import Iterable
 
 import click
 
+from wattbench.harness.cli.escape import visible
 from wattbench.results.codec import to_builtins
 
 __all__ = ["print_json", "print_lines"]
 
 
 def print_lines(lines: Iterable[str]) -> None:
-    """Print lines as they are."""
+    """Print lines; control characters but the newline are shown as escapes."""
     for line in lines:
-        click.echo(line)
+        click.echo("\n".join(visible(part) for part in line.split("\n")))
 
 
 def print_json(record: object) -> None:

@@ -6,16 +6,21 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from wattbench.harness.cli.escape import visible
 from wattbench.harness.plan import Resolved
 
 __all__ = ["ConsoleReporter"]
 
 
 class ConsoleReporter:
-    """Draws a live line per phase on a terminal and writes one line per event elsewhere."""
+    """Draws a live line per phase on a terminal and writes one line per event elsewhere.
+
+    `path` is the result's, None as long as the run has not started.
+    """
 
     def __init__(self, *, quiet: bool = False) -> None:
-        self._console = Console(stderr=True, quiet=quiet, highlight=False)
+        self.path: str | None = None
+        self._console = Console(stderr=True, quiet=quiet, highlight=False, markup=False, emoji=False)
         self._progress: Progress | None = None
         self._task: TaskID | None = None
         self._watts: Callable[[], float | None] = lambda: None
@@ -23,10 +28,10 @@ class ConsoleReporter:
 
     def started(self, resolved: Resolved, path: str, watts: Callable[[], float | None]) -> None:
         """Say what will run and where the result goes."""
-        plan, self._watts = resolved.plan, watts
+        plan, self._watts, self.path = resolved.plan, watts, path
         what = f"{plan.load} on {plan.backend}/{plan.device} in {plan.precision}, batch {plan.batch}, {plan.scenario}"
-        self._console.print(f"running   {what}", soft_wrap=True)
-        self._console.print(f"result    {path}", soft_wrap=True)
+        self._console.print(f"running   {visible(what)}", soft_wrap=True)
+        self._console.print(f"result    {visible(path)}", soft_wrap=True)
         if self._console.is_terminal:
             columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24)]
             columns += [TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[live]}")]
@@ -51,7 +56,7 @@ class ConsoleReporter:
 
     def note(self, text: str) -> None:
         """Write one line."""
-        self._console.print(f"note      {text}", soft_wrap=True)
+        self._console.print(f"note      {visible(text)}", soft_wrap=True)
 
     def ended(self) -> None:
         """Take the live line away."""

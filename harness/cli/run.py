@@ -9,11 +9,16 @@ import click
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import ConsoleReporter
+from wattbench.harness.knobs import check_processors, user_path
 from wattbench.harness.plan import resolve
 from wattbench.harness.request import RunRequest, merge_requests, read_request
 from wattbench.harness.runner import Outcome, execute
+from wattbench.results.errors import InterruptedRunError, StorageError
 
 __all__ = ["command"]
+
+PROCESSOR_DIGITS = 6
+"""No machine has a million processors; longer numbers are not even read."""
 
 
 @click.command("run")
@@ -38,8 +43,8 @@ __all__ = ["command"]
 @click.option("--idle", "idle_s", type=float, metavar="S", help="Idle windows, when power is measured [default: 30].")
 @click.option("--power", multiple=True, metavar="SAMPLER", help="auto, none, nvml, rapl, hwmon, battery, replay:FILE.")
 @click.option("--power-rate", "power_rate_hz", type=float, metavar="HZ", help="Polls per second [default: 20].")
-@click.option("--plan", "plan_file", type=click.Path(path_type=Path), metavar="FILE", help="Knobs from a TOML file.")
-@click.option("--out", "-o", type=click.Path(path_type=Path), metavar="PATH", help="Result file (.json) or folder.")
+@click.option("--plan", "plan_file", metavar="FILE", help="Knobs from a TOML file.")
+@click.option("--out", "-o", metavar="PATH", help="Result file (.json) or folder.")
 @click.option("--json", "as_json", is_flag=True, help="The result document on standard output, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
 def command(
@@ -62,8 +67,8 @@ def command(
     idle_s: float | None,
     power: tuple[str, ...],
     power_rate_hz: float | None,
-    plan_file: Path | None,
-    out: Path | None,
+    plan_file: str | None,
+    out: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
@@ -89,23 +94,22 @@ def command(
         power=power or None,
         power_rate_hz=power_rate_hz,
     )
-    return run_and_print(request, plan_file, out, as_json=as_json, quiet=quiet)
+    return run_and_print(request, user_path("--plan", plan_file), user_path("--out", out), as_json=as_json, quiet=quiet)
 
 
 def run_and_print(flags: RunRequest, plan_file: Path | None, out: Path | None, *, as_json: bool, quiet: bool) -> int:
     """Run what the flags and the plan file ask for, print the outcome, and return the exit code."""
     request = merge_requests(read_request(plan_file), flags) if plan_file else flags
-    outcome = execute(
-        resolve(request),
-        reporter=ConsoleReporter(quiet=quiet),
-        command=("bench", *sys.argv[1:]),
-        out=out,
-    )
-    if as_json:
-        print_json(outcome.result)
-    else:
-        print_lines([*result_lines(outcome.result), *_next_lines(outcome)])
-    return exit_code(outcome)
+    reporter = ConsoleReporter(quiet=quiet)
+    try:
+        outcome = execute(resolve(request), reporter=reporter, command=_command_line(), out=out)
+        _print(outcome, as_json)
+        return exit_code(outcome)
+    except KeyboardInterrupt:
+        if reporter.path is None:
+            raise
+        why = "the run had ended already"
+        raise InterruptedRunError("Interrupted", why, f"The result file is {reporter.path}") from None
 
 
 def exit_code(outcome: Outcome) -> int:
@@ -117,16 +121,41 @@ def exit_code(outcome: Outcome) -> int:
 
 
 def parse_affinity(text: str | None) -> tuple[int, ...] | None:
-    """Return the processors in a list such as "0,2-5". Raises click.BadParameter for anything else."""
+    """Return the processors in a list such as "0,2-5".
+
+    Raises click.BadParameter for anything else, and UsageError for a processor that cannot be used here.
+    """
     if text is None:
         return None
     processors: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdigit() or (dash and not last.isdigit()) or (dash and int(last) < int(first)):
+        last = last if dash else first
+        if not (_is_number(first) and _is_number(last) and int(first) <= int(last)):
             raise click.BadParameter(f"{text!r} is not a list of processors such as 0,2-5", param_hint="--affinity")
-        processors += range(int(first), int(last or first) + 1)
+        check_processors((int(first), int(last)))  # before a huge range is written out
+        processors += range(int(first), int(last) + 1)
     return tuple(dict.fromkeys(processors))
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= PROCESSOR_DIGITS
+
+
+def _command_line() -> tuple[str, ...]:
+    """Return the command as text that a result file can hold: bytes that are not UTF-8 become escapes."""
+    return ("bench", *(word.encode(errors="backslashreplace").decode() for word in sys.argv[1:]))
+
+
+def _print(outcome: Outcome, as_json: bool) -> None:
+    """Print the outcome. Raises StorageError naming the result file when it cannot be printed."""
+    try:
+        if as_json:
+            print_json(outcome.result)
+        else:
+            print_lines([*result_lines(outcome.result), *_next_lines(outcome)])
+    except StorageError as exc:
+        raise StorageError(exc.what, exc.why, f"The result file is {outcome.path}") from exc
 
 
 def _next_lines(outcome: Outcome) -> list[str]:

@@ -6,7 +6,9 @@ import click
 
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.results.errors import TamperedError
 from wattbench.results.files import read_result
+from wattbench.results.recheck import summary_differences
 
 __all__ = ["command"]
 
@@ -17,9 +19,12 @@ __all__ = ["command"]
 def command(result: Path, as_json: bool) -> int:
     """Show a result file: what ran, the figures, the verdict and its reasons.
 
-    The file's digest is checked first: a truncated, newer or altered file is refused by name.
+    The file's digest is checked first, and its summary is computed again from the raw repeats: a truncated, newer or
+    altered file is refused by name.
     """
     document = read_result(result)
+    if differences := summary_differences(document):
+        raise TamperedError(f"{result}: the summary does not follow from the raw repeats", "; ".join(differences[:3]))
     if as_json:
         print_json(document)
     else:

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from typing import TypeVar
 
-from wattbench.results.energy import ChannelEnergy
+from wattbench.results.energy import ChannelEnergy, ChannelRecord
 from wattbench.results.rungs import RungEnergy
 
-__all__ = ["absent_rung", "no_rung_reason", "primary_rung", "rungs"]
+__all__ = ["absent_rung", "no_rung_reason", "primary_rung", "rungs", "seeing"]
 
 _BOUNDARY = {
     "board": "accelerator board, by its own sensor; not: host CPU, memory, disks, fans, power supply",
@@ -23,6 +24,8 @@ _ORDER = ("board", "package+dram", "package", "module", "psys", "node", "wall")
 
 _WIDE = ("psys", "node", "wall")
 """Scopes that take in whatever device the machine has."""
+
+Seer = TypeVar("Seer", RungEnergy, ChannelRecord)
 
 
 def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
@@ -47,10 +50,17 @@ def primary_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy 
     """Return the rung that stands for a device under test ("cpu", a UUID; None: unknown which), or None.
 
     The narrowest scope that sees the device, known energies first; a whole-node rung stands in where nothing closer
-    is read. Only such a rung stands for an unknown device, or the board where there is exactly one. Choose once per run and follow the rung's `name` through the windows, so that scopes never mix.
+    is read. Only such a rung stands for an unknown device, or the board where there is exactly one. Choose once per
+    run and follow the rung's `name` through the windows, so that scopes never mix.
     """
-    seeing = [r for r in found if _sees(r, covers) or (covers is None and r in _only_board(found))]
-    return min(seeing, key=lambda r: (r.energy_j is None, _ORDER.index(r.scope)), default=None)
+    return min(seeing(found, covers), key=lambda r: (r.energy_j is None, _ORDER.index(r.scope)), default=None)
+
+
+def seeing(found: Sequence[Seer], covers: str | None) -> list[Seer]:
+    """Return the rungs or channels that see a device, by the rule of `primary_rung`; scope "other" sees nothing."""
+    boards = [r for r in found if r.scope in ("board", "module")]
+    only = covers is None and len({r.covers for r in boards}) == 1
+    return [r for r in found if _sees(r.scope, r.covers, covers) or (only and r in boards)]
 
 
 def no_rung_reason(found: Sequence[RungEnergy], covers: str | None) -> str:
@@ -149,16 +159,10 @@ def _added_u_rel(members: Sequence[ChannelEnergy], shares: Sequence[float | None
     return (math.fsum(parts) if correlated else math.hypot(*parts)) / total_j
 
 
-def _sees(rung: RungEnergy, covers: str | None) -> bool:
-    if rung.scope in _WIDE:
-        return True
-    return covers is not None and rung.covers is not None and _device(rung.covers) == _device(covers)
-
-
-def _only_board(found: Sequence[RungEnergy]) -> list[RungEnergy]:
-    """Return the rungs of the only accelerator that is read; none where there are several."""
-    boards = [r for r in found if r.scope in ("board", "module")]
-    return boards if len({r.covers for r in boards}) == 1 else []
+def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
+    if scope in _WIDE or scope == "other":
+        return scope != "other"
+    return covers is not None and seen is not None and _device(seen) == _device(covers)
 
 
 def _device(covers: str) -> str:

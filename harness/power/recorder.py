@@ -95,11 +95,12 @@ class Recorder:
         """Return how well each sampler has been read so far."""
         return tuple(track.health() for track in self._tracks)
 
-    def latest_w(self) -> float | None:
+    def latest_w(self, channels: Sequence[ChannelRecord] | None = None) -> float | None:
         """Return the mean power of the last second for a progress display, in watts, or None.
 
-        Of the first channel with a known scope that gives one: power before counters.
+        Of the first of `channels` (None: all) with a known scope that gives one: power before counters.
         """
-        ordered = sorted(self.channels, key=lambda c: (c.scope == "other", c.kind == "counter"))
+        asked = self.channels if channels is None else channels
+        ordered = sorted(asked, key=lambda c: (c.scope == "other", c.kind == "counter"))
         latest = (track.latest_w(c) for c in ordered for track in self._tracks if c in track.channels)
         return next((watts for watts in latest if watts is not None), None)
