@@ -1,4 +1,4 @@
-"""Run the same plan again and again: do two runs differ by less than their stated intervals?
+"""Run the same plan again and again, and ask whether two runs differ by less than their stated intervals.
 
 Run: python benchmarks/repeatability.py [--pairs 5] [--load smollm2-135m/chat] [--window 10] [--repeats 5]
 Goal: in every pair the difference of the medians is smaller than the two half-widths together.
@@ -36,7 +36,16 @@ def main() -> None:
 
 def measure(options: argparse.Namespace, path: Path) -> tuple[float, float, float]:
     """Run once and return the median rate and its interval, in requests per second."""
-    result = wattbench.run(options.load, window_s=options.window, repeats=options.repeats, power="none", out=path)
+    result = wattbench.run(
+        options.load,
+        window_s=options.window,
+        repeats=options.repeats,
+        warmup_min_s=options.window,
+        warmup_max_s=3 * options.window,
+        idle_s=0.0,
+        power="none",
+        out=path,
+    )
     metric = result.summary.metric("throughput.requests") if result.summary else None
     assert metric is not None
     assert metric.value is not None
