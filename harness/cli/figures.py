@@ -9,6 +9,9 @@ from wattbench.results.metrics import Metric, QuantileMetric, Summary
 __all__ = ["result_lines"]
 
 LABEL_WIDTH = 16
+NOTHING = 1e-9
+"""Smaller figures are what is left of rounding when like is subtracted from like."""
+
 SEVERITY_MARK = {"severe": "x", "doubt": "!", "note": "-"}
 
 THROUGHPUTS = (
@@ -142,6 +145,8 @@ def _duration(seconds: float) -> str:
 
 def _number(value: float) -> str:
     magnitude = abs(value)
+    if magnitude < NOTHING:
+        return "0"
     if magnitude >= 1000:
         return f"{value:,.0f}"
     return f"{value:.3g}" if magnitude < 100 else f"{value:.1f}"

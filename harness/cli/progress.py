@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.plan import Resolved
+from wattbench.results.plan import Plan
 
 __all__ = ["ConsoleReporter"]
 
@@ -25,6 +26,9 @@ class ConsoleReporter:
         self._task: TaskID | None = None
         self._watts: Callable[[], float | None] = lambda: None
         self._rates = ""
+        self._plan: Plan | None = None
+        self._done = 0
+        self._later_s = 0.0
 
     def started(self, resolved: Resolved, path: str, watts: Callable[[], float | None]) -> None:
         """Say what will run and where the result goes."""
@@ -34,9 +38,10 @@ class ConsoleReporter:
         self._console.print(f"result    {visible(path)}", soft_wrap=True)
         if self._console.is_terminal:
             columns: list[Any] = [SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24)]
-            columns += [TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[live]}")]
+            columns += [TimeElapsedColumn(), TextColumn("{task.fields[live]}")]
             self._progress = _WattProgress(*columns, console=self._console, transient=True)
             self._progress.live_text = self._live
+            self._plan = plan
             self._progress.start()
 
     def phase(self, name: str, expected_s: float | None, detail: str = "") -> None:
@@ -46,11 +51,12 @@ class ConsoleReporter:
             return
         if self._task is not None:
             self._progress.remove_task(self._task)
-        self._task = self._progress.add_task(title, total=expected_s, live=self._live())
+        self._later_s = later_s(self._plan, title, self._done) if self._plan else 0.0
+        self._task = self._progress.add_task(title, total=expected_s, live="")
 
     def repeat(self, index: int, of: int, rates: str, watts: float | None) -> None:
         """Write one line a repeat."""
-        self._rates = rates
+        self._rates, self._done = rates, index
         power = f"  {watts:.1f} W" if watts is not None else ""
         self._console.print(f"repeat    {index} of at most {of}: {rates}{power}")
 
@@ -64,22 +70,36 @@ class ConsoleReporter:
             self._progress.stop()
             self._progress = None
 
-    def _live(self) -> str:
+    def _live(self, phase_left_s: float) -> str:
         watts = self._watts()
-        parts = [self._rates] if self._rates else []
+        minutes, seconds = divmod(round(phase_left_s + self._later_s), 60)
+        parts = [f"{minutes}:{seconds:02} left at least"]
+        parts += [self._rates] if self._rates else []
         parts += [f"{watts:.0f} W"] if watts is not None else []
         return "  ".join(parts)
 
 
-class _WattProgress(Progress):
-    """A progress display whose only task advances with the clock and shows the watts of the moment."""
+def later_s(plan: Plan, phase: str, done: int) -> float:
+    """Return how long the phases after this one take at least, in seconds, with `done` repeats measured so far."""
+    measure_s = plan.window_s + plan.jitter_max_s / 2
+    if phase == "idle after":
+        return 0.0
+    if phase.startswith("measure"):
+        return max(0, plan.repeats_min - done - 1) * measure_s + plan.idle_s
+    measuring_s = plan.repeats_min * measure_s + plan.idle_s
+    return measuring_s if phase == "warm-up" else plan.warmup_min_s + measuring_s
 
-    live_text: Callable[[], str] = staticmethod(lambda: "")
+
+class _WattProgress(Progress):
+    """A progress display whose only task advances with the clock and shows remaining time and watts of the moment."""
+
+    live_text: Callable[[float], str] = staticmethod(lambda _: "")
 
     def get_renderables(self) -> Any:  # any: rich types it as an iterable of its renderables
         """Advance the task to the elapsed time before each drawing."""
         for task in self.tasks:
-            if task.total is not None and task.elapsed is not None:
-                task.completed = min(task.total, task.elapsed)
-            task.fields["live"] = self.live_text()
+            elapsed = task.elapsed or 0.0
+            if task.total is not None:
+                task.completed = min(task.total, elapsed)
+            task.fields["live"] = self.live_text(max(0.0, (task.total or 0.0) - elapsed))
         return super().get_renderables()
