@@ -1,11 +1,11 @@
 """What the harness costs: its throughput over a hand-written bare loop of the same model, alternated in one run.
 
-Run: python benchmarks/overhead.py [--pairs 7] [--seconds 10] [--loads bert-base/classify-128 smollm2-135m/chat]
+Run: python benchmarks/overhead.py [--starts 3] [--pairs 4] [--seconds 10] [--loads LOAD ...]
 Goal: ratio >= 0.99 for an encoder and for a decoder.
 
-Both sides hold the same weights in a process of their own and take turns. The harness side is the real worker, asked
-for real windows, with the recorder polling at 20 Hz beside it. The bare side calls the module and nothing else: no
-stamps, no records, no gate.
+Both sides hold the same weights in a process of their own and take turns; fresh processes for each start even out
+where their memory lands. The harness side is the real worker, asked for real windows, with the recorder polling at
+20 Hz beside it. The bare side calls the module and nothing else: no stamps, no records, no gate.
 """
 
 import argparse
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from wattbench.harness.messages import Measure, Measured, Prepare, PreparedReply
@@ -23,14 +25,16 @@ from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.replay import ReplaySampler
 from wattbench.harness.request import RunRequest
 from wattbench.harness.worker_client import WorkerClient
+from wattbench.results.plan import Plan
 
-LOADS = ("bert-base/classify-128", "smollm2-135m/chat")
+LOADS = ("bert-base/classify-128", "smollm2-135m/tiny")
 
 
 def main() -> None:
     """Measure each load and print a row per pair and the medians."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--starts", type=int, default=3)
+    parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--loads", nargs="+", default=LOADS)
     parser.add_argument("--bare", nargs=3, metavar=("LOAD", "PRECISION", "BATCH"), help=argparse.SUPPRESS)
@@ -39,16 +43,33 @@ def main() -> None:
         serve_bare(options.bare[0], options.bare[1], int(options.bare[2]))
         return
     for load in options.loads:
-        compare(load, options.pairs, options.seconds)
+        compare(load, options.starts, options.pairs, options.seconds)
 
 
-def compare(load: str, pairs: int, seconds: float) -> None:
-    """Alternate the two sides on one load and print what came out."""
+def compare(load: str, starts: int, pairs: int, seconds: float) -> None:
+    """Alternate the two sides on one load, in fresh processes for each start, and print what came out."""
     plan = resolve(RunRequest(load=load)).plan
-    print(f"\n{load}, batch {plan.batch}, {plan.precision}: {pairs} pairs of {seconds:g} s, requests/s")
-    print(f"{'pair':<6}{'harness':>10}{'bare':>10}{'ratio':>9}")
+    print(f"\n{load}, batch {plan.batch}, {plan.precision}: {starts} x {pairs} pairs of {seconds:g} s, requests/s")
+    print(f"{'start':<7}{'pair':<6}{'harness':>10}{'bare':>10}{'ratio':>9}{'ratio of CPU time':>20}")
+    rows: list[tuple[float, float]] = []
+    shares = []
+    for start in range(1, starts + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            recorder = recorder_of(Path(folder))
+            for pair, (ours, theirs) in enumerate(paces(plan, recorder, pairs, seconds), 1):
+                rows.append((ours.rate / theirs.rate, theirs.cpu_s / ours.cpu_s))
+                figures = f"{ours.rate:>10.3f}{theirs.rate:>10.3f}{rows[-1][0]:>9.4f}{rows[-1][1]:>20.4f}"
+                print(f"{start:<7}{pair:<6}{figures}", flush=True)
+            shares.append(recorder.health()[0].cpu_share or 0.0)
+    rate, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+    print(f"median ratio {rate:.4f} by time, {cpu:.4f} by CPU time (goal >= 0.99; CPU time minds a busy host less)")
+    print(f"the recorder took {100 * statistics.median(shares):.2f} % of one core")
+
+
+def paces(plan: Plan, recorder: Recorder, pairs: int, seconds: float) -> Iterator[tuple["Pace", "Pace"]]:
+    """Start both sides, warm them up with one pair, and yield the pairs; who goes first takes turns."""
     command = Prepare(
-        load=load,
+        load=plan.load,
         backend="torch",
         weights="synthetic",
         seed=0,
@@ -59,25 +80,20 @@ def compare(load: str, pairs: int, seconds: float) -> None:
         affinity=None,
         origin_ns=time.perf_counter_ns(),
     )
-    bare_command = [sys.executable, "-P", __file__, "--bare", load, plan.precision, str(plan.batch)]
-    with WorkerClient() as worker, tempfile.TemporaryDirectory() as folder:
-        recorder = recorder_of(Path(folder))
+    bare_command = [sys.executable, "-P", __file__, "--bare", plan.load, plan.precision, str(plan.batch)]
+    with WorkerClient() as worker:
         bare = subprocess.Popen(bare_command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         worker.ask(command, PreparedReply, 3600)
         ask_bare(bare, 0.0)  # wait until it is ready
         recorder.start()
-        rows = []
         for pair in range(pairs + 1):
-            ours = rate_of_harness(worker, seconds)
+            first = rate_of_harness(worker, seconds) if pair % 2 else None
             theirs = ask_bare(bare, seconds)
-            if pair:  # the first pair warms both up
-                rows.append((ours, theirs))
-                print(f"{pair:<6}{ours:>10.3f}{theirs:>10.3f}{ours / theirs:>9.4f}", flush=True)
+            ours = first or rate_of_harness(worker, seconds)
+            if pair:
+                yield ours, theirs
         recorder.stop()
         bare.communicate("", timeout=60)
-    ratio = statistics.median(a / b for a, b in rows)
-    share = recorder.health()[0].cpu_share or 0.0
-    print(f"median ratio {ratio:.4f} (goal >= 0.99); the recorder took {100 * share:.2f} % of one core")
 
 
 def recorder_of(folder: Path) -> Recorder:
@@ -89,20 +105,30 @@ def recorder_of(folder: Path) -> Recorder:
     return Recorder((sampler,), 20.0, origin_ns=time.perf_counter_ns())
 
 
-def rate_of_harness(worker: WorkerClient, seconds: float) -> float:
-    """Ask the worker for one window and return its requests per second."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """How fast a side was: requests per second, and its process's CPU seconds per request."""
+
+    rate: float
+    cpu_s: float
+
+
+def rate_of_harness(worker: WorkerClient, seconds: float) -> Pace:
+    """Ask the worker for one window and return its pace."""
     command = Measure(window_s=seconds, jitter_s=0.0, lead_in_s=0.0, lead_out_s=0.0)
     done = worker.ask(command, Measured, 3600)
-    return sum(done.completions.requests) / done.window.duration_s
+    requests = sum(done.completions.requests)
+    return Pace(rate=requests / done.window.duration_s, cpu_s=done.worker_cpu_s / requests)
 
 
-def ask_bare(bare: "subprocess.Popen[str]", seconds: float) -> float:
-    """Ask the bare side to loop for a while and return its requests per second."""
+def ask_bare(bare: "subprocess.Popen[str]", seconds: float) -> Pace:
+    """Ask the bare side to loop for a while and return its pace."""
     assert bare.stdin is not None
     assert bare.stdout is not None
     bare.stdin.write(f"{seconds}\n")
     bare.stdin.flush()
-    return float(bare.stdout.readline())
+    rate, cpu_s = bare.stdout.readline().split()
+    return Pace(rate=float(rate), cpu_s=float(cpu_s))
 
 
 def serve_bare(load_name: str, precision: str, batch: int) -> None:
@@ -118,11 +144,12 @@ def serve_bare(load_name: str, precision: str, batch: int) -> None:
     loop = decoder_loop if load.model.family == "decoder" else encoder_loop
     with torch.inference_mode():
         for line in sys.stdin:
-            count, start = 0, time.perf_counter()
+            count, start, cpu = 0, time.perf_counter(), time.process_time()
             while (spent := time.perf_counter() - start) < float(line):
                 loop(module, load, batch)
                 count += batch
-            print(count / spent if count else 0.0, flush=True)
+            cpu_s = (time.process_time() - cpu) / max(1, count)
+            print(count / spent if count else 0.0, cpu_s, flush=True)
 
 
 def encoder_loop(module: object, load: object, batch: int) -> None:
