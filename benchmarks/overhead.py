@@ -51,18 +51,19 @@ def compare(load: str, starts: int, pairs: int, seconds: float) -> None:
     plan = resolve(RunRequest(load=load)).plan
     print(f"\n{load}, batch {plan.batch}, {plan.precision}: {starts} x {pairs} pairs of {seconds:g} s, requests/s")
     print(f"{'start':<7}{'pair':<6}{'harness':>10}{'bare':>10}{'ratio':>9}{'ratio of CPU time':>20}")
-    rows: list[tuple[float, float]] = []
+    rows: list[tuple[float, float, float]] = []
     shares = []
     for start in range(1, starts + 1):
         with tempfile.TemporaryDirectory() as folder:
             recorder = recorder_of(Path(folder))
             for pair, (ours, theirs) in enumerate(paces(plan, recorder, pairs, seconds), 1):
-                rows.append((ours.rate / theirs.rate, theirs.cpu_s / ours.cpu_s))
+                rows.append((ours.rate / theirs.rate, theirs.cpu_s / ours.cpu_s, ours.between))
                 figures = f"{ours.rate:>10.3f}{theirs.rate:>10.3f}{rows[-1][0]:>9.4f}{rows[-1][1]:>20.4f}"
                 print(f"{start:<7}{pair:<6}{figures}", flush=True)
             shares.append(recorder.health()[0].cpu_share or 0.0)
-    rate, cpu = (statistics.median(column) for column in zip(*rows, strict=True))
+    rate, cpu, between = (statistics.median(column) for column in zip(*rows, strict=True))
     print(f"median ratio {rate:.4f} by time, {cpu:.4f} by CPU time (goal >= 0.99; CPU time minds a busy host less)")
+    print(f"between executions the harness took {100 * between:.4f} % of the windows")
     print(f"the recorder took {100 * statistics.median(shares):.2f} % of one core")
 
 
@@ -107,10 +108,14 @@ def recorder_of(folder: Path) -> Recorder:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """How fast a side was: requests per second, and its process's CPU seconds per request."""
+    """How fast a side was: requests per second, its process's CPU seconds per request, time between executions.
+
+    The last is the share of the window that lies outside every execution: the harness's own, whatever the host does.
+    """
 
     rate: float
     cpu_s: float
+    between: float
 
 
 def rate_of_harness(worker: WorkerClient, seconds: float) -> Pace:
@@ -118,7 +123,12 @@ def rate_of_harness(worker: WorkerClient, seconds: float) -> Pace:
     command = Measure(window_s=seconds, jitter_s=0.0, lead_in_s=0.0, lead_out_s=0.0)
     done = worker.ask(command, Measured, 3600)
     requests = sum(done.completions.requests)
-    return Pace(rate=requests / done.window.duration_s, cpu_s=done.worker_cpu_s / requests)
+    executing_ns = sum(done.completions.end_ns) - sum(done.completions.start_ns)
+    return Pace(
+        rate=requests / done.window.duration_s,
+        cpu_s=done.worker_cpu_s / requests,
+        between=1 - executing_ns / 1e9 / done.window.duration_s,
+    )
 
 
 def ask_bare(bare: "subprocess.Popen[str]", seconds: float) -> Pace:
@@ -128,7 +138,7 @@ def ask_bare(bare: "subprocess.Popen[str]", seconds: float) -> Pace:
     bare.stdin.write(f"{seconds}\n")
     bare.stdin.flush()
     rate, cpu_s = bare.stdout.readline().split()
-    return Pace(rate=float(rate), cpu_s=float(cpu_s))
+    return Pace(rate=float(rate), cpu_s=float(cpu_s), between=0.0)
 
 
 def serve_bare(load_name: str, precision: str, batch: int) -> None:
