@@ -22,6 +22,7 @@ from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.models.work import load_record
 from wattbench.results.document import ErrorRecord, Result, Status
+from wattbench.results.energy import PowerRecord
 from wattbench.results.errors import InterruptedRunError, WattbenchError
 from wattbench.results.measurement import IdleRecord, Repeat, WarmupRecord, Window
 from wattbench.results.metrics import Summary
@@ -291,7 +292,7 @@ class _Run:
     def _final(self, status: Status, record: ErrorRecord | None) -> Result:
         summary = self._summary()
         power = self._power.record()
-        doubts = doubts_of(self._evidence(summary, record))
+        doubts = doubts_of(self._evidence(summary, power, record))
         return self._draft.document(status, power, summary=summary, doubts=doubts, error=record)
 
     def _error_record(self, error: WattbenchError, kind: str | None) -> ErrorRecord:
@@ -304,7 +305,7 @@ class _Run:
             worker_log_tail=self._worker.last_words if self._worker else None,
         )
 
-    def _evidence(self, summary: Summary | None, error: ErrorRecord | None) -> Evidence:
+    def _evidence(self, summary: Summary | None, power: PowerRecord, error: ErrorRecord | None) -> Evidence:
         draft, surroundings = self._draft, self._surroundings
         mock = draft.backend is not None and draft.backend.mock
         return Evidence(
@@ -315,7 +316,7 @@ class _Run:
             quality_expected=draft.preparation is not None and not mock,
             completion_truthful=self._truthful(),
             completion_facts=self._truth_facts(),
-            power=self._power.record(),
+            power=power,
             idle=tuple(draft.idle),
             warmup=draft.warmup,
             repeats=tuple(draft.repeats),
@@ -348,5 +349,5 @@ def summarise_draft(draft: Draft, power: PowerSession) -> Summary:
         rung_energies=[power.rungs(repeat.energy) for repeat in draft.repeats],
         idle_power_w=power.idle_w(draft.idle),
         memory_peak_bytes=draft.backend.memory_peak_bytes if draft.backend else None,
-        no_energy_reason=power.record().unavailable_reason,
+        no_energy_reason=power.unavailable_reason,
     )

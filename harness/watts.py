@@ -46,6 +46,11 @@ class PowerSession:
         return bool(self._selection.samplers)
 
     @property
+    def unavailable_reason(self) -> str | None:
+        """Return why there is no power at all, or None when there is some."""
+        return self._selection.unavailable_reason
+
+    @property
     def lag_s(self) -> float:
         """Return how long after a window its energy can be computed, in seconds."""
         channels = self._recorder.channels if self._recorder else ()
@@ -100,7 +105,7 @@ class PowerSession:
             channels=self._recorder.channels if self._recorder else (),
             health=self._recorder.health() if self._recorder else (),
             polls=self._recorder.polls() if self._recorder else (),
-            unavailable_reason=self._selection.unavailable_reason,
+            unavailable_reason=self.unavailable_reason,
         )
 
     def energies(self, window: Window, idle: Sequence[IdleRecord] | None) -> tuple[ChannelEnergy, ...]:
