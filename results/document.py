@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.checks import require
 from wattbench.results.doubts import Doubt, Verdict, judge
 from wattbench.results.energy import PowerRecord
@@ -13,6 +14,7 @@ from wattbench.results.measurement import IdleRecord, PhaseRecord, Repeat, Warmu
 from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
 from wattbench.results.subject import BackendRecord, LoadRecord, PreparationRecord, QualityRecord, WeightsRecord
+from wattbench.results.tuning import TuningRecord
 
 if TYPE_CHECKING:
     import pandas
@@ -108,6 +110,8 @@ class Result:
     doubts: tuple[Doubt, ...]
     verdict: Verdict | None
     error: ErrorRecord | None
+    tuning: TuningRecord | None = None
+    ceilings: CeilingsRecord | None = None
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")

@@ -25,6 +25,8 @@ DOUBT_CODES: dict[str, str] = {
     "power_limit_changed": "The power limit differs from its default or changed during the run.",
     "foreign_process": "Somebody else used the device or the CPU during a window.",
     "cpu_fallback": "Part of the work ran on the CPU instead of the device.",
+    "tuning_fallback": "Another level of tuning than the one asked for was used.",
+    "over_ceiling": "A rate lies above the device's measured ceiling, so one of the two is wrong.",
     "quality": "The outputs differ from the float32 reference beyond the load's tolerance.",
     "modelled_power": "Power is a model's estimate, not a measurement.",
     "replayed_power": "Power comes from a recording, not from this run.",

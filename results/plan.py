@@ -15,7 +15,9 @@ class Plan:
     """What a run was asked to do; every field is what the run really used, defaults filled in.
 
     `window_s` is the least length of a measured window, `interval_goal_*` the relative 95 % half-widths at
-    which repeats stop, `power` the samplers asked for ("auto", "none", a name, or "replay:FILE").
+    which repeats stop, `power` the samplers asked for ("auto", "none", a name, or "replay:FILE"). `tuning` names the
+    backend's engine or optimisation level, `allow_fallback` whether work may run on the CPU instead of the device, and
+    `ceilings` whether the device's ceilings are measured ("auto": unless known; "fresh"; "none").
     """
 
     load: str
@@ -40,6 +42,9 @@ class Plan:
     interval_goal_energy: float
     power: tuple[str, ...]
     power_rate_hz: float
+    tuning: str = "eager"
+    allow_fallback: bool = False
+    ceilings: str = "none"
 
     def __post_init__(self) -> None:
         require(self.batch >= 1, "batch must be at least 1")

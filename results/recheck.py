@@ -10,6 +10,7 @@ from wattbench.results.latency import latency_metrics
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import Work, throughput_metrics, work_of
 from wattbench.results.stats import median, median_interval, spread_iqr
+from wattbench.results.utilisation import CLAIM, PARTS, Part, reached, utilisation_metrics
 
 __all__ = ["summary_differences"]
 
@@ -22,9 +23,11 @@ Figures = dict[str, float | None]
 def summary_differences(result: Result) -> tuple[str, ...]:
     """Return a line for each figure of the summary that its own repeats do not give; empty when all agree.
 
-    Computed again are the counts, throughput.* and latency.* from the completions, what energy.total implies (ratios,
-    mean power) from its samples and the completions, and every value, interval and spread from its samples.
-    The samples of energy.total itself are taken as they are: how channels add up to a scope is no part of a result.
+    Computed again are the counts, throughput.*, latency.* and utilisation.* from the completions, the ceilings and the
+    backend's record, what energy.total implies (ratios, mean power) from its samples and the completions, and every
+    value, interval and spread from its samples. The samples of energy.total itself are taken as they are: how channels
+    add up to a scope is no part of a result. Neither is a vendor's claim: utilisation.*_claim must follow from the
+    rates with one claim for all repeats, whichever the table had when the file was written.
     """
     if result.summary is None:
         return ()
@@ -59,18 +62,38 @@ def _expected(result: Result, summary: Summary) -> Figures:
     figures = _counts(requests, failed, len(works), sum(work.duration_s for work in works))
     for metric in throughput_metrics(result.load, result.repeats):
         figures |= _metric_figures(metric.name, metric)
+    for metric in _utilisations(result, summary):
+        figures |= _metric_figures(metric.name, metric)
     for latency in latency_metrics(result.load, result.repeats):
         figures |= _latency_figures(latency)
     return figures | _implied_figures(result, summary, works)
 
 
+def _utilisations(result: Result, summary: Summary) -> list[Metric]:
+    """Return utilisation.* as the file's repeats, backend and ceilings give them, against the claims that it used."""
+    expected = utilisation_metrics(result.load, result.repeats, result.backend, result.ceilings)
+    ceilings = [metric for metric in expected if not metric.name.endswith(CLAIM)]
+    claims = [_claimed(part, result, summary.metric(f"utilisation.{part}{CLAIM}")) for part in PARTS]
+    return ceilings + [metric for metric in claims if metric is not None]
+
+
+def _claimed(part: Part, result: Result, stored: Metric | None) -> Metric | None:
+    """Return a figure against a claim, the claim being what the file's samples imply; None when it has none."""
+    if stored is None or stored.value is None:
+        return None
+    found = reached(part, result.load, result.repeats, result.backend, result.ceilings)
+    rates = [rate for rate in found.rates if rate is not None]
+    claims = [rate / sample for rate, sample in zip(rates, stored.samples, strict=False) if sample]
+    return _of_samples(stored, [rate / median(claims) for rate in rates] if claims else ())
+
+
 def _implied_figures(result: Result, summary: Summary, works: Sequence[Work]) -> Figures:
-    """Return what the samples of every metric but throughput.* make of it, rung by rung."""
+    """Return what the samples of every metric but throughput.* and utilisation.* make of it, rung by rung."""
     figures: Figures = {}
     named = _named(summary.metrics)
     energies = {name.removeprefix("energy.total"): m.samples for name, m in named if m.name == "energy.total"}
     for name, metric in named:
-        if not metric.name.startswith("throughput."):
+        if not metric.name.startswith(("throughput.", "utilisation.")):
             energies_j = energies.get(name.removeprefix(metric.name), ())
             implied = _implied_samples(metric.name, energies_j, works, result)
             figures |= _metric_figures(name, _of_samples(metric, metric.samples if implied is None else implied))

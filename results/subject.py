@@ -107,6 +107,12 @@ class BackendRecord:
 
     `synchronisation` says how the end of work is known, `placement` how it is known that the device did it,
     `token_source` where token counts come from, `memory_source` where `memory_peak_bytes` comes from (None: unknown).
+    `tuning` describes the engine's settings in words; its name is in `engine`. `compute_precision` is that of the
+    products where it is not `precision_effective` (weights kept in fewer bits than they are multiplied in).
+    `weight_bytes` is what one decode step (or one encoder pass) of this engine reads of the weights at batch 1, and
+    `kv_bytes_per_token` what a position takes in its cache; None: as the load's own count says. `placement_share` is
+    the share of the graph's nodes on the device, `fallback` what ran elsewhere although the device was asked for, and
+    `tuning_fallback` why another level than the one asked for was used.
     """
 
     name: str
@@ -127,9 +133,20 @@ class BackendRecord:
     mock: bool
     emulated: bool
     true_device: str | None
+    compute_precision: str | None = None
+    weight_bytes: int | None = None
+    kv_bytes_per_token: int | None = None
+    placement_share: float | None = None
+    fallback: str | None = None
+    tuning_fallback: str | None = None
 
     def __post_init__(self) -> None:
-        require_not_negative(memory_peak_bytes=self.memory_peak_bytes)
+        require_not_negative(
+            memory_peak_bytes=self.memory_peak_bytes,
+            weight_bytes=self.weight_bytes,
+            kv_bytes_per_token=self.kv_bytes_per_token,
+        )
+        require(self.placement_share is None or 0 <= self.placement_share <= 1, "placement_share lies within 0..1")
         require(not self.emulated or self.true_device is not None, "an emulated device names its true device")
 
 

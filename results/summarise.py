@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.energy_figures import energy_metrics
 from wattbench.results.figures import figure
 from wattbench.results.latency import latency_metrics
@@ -9,11 +10,10 @@ from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, Summary
 from wattbench.results.rates import throughput_metrics, work_of
 from wattbench.results.rungs import RungEnergy
-from wattbench.results.subject import LoadRecord
+from wattbench.results.subject import BackendRecord, LoadRecord
+from wattbench.results.utilisation import utilisation_metrics
 
 __all__ = ["RungEnergy", "summarise"]
-
-NO_CEILINGS = "ceilings were not measured"
 
 
 def summarise(
@@ -24,11 +24,14 @@ def summarise(
     idle_power_w: Mapping[str, float],
     memory_peak_bytes: int | None,
     no_energy_reason: str | None,
+    backend: BackendRecord | None = None,
+    ceilings: CeilingsRecord | None = None,
 ) -> Summary:
     """Return every metric of docs/metrics.md; what is not known stands there as None with a reason.
 
     `rung_energies` has one sequence per repeat in their order, the primary rung first; empty without a sensor, and then
     `no_energy_reason` says why. `idle_power_w` is the idle power by rung name that net energy was counted from.
+    `backend` and `ceilings` are what utilisation is counted from; None where the run has none.
     """
     works = [work_of(repeat) for repeat in repeats]
     failed = sum(work.failed for work in works)
@@ -38,8 +41,7 @@ def summarise(
             *throughput_metrics(load, repeats),
             *energy_metrics(load, works, rung_energies, idle_power_w, reason),
             _memory(memory_peak_bytes),
-            figure("utilisation.flops", "1", [], "not measured", reason=NO_CEILINGS),
-            figure("utilisation.bandwidth", "1", [], "not measured", reason=NO_CEILINGS),
+            *utilisation_metrics(load, repeats, backend, ceilings),
         ),
         latencies=latency_metrics(load, repeats),
         requests=failed + sum(work.requests for work in works),

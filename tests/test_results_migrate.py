@@ -86,3 +86,11 @@ def test_golden_files_load(version: int) -> None:
     result = read_result(GOLDEN / f"result-v{version}.json")
 
     assert (SCHEMA, 5) == (result.schema, len(result.repeats))
+
+
+def test_a_document_from_before_an_optional_field_loads() -> None:
+    """A file that was written before tuning and ceilings existed reads as one that had neither."""
+    result = read_result(GOLDEN / "result-v1-first.json")
+
+    assert (None, None) == (result.tuning, result.ceilings)
+    assert ("eager", "none") == (result.plan.tuning, result.plan.ceilings)

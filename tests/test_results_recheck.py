@@ -5,6 +5,7 @@ from types import ModuleType
 
 import pytest
 
+from wattbench.results.ceilings import CeilingEntry, CeilingsRecord
 from wattbench.results.document import Result
 from wattbench.results.recheck import summary_differences
 from wattbench.results.summarise import summarise
@@ -105,3 +106,138 @@ def test_failed_windows_have_no_ratio(factories: ModuleType) -> None:
     )
 
     assert () == summary_differences(factories.make_result(repeats=repeats, summary=summary))
+
+
+def _utilised(factories: ModuleType, repeats: int = 3) -> Result:
+    """Return a run on a device whose ceilings were measured and whose vendor makes claims."""
+    load = factories.make_load()
+    products, memory = CEILINGS
+    backend = replace(factories.make_backend(), mock=False, device_name="NVIDIA L4", precision_effective="bfloat16")
+    ceilings = CeilingsRecord(
+        device="cuda:0",
+        device_name="NVIDIA L4",
+        measured_at="2026-01-02T03:04:05Z",
+        duration_s=1.0,
+        cached=False,
+        versions={},
+        cache_bytes=None,
+        entries=(products, memory),
+    )
+    windows = tuple(factories.make_repeat(i) for i in range(repeats))
+    summary = summarise(
+        load,
+        windows,
+        rung_energies=[],
+        idle_power_w={},
+        memory_peak_bytes=None,
+        no_energy_reason="no sensor",
+        backend=backend,
+        ceilings=ceilings,
+    )
+    found: Result = factories.make_result(
+        load=load, repeats=windows, summary=summary, backend=backend, ceilings=ceilings
+    )
+    return found
+
+
+CEILINGS = (
+    CeilingEntry(
+        kind="matmul",
+        precision="bfloat16",
+        shape="8x8x8",
+        unit="FLOP/s",
+        samples=(1e9,),
+        library="torch",
+        threads=None,
+    ),
+    CeilingEntry(
+        kind="memory_read",
+        precision=None,
+        shape="512 MiB",
+        unit="By/s",
+        samples=(1e8,),
+        library="torch",
+        threads=None,
+    ),
+)
+
+UTILISATIONS = [
+    f"utilisation.{part}{end}" for part in ("flops", "prefill_flops", "bandwidth") for end in ("", "_claim")
+]
+
+
+def test_honest_utilisation(factories: ModuleType) -> None:
+    """Utilisation against ceilings and claims follows from the file, and all of it is there."""
+    result = _utilised(factories)
+
+    assert () == summary_differences(result)
+    assert result.summary is not None
+    assert all(metric.value for name in UTILISATIONS if (metric := result.summary.metric(name)))
+
+
+@pytest.mark.parametrize("name", UTILISATIONS)
+def test_an_edited_utilisation_is_found(factories: ModuleType, name: str) -> None:
+    """A utilisation that the repeats do not give is named, whatever part of it was edited."""
+    result = _utilised(factories)
+    assert result.summary is not None
+    metric = result.summary.metric(name)
+    assert metric is not None
+    assert metric.value is not None
+    value = _edited(result, name, value=0.99)
+    sample = _edited(result, name, samples=(0.99, *metric.samples[1:]))
+
+    assert (f"summary.{name}.value is 0.99, its repeats give {metric.value}",) == summary_differences(value)
+    assert any(f"summary.{name}.samples[0] is 0.99" in line for line in summary_differences(sample))
+
+
+@pytest.mark.parametrize("name", ["utilisation.flops", "utilisation.bandwidth"])
+def test_a_raised_ceiling_is_found(factories: ModuleType, name: str) -> None:
+    """Figures against ceilings follow from the ceilings in the file, not from those that were there before."""
+    result = _utilised(factories)
+    assert result.ceilings is not None
+    entries = tuple(replace(entry, samples=(2 * entry.rate,)) for entry in result.ceilings.entries)
+    edited = replace(result, ceilings=replace(result.ceilings, entries=entries))
+
+    assert any(line.startswith(f"summary.{name}.value is") for line in summary_differences(edited))
+
+
+@pytest.mark.parametrize("name", UTILISATIONS)
+def test_an_invented_utilisation_is_found(factories: ModuleType, name: str) -> None:
+    """A mock computes nothing, so no utilisation of it can be true."""
+    result = _utilised(factories)
+    assert result.summary is not None
+    assert result.backend is not None
+    metric = result.summary.metric(name)
+    assert metric is not None
+    invented = replace(result, backend=replace(result.backend, mock=True))
+
+    assert f"summary.{name}.value is {metric.value}, its repeats give None" in summary_differences(invented)
+
+
+def test_a_claim_that_is_no_longer_listed(factories: ModuleType) -> None:
+    """A vendor's table may change after a file was written: any one claim for all repeats is accepted."""
+    result = _utilised(factories)
+    assert result.summary is not None
+    metric = result.summary.metric("utilisation.flops_claim")
+    assert metric is not None
+    assert metric.interval is not None
+    assert metric.value is not None
+    assert metric.spread is not None
+    interval = replace(metric.interval, low=metric.interval.low / 2, high=metric.interval.high / 2)
+    halved = _edited(
+        result,
+        metric.name,
+        value=metric.value / 2,
+        spread=metric.spread / 2,
+        samples=tuple(sample / 2 for sample in metric.samples),
+        interval=interval,
+    )
+
+    assert () == summary_differences(halved)
+
+
+def test_samples_of_zero_are_no_claim(factories: ModuleType) -> None:
+    """Samples from which no claim follows are found."""
+    zeroed = _edited(_utilised(factories), "utilisation.flops_claim", samples=(0.0,) * 3)
+
+    assert any("utilisation.flops_claim.value" in line for line in summary_differences(zeroed))

@@ -1,10 +1,12 @@
 """The whole summary."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
+from wattbench.results.ceilings import CeilingEntry, CeilingsRecord
 from wattbench.results.metrics import Summary
 from wattbench.results.summarise import summarise
 
@@ -110,10 +112,47 @@ def test_memory(factories: ModuleType, peak_bytes: int | None, expected: tuple[f
     assert expected == (metric.value, metric.reason)
 
 
-@pytest.mark.parametrize("name", ["utilisation.flops", "utilisation.bandwidth"])
+@pytest.mark.parametrize("name", ["utilisation.flops", "utilisation.prefill_flops", "utilisation.bandwidth"])
 def test_utilisation_waits_for_ceilings(factories: ModuleType, name: str) -> None:
     """Utilisation is None as long as no ceiling is measured."""
     metric = _summary(factories).metric(name)
 
     assert metric is not None
     assert "ceilings were not measured" == metric.reason
+
+
+def test_backend_and_ceilings_reach_utilisation(factories: ModuleType) -> None:
+    """A backend and ceilings that are known are what utilisation is counted from."""
+    entry = CeilingEntry(
+        kind="matmul",
+        precision="float32",
+        shape="8x8x8",
+        unit="FLOP/s",
+        samples=(1.6e8,),
+        library="torch",
+        threads=None,
+    )
+    ceilings = CeilingsRecord(
+        device="cpu",
+        device_name=None,
+        measured_at="2026-01-02T03:04:05Z",
+        duration_s=1.0,
+        cached=False,
+        versions={},
+        cache_bytes=None,
+        entries=(entry,),
+    )
+    found = summarise(
+        factories.make_load(),
+        [factories.make_repeat()],
+        rung_energies=[],
+        idle_power_w={},
+        memory_peak_bytes=None,
+        no_energy_reason=None,
+        backend=replace(factories.make_backend(), mock=False),
+        ceilings=ceilings,
+    )
+    metric = found.metric("utilisation.flops")
+
+    assert metric is not None
+    assert pytest.approx(0.5) == metric.value  # 20 requests of 4e7 FLOPs in 10 s are 8e7 FLOP/s
