@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wattbench.models.configurations import dimensions
+from wattbench.models.lengths import MARK, with_lengths
 from wattbench.models.load import Load, ModelSpec, RequestShape
 from wattbench.models.read import read_model, read_shape
 from wattbench.results.errors import UsageError, WattbenchError
@@ -71,6 +72,9 @@ def list_loads() -> tuple[Load, ...]:
 def find_load(name: str) -> Load:
     """Return the load "MODEL/SHAPE"; a bare "MODEL" means its default shape, the first of its family that fits.
 
+    "MODEL/SHAPE@INPUT" and "MODEL/SHAPE@INPUTxOUTPUT" are the same shape with other lengths: loads of their own, with
+    a digest of their own.
+
     Raises UsageError with the nearest known names for an unknown model or shape, with the model's shapes for a
     combination that makes no sense, and with file and key when the model's or shape's own file is broken.
     """
@@ -84,9 +88,12 @@ def find_load(name: str) -> Load:
     model = read_model(models[model_name])
     if not shape_name:
         return Load(model=model, shape=_default_shape(model, shapes))
-    if shape_name not in shapes:
-        raise _unknown("request shape", shape_name, shapes, problems)
-    shape = read_shape(shapes[shape_name])
+    base_name, mark, lengths = shape_name.partition(MARK)
+    if base_name not in shapes:
+        raise _unknown("request shape", base_name, shapes, problems)
+    shape = read_shape(shapes[base_name])
+    if mark:
+        shape = with_lengths(shape, lengths)
     misfit = _misfit(model, shape)
     if misfit is not None:
         fitting = ", ".join(f"{model.name}/{s.name}" for s in _fitting(model, shapes))

@@ -143,8 +143,10 @@ def _texts(table: Mapping[str, Any], *keys: str) -> None:  # any: as above
 
 
 def _named_as_file(path: Path, name: str) -> None:
-    if name != path.stem or "/" in name:
+    if name != path.stem:
         raise ValueError(f"'name' must be the file's own name {path.stem!r}, got {name!r}")
+    if "/" in name or "@" in name:
+        raise ValueError(f"'name' must not hold / or @, which separate the parts of a load's name, got {name!r}")
 
 
 def _one_of(value: str, known: tuple[Any, ...], key: str) -> Any:  # any: the Literal whose values are `known`

@@ -9,6 +9,9 @@ Conventions, stated once (docs/loads.md repeats them with the formulas):
 - The prefill gives the first token out, so a request of n tokens out has n - 1 decode steps.
 - Agent loads keep the KV cache between turns: a turn's prefill processes its new tokens and the last token of the
   turn before, which is not in the cache yet.
+- Bytes are nominal: what the numbers themselves take. Weights in a quantised precision count their own bits without the
+  scales that belong to them (int4 in blocks of 32 with a 16-bit scale: 4.5 bits a weight), and their caches and
+  activations count 16 bits, since engines keep those so. What an engine really reads is in its own record.
 """
 
 from collections.abc import Iterator
@@ -32,8 +35,19 @@ __all__ = [
     "work",
 ]
 
-PRECISION_BYTES = {"float32": 4, "bfloat16": 2, "float16": 2}
-"""Bytes of one number in each precision that the catalogue declares."""
+PRECISION_BYTES: dict[str, float] = {
+    "float32": 4,
+    "tf32": 4,
+    "bfloat16": 2,
+    "float16": 2,
+    "float8": 1,
+    "int8": 1,
+    "int4": 0.5,
+}
+"""Bytes of one weight in each precision that the catalogue declares; tf32 is float32 in memory."""
+
+_NARROWEST_CACHE_BYTES = 2
+"""Bytes of one number of caches and activations where the weights take fewer."""
 
 
 def work(load: Load, precision: str) -> WorkRecord:
@@ -132,7 +146,7 @@ def kv_bytes_per_token(model: ModelSpec, precision: str) -> int | None:
     `decode_kv_bytes` counts what is read.
     """
     stack = dimensions(model).decoder
-    return None if stack is None else 2 * stack.layers * stack.kv_width * _bytes_of(precision)
+    return None if stack is None else 2 * stack.layers * stack.kv_width * _cache_bytes_of(precision)
 
 
 def decode_kv_bytes(load: Load, precision: str) -> int | None:
@@ -147,7 +161,7 @@ def decode_kv_bytes(load: Load, precision: str) -> int | None:
     stack = architecture.decoder
     memory = stack.layers * load.shape.input_tokens if architecture.encoder else 0
     seen = sum(_positions_seen(stack, context) + memory for context in _decode_contexts(load))
-    return 2 * seen * stack.kv_width * _bytes_of(precision)
+    return 2 * seen * stack.kv_width * _cache_bytes_of(precision)
 
 
 def memory_needed_bytes(load: Load, batch: int, precision: str) -> int:
@@ -157,10 +171,11 @@ def memory_needed_bytes(load: Load, batch: int, precision: str) -> int:
     values). Activations are an estimate of the widest moment of a prefill layer: the residual, its normed copy, and
     the wider of attention (queries, keys, values, output) and feed-forward (one row per matrix), for every position
     of the batch, plus one row of logits per request in float32. Attention scores are taken to be tiled away
-    (Dao et al. 2022, arXiv:2205.14135). What the framework and its libraries hold themselves is not counted.
+    (Dao et al. 2022, arXiv:2205.14135). What the framework and its libraries hold themselves is not counted, nor what
+    quantising needs on the way to the weights that stay.
     """
     architecture = dimensions(load.model)
-    size = _bytes_of(precision)
+    size = _cache_bytes_of(precision)
     cache = 0
     if architecture.decoder:
         own = load.shape.output_tokens if architecture.encoder else load.context_tokens
@@ -172,7 +187,7 @@ def memory_needed_bytes(load: Load, batch: int, precision: str) -> int:
     feed_forward = stack.mlp_matrices * stack.mlp_width * stack.experts_active
     row = (2 * stack.hidden + max(attention, feed_forward)) * size
     activations = load.shape.input_tokens * row + 4 * (architecture.vocabulary or 0)
-    return architecture.parameters * size + batch * (cache + activations)
+    return round(architecture.parameters * _bytes_of(precision)) + batch * (cache + activations)
 
 
 def _encoder_flops(architecture: Architecture, positions: int) -> int:
@@ -219,7 +234,12 @@ def _decode_contexts(load: Load) -> Iterator[int]:
         yield from range(past + new + 1, past + new + load.shape.output_tokens)
 
 
-def _bytes_of(precision: str) -> int:
+def _bytes_of(precision: str) -> float:
     if precision not in PRECISION_BYTES:
         raise UsageError(f"Unknown precision {precision!r}", *nearest_lines(precision, PRECISION_BYTES))
     return PRECISION_BYTES[precision]
+
+
+def _cache_bytes_of(precision: str) -> int:
+    """Return the bytes of one number of the KV cache or of the activations."""
+    return max(_NARROWEST_CACHE_BYTES, round(_bytes_of(precision)))

@@ -8,7 +8,8 @@ import pytest
 from wattbench.models.catalogue import directory
 from wattbench.models.configurations import dimensions
 from wattbench.models.find import find_load, list_loads
-from wattbench.models.load import Load, ModelSpec, RequestShape
+from wattbench.models.load import ModelSpec, RequestShape
+from wattbench.models.work import PRECISION_BYTES
 
 OURS = {path.stem for path in directory().rglob("*.toml")}
 LOADS = tuple(load for load in list_loads() if {load.model.name, load.shape.name} <= OURS)
@@ -104,9 +105,29 @@ def test_every_precision_has_a_reasoned_tolerance(model: ModelSpec) -> None:
     assert all((tolerance := model.tolerance(p)) and tolerance.reason for p in model.precisions)
 
 
-@pytest.mark.parametrize("load", LOADS, ids=lambda load: load.name)
-def test_a_narrower_precision_is_allowed_no_less(load: Load) -> None:
-    """float32 has the tightest tolerance."""
-    errors = [t.relative_error for t in load.model.tolerances]
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_a_narrower_precision_is_allowed_no_less(model: ModelSpec) -> None:
+    """The bounds widen from float32 to tf32, to 16 bits, and from int8 to int4."""
+    errors = {t.precision: t.relative_error for t in model.tolerances}
+    orders = (("float32", "tf32", "bfloat16"), ("float32", "float16", "bfloat16"), ("tf32", "int8", "int4"))
 
-    assert min(errors) == errors[0]
+    for order in orders:
+        bounds = [errors[precision] for precision in order if precision in errors]
+        assert sorted(bounds) == bounds
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_the_precisions_are_those_of_the_family(model: ModelSpec) -> None:
+    """Decoders have every precision, encoders all but four bits, encoder-decoders none with quantised weights."""
+    quantised = {"decoder": {"float8", "int8", "int4"}, "encoder-decoder": set()}
+    narrow = quantised.get(model.family, {"float8", "int8"})
+
+    assert {"float32", "tf32", "bfloat16", *narrow} == set(model.precisions) - {"float16"}
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: model.name)
+def test_precisions_and_tolerances_stand_in_one_order(model: ModelSpec) -> None:
+    """Files list precisions as the documentation does: from the most to the fewest bits."""
+    order = [precision for precision in PRECISION_BYTES if precision in model.precisions]
+
+    assert (order, order) == (list(model.precisions), [t.precision for t in model.tolerances])

@@ -104,7 +104,9 @@ def test_a_refusal_lists_the_loads_of_the_model(monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(UsageError) as caught:
         find_load("gpt2/summarise")
 
-    assert "This model's loads are gpt2/chat, gpt2/tiny." == caught.value.remedy
+    loads = "gpt2/chat, gpt2/decode-512, gpt2/decode-64, gpt2/prefill, gpt2/tiny"
+
+    assert f"This model's loads are {loads}." == caught.value.remedy
 
 
 def test_the_list_is_sorted_and_sensible() -> None:

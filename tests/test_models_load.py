@@ -50,7 +50,7 @@ def test_a_tolerance_is_found_by_precision() -> None:
     """The tolerance of a declared precision is found; another precision has none."""
     model = find_load("gpt2/chat").model
 
-    assert ["bfloat16", None] == [t and t.precision for t in (model.tolerance("bfloat16"), model.tolerance("int4"))]
+    assert ["bfloat16", None] == [t and t.precision for t in (model.tolerance("bfloat16"), model.tolerance("int3"))]
 
 
 @pytest.mark.parametrize("change", [{"turns": 1}, {"output_tokens": 0}, {"input_tokens": 0}, {"turn_input_tokens": -1}])

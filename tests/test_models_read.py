@@ -46,7 +46,7 @@ def test_a_checkpoint_is_optional(tmp_path: Path) -> None:
         ("cosine = 0.995", "", "missing key 'tolerances.cosine'"),
         ("cosine = 0.995", "cosine = 0.995\nworst = 1", "unknown key 'tolerances.worst'"),
         ('precision = "bfloat16"', 'precision = "int4"', "one entry for each of 'precisions'"),
-        ('["float32", "bfloat16"]', "[1]", "'precisions' must be a list of texts"),
+        ('["float32", "tf32", "bfloat16", "float8", "int8", "int4"]', "[1]", "'precisions' must be a list of texts"),
         ("[config]", "[config", "Expected ']'"),
     ],
 )

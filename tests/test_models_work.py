@@ -174,6 +174,57 @@ def test_cross_attention_reads_the_encoder_each_step() -> None:
     assert 2 * 2 * 32 * 1280 * (2 * 1500 + 2 + 3) == decode_kv_bytes(load, "float16")
 
 
+@pytest.mark.parametrize(("precision", "bits"), [("tf32", 32), ("float8", 8), ("int8", 8), ("int4", 4)])
+def test_quantised_weights_count_their_own_bits(precision: str, bits: int) -> None:
+    """The bytes are nominal, without scales, and whole numbers."""
+    model = find_load("qwen3-0.6b").model
+    found = weight_bytes(model, precision)
+
+    assert model.parameters * bits // 8 == found
+    assert isinstance(found, int)
+
+
+@pytest.mark.parametrize("precision", ["float8", "int8", "int4"])
+def test_quantised_weights_leave_the_cache_in_16_bits(precision: str) -> None:
+    """Caches and activations are kept in 16 bits beside quantised weights."""
+    load = find_load("qwen3-0.6b/chat")
+    wide, narrow = work(load, "float16"), work(load, precision)
+    saved = 2 * load.model.parameters - narrow.weight_bytes
+
+    assert (wide.kv_bytes_per_token, wide.decode_kv_bytes) == (narrow.kv_bytes_per_token, narrow.decode_kv_bytes)
+    assert saved == memory_needed_bytes(load, 4, "float16") - memory_needed_bytes(load, 4, precision)
+
+
+def test_tf32_is_float32_in_memory() -> None:
+    """tf32 only names what products are computed in."""
+    load = find_load("qwen3-0.6b/chat")
+
+    assert work(load, "float32") == work(load, "tf32")
+    assert memory_needed_bytes(load, 2, "float32") == memory_needed_bytes(load, 2, "tf32")
+
+
+def test_half_a_byte_a_weight_is_rounded_once() -> None:
+    """An odd number of weights in four bits gives a whole number of bytes."""
+    model = replace(find_load("tiny-decoder").model, config={**find_load("tiny-decoder").model.config, "layers": 1})
+
+    assert isinstance(weight_bytes(model, "int4"), int)
+    assert isinstance(memory_needed_bytes(Load(model=model, shape=find_load("tiny-decoder").shape), 1, "int4"), int)
+
+
+@pytest.mark.parametrize(
+    ("shape", "steps", "depth"), [("prefill", 0, None), ("decode-64", 63, 64), ("decode-512", 63, 512)]
+)
+def test_the_phase_shapes_have_the_depth_of_their_name(shape: str, steps: int, depth: int | None) -> None:
+    """Their decode steps see so many positions in the mean; a prefill has none."""
+    load = find_load(f"qwen3-0.6b/{shape}")
+    read, position = decode_kv_bytes(load, "float32"), kv_bytes_per_token(load.model, "float32")
+    assert read is not None
+    assert position is not None
+
+    assert steps == load.shape.output_tokens - 1
+    assert steps * (depth or 0) * position == read
+
+
 def test_memory_holds_weights_and_caches() -> None:
     """The estimate is more than weights and cache, and not twice as much, for a decoder of 8 B."""
     load = find_load("llama-3.1-8b/chat")
