@@ -8,21 +8,33 @@ import numpy
 
 from wattbench.models.load import Load
 from wattbench.results.availability import Availability
+from wattbench.results.ceilings import CeilingKind
 from wattbench.results.subject import BackendRecord, WeightsRecord
 
 __all__ = [
+    "EAGER",
     "Availability",
     "Backend",
     "Batch",
+    "CeilingProber",
+    "CeilingReport",
+    "CeilingRequest",
+    "CeilingSample",
     "Completion",
     "DeviceInfo",
     "DeviceLister",
     "Inspectable",
+    "Level",
     "MemoryReporter",
     "Outputs",
     "Preparation",
     "Prepared",
+    "Tunable",
 ]
+
+
+EAGER = "eager"
+"""The level of a backend that has only one: the framework's own execution, call by call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,12 +52,25 @@ class DeviceInfo:
     computes: bool = True
     """False for a device that only pretends to work (a mock): its outputs have no reference to be compared with."""
 
+    cache_bytes: int | None = None
+    """The last-level cache in bytes, as far as one device sees it; None when unknown."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Level:
+    """One way in which a backend can execute a load: an engine or a named optimisation level."""
+
+    name: str
+    description: str
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preparation:
     """Everything a backend needs to get ready: load, weights, precision, device, batch, threads, seed.
 
-    `weights` is "synthetic", a local folder or file, or "hub:NAME[@REVISION]". `precision` is never "auto" here.
+    `weights` is "synthetic", a local folder or file, or "hub:NAME[@REVISION]". `precision` is never "auto" here, and
+    neither is `tuning`: it is the name of one of the backend's `levels` ("eager" for a backend that lists none).
+    `allow_fallback` permits work on the CPU where the device cannot do it; `Prepared` then says what.
     """
 
     load: Load
@@ -56,6 +81,8 @@ class Preparation:
     batch: int
     threads: int | None
     affinity: tuple[int, ...] | None
+    tuning: str = EAGER
+    allow_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,6 +186,73 @@ class DeviceLister(Protocol):
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Return the devices that could be used now, best first; may import the SDK, allocates nothing."""
+        ...
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A backend with several engines or optimisation levels for one load."""
+
+    def levels(self, load: Load, device: str, precision: str) -> tuple[Level, ...]:
+        """Return the ways to execute a load on a device in a precision, the cheapest to prepare first.
+
+        Empty when the backend cannot execute this load there in this precision. Imports what it must and touches no
+        device; an engine whose package is missing is left out.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CeilingRequest:
+    """Which ceilings to measure: on which device, in which precisions, at which product shapes (M, K, N).
+
+    `precisions` are in the order of importance: the first one is measured at every shape and a large square, the others
+    at the square alone.
+    """
+
+    device: str
+    precisions: tuple[str, ...]
+    shapes: tuple[tuple[int, int, int], ...]
+    threads: int | None
+    affinity: tuple[int, ...] | None
+    window_s: float
+    windows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CeilingSample:
+    """One micro-benchmark as a backend measured it: the amount of work and the times of each of its windows.
+
+    `work` is FLOPs or bytes per window; `spans_ns` are start and end on `time.perf_counter_ns`, the end being after the
+    work is truly done.
+    """
+
+    kind: CeilingKind
+    precision: str | None
+    shape: str
+    work: tuple[float, ...]
+    spans_ns: tuple[tuple[int, int], ...]
+    library: str
+    threads: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CeilingReport:
+    """What a backend could measure, and in words what it could not."""
+
+    samples: tuple[CeilingSample, ...]
+    skipped: tuple[str, ...]
+
+
+@runtime_checkable
+class CeilingProber(Protocol):
+    """A backend that can drive its device to the limit with micro-benchmarks through its own framework."""
+
+    def ceilings(self, request: CeilingRequest) -> CeilingReport:
+        """Measure matrix products and memory on a device; needs no `prepare`, frees all that it took.
+
+        A precision that the device cannot do is skipped with a reason. Raises DeviceError when the device is gone.
+        """
         ...
 
 

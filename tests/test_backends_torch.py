@@ -14,6 +14,7 @@ from wattbench.backends.contract import Preparation
 from wattbench.backends.torch import backend as backend_module
 from wattbench.backends.torch.backend import TorchBackend
 from wattbench.backends.torch.device import cpu_precision_default, find_device
+from wattbench.backends.torch.record import placement
 from wattbench.backends.torch.session import Session
 from wattbench.models.find import find_load
 from wattbench.models.torch_memory import memory_errors
@@ -164,13 +165,11 @@ def test_executions_reuse_their_memory() -> None:
 
 def test_a_tensor_off_the_device_is_found() -> None:
     """A buffer that lies elsewhere fails the placement proof."""
-    session = Session(preparation())
-    session.prepare()
-    module = session._engine._s.module  # type: ignore[union-attr]
+    module = torch.nn.Linear(2, 2)
     module.register_buffer("stray", torch.empty(1, device="meta"))
 
     with pytest.raises(DeviceError, match="buffers do not lie on cpu"):
-        session._record(type("Built", (), {"module": module, "attention": "sdpa"})())  # type: ignore[arg-type]
+        placement(module, (), torch.device("cpu"))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,15 @@ from time import perf_counter
 
 import numpy
 
-from wattbench.backends.contract import Availability, Backend, DeviceLister, Inspectable, MemoryReporter, Preparation
+from wattbench.backends.contract import (
+    EAGER,
+    Availability,
+    Backend,
+    DeviceLister,
+    Inspectable,
+    MemoryReporter,
+    Preparation,
+)
 from wattbench.backends.truth import completion_truth
 from wattbench.harness.quality import compare
 from wattbench.models.load import Load
@@ -35,7 +43,7 @@ class BackendCase:
     """What a backend is checked with: how to make it, a small load, a device and a precision that it has.
 
     `reference` gives what the outputs for a load must be; None takes wattbench's own float32 reference, which
-    needs PyTorch and a backend that builds the same synthetic weights.
+    needs PyTorch and a backend that builds the same synthetic weights. `tuning` is one of the backend's levels.
     """
 
     make_backend: Callable[[], Backend]
@@ -43,6 +51,7 @@ class BackendCase:
     device: str = "cpu"
     precision: str = "float32"
     reference: Callable[[Load], GateReference] | None = None
+    tuning: str = EAGER
 
 
 def check_backend(case: BackendCase) -> tuple[str, ...]:
@@ -252,6 +261,7 @@ def _preparation(case: BackendCase, device: str, precision: str) -> Preparation:
         batch=2,
         threads=None,
         affinity=None,
+        tuning=case.tuning,
     )
 
 

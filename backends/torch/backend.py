@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING
 from wattbench.backends.contract import (
     Availability,
     Batch,
+    CeilingReport,
+    CeilingRequest,
     Completion,
     DeviceInfo,
+    Level,
     Outputs,
     Preparation,
     Prepared,
 )
-from wattbench.results.errors import DeviceError
+from wattbench.results.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
     import numpy
 
     from wattbench.backends.torch.session import Session
+    from wattbench.models.load import Load
 
 __all__ = ["TorchBackend"]
 
@@ -59,6 +63,19 @@ class TorchBackend:
 
         return device_infos()
 
+    def levels(self, load: Load, device: str, precision: str) -> tuple[Level, ...]:
+        """Return the optimisation levels of a load, the cheapest to prepare first; none if the precision is no use."""
+        from wattbench.backends.torch.device import cpu_precision
+        from wattbench.backends.torch.levels import level_list
+        from wattbench.backends.torch.precision import numbers_of
+
+        kind = device.partition(":")[0]
+        try:
+            numbers_of(precision, kind, load.model, cpu_precision())
+        except UsageError:
+            return ()
+        return level_list(load.model, kind)
+
     def prepare(self, preparation: Preparation) -> Prepared:
         """Build or load the weights on the device and run once; errors as the contract says."""
         from wattbench.backends.torch.session import Session
@@ -78,6 +95,12 @@ class TorchBackend:
     def memory_peak_bytes(self) -> int | None:
         """Return the peak memory so far in bytes, None when the device cannot tell."""
         return None if self._session is None else self._session.memory_peak_bytes()
+
+    def ceilings(self, request: CeilingRequest) -> CeilingReport:
+        """Measure products and memory on a device."""
+        from wattbench.backends.torch.ceilings import measure_ceilings
+
+        return measure_ceilings(request)
 
     def close(self) -> None:
         """Free the device; safe to call twice and after a failed prepare."""

@@ -1,7 +1,6 @@
 """Running decoders: one prefill a turn, then one step a token, over a static KV cache."""
 
 from time import perf_counter_ns
-from typing import Any
 
 import numpy
 import torch
@@ -9,7 +8,8 @@ from torch import Tensor
 
 from wattbench.backends.contract import Batch, Completion, Outputs
 from wattbench.backends.torch.engine import Setup, host_values, to_device
-from wattbench.backends.torch.slots import SlotCache
+from wattbench.backends.torch.forward import Forward
+from wattbench.backends.torch.stamps import HostStamps, Stamps
 from wattbench.results.errors import UsageError
 
 __all__ = ["DecoderEngine"]
@@ -18,15 +18,15 @@ __all__ = ["DecoderEngine"]
 class DecoderEngine:
     """Greedy decoding of a fixed number of tokens, all requests in step.
 
-    Cache, positions and token buffers are made once. A decode step is one forward over one new position a request,
-    one argmax on the device, and one wait for the device before its time is taken; nothing in it grows with the
-    sequence. Each further turn of an agent prefills the last token and its new tokens on top of the kept cache.
+    Cache, positions and token buffers are made once. A decode step is one forward over one new position a request and
+    the choice of the largest logit on the device; nothing in it grows with the sequence. Each further turn of an agent
+    prefills the last token and its new tokens on top of the kept cache.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup, forward: Forward, stamps: Stamps | None = None) -> None:
         self._s = setup
-        self._cache = _make_cache(setup)
-        self._positions = torch.arange(setup.context, device=setup.device).unsqueeze(0)  # (1, context)
+        self._forward = forward
+        self._stamps = stamps or HostStamps(setup.synchronise)
         self._token = torch.zeros(setup.requests, 1, dtype=torch.int64, device=setup.device)
         self._tokens = torch.zeros(setup.requests, setup.outputs, dtype=torch.int64, device=setup.device)
         self._last = self._token
@@ -37,10 +37,10 @@ class DecoderEngine:
         steps = batch.output_tokens // (batch.requests * len(prompts))
         if steps < 1:
             raise UsageError("A decoder needs at least one token out", f"the batch asks for {batch.output_tokens}")
-        stamps = [0] * (steps * len(prompts))
-        token = self._token[: batch.requests]
+        self._forward.reset()
         start_ns = perf_counter_ns()
-        self._cache.reset()
+        self._stamps.begin()
+        token = self._token[: batch.requests]
         position = done = read = 0
         for prompt in prompts:
             ids = to_device(prompt, self._s.device, self._s.dtype)  # (requests, new)
@@ -48,14 +48,14 @@ class DecoderEngine:
             if done:
                 ids = torch.cat([token, ids], dim=1)
             for _ in range(steps):
-                logits = self._forward(ids, position)  # (requests, 1, vocabulary)
-                torch.argmax(logits[:, -1], dim=-1, keepdim=True, out=token)
+                self._last = self._forward.logits(ids, position)  # (requests, vocabulary)
+                token.copy_(torch.max(self._last, dim=-1, keepdim=True).indices)  # on the CPU faster than argmax
                 self._tokens[: batch.requests, done].copy_(token[:, 0])
                 position += ids.shape[1]
                 ids = token
-                self._s.synchronise()
-                stamps[done] = perf_counter_ns()
+                self._stamps.mark()
                 done += 1
+        stamps = self._stamps.read()
         written = self._tokens[: batch.requests, :done].cpu()
         return Completion(
             start_ns=start_ns,
@@ -71,26 +71,16 @@ class DecoderEngine:
         """Return the logits at the last prompt position and after each forced token, (steps + 1, vocabulary)."""
         prompt = batch.arrays["input_ids"]
         forced = numpy.zeros(0, dtype=numpy.int64) if forced_tokens is None else forced_tokens
-        self._cache.reset()
-        rows = [self._forward(to_device(prompt, self._s.device, self._s.dtype), 0)[0, -1]]
+        self._forward.reset()
+        rows = [self._forward.logits(to_device(prompt, self._s.device, self._s.dtype), 0)[0].clone()]
         for step, token in enumerate(forced):
             self._token.fill_(int(token))
-            rows.append(self._forward(self._token[: len(prompt)], prompt.shape[1] + step)[0, -1])
+            rows.append(self._forward.logits(self._token[: len(prompt)], prompt.shape[1] + step)[0].clone())
         return host_values(torch.stack(rows))
 
     def state(self) -> tuple[Tensor, ...]:
         """Return the cache's buffers, the token buffers and the last logits."""
-        return (*_cache_tensors(self._cache), self._positions, self._token, self._tokens, self._last)
-
-    def _forward(self, ids: Tensor, position: int) -> Tensor:
-        self._last = self._s.module(
-            input_ids=ids,
-            position_ids=self._positions[:, position : position + ids.shape[1]],
-            past_key_values=self._cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits
-        return self._last
+        return (*self._forward.state(), self._token, self._tokens, self._last)
 
 
 def _prompts(batch: Batch) -> list[numpy.ndarray]:
@@ -98,18 +88,3 @@ def _prompts(batch: Batch) -> list[numpy.ndarray]:
     later = batch.arrays.get("turn_input_ids")  # (requests, turns - 1, new)
     turns = [] if later is None else [numpy.ascontiguousarray(later[:, turn]) for turn in range(later.shape[1])]
     return [batch.arrays["input_ids"], *turns]
-
-
-def _make_cache(setup: Setup) -> Any:  # any: our SlotCache or a transformers.Cache of the same slots
-    config = getattr(setup.module, "config", None)
-    if config is None:
-        layers = len(setup.module.tower.layers)
-        return SlotCache(layers=layers, capacity=setup.context, batch=setup.requests)
-    from wattbench.backends.torch.slots_transformers import slot_cache
-
-    return slot_cache(config, capacity=setup.context, batch=setup.requests)
-
-
-def _cache_tensors(cache: Any) -> tuple[Tensor, ...]:
-    layers = cache.slots if isinstance(cache, SlotCache) else [layer.slots for layer in cache.layers]
-    return tuple(tensor for slots in layers for tensor in slots.tensors())

@@ -12,11 +12,15 @@ import psutil
 import torch
 
 from wattbench.backends.contract import DeviceInfo
+from wattbench.backends.cpu_threads import default_threads
+from wattbench.backends.torch.precision import CPU_KERNELS, cuda_precisions
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
 
 __all__ = [
     "apply_threads",
+    "cache_bytes_of",
+    "cpu_precision",
     "cpu_precision_default",
     "device_infos",
     "find_device",
@@ -35,6 +39,7 @@ BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """CPU flags of Linux that mean matrix products in bfloat16 are done by hardware."""
 
 CPUINFO = Path("/proc/cpuinfo")
+CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
 def device_infos() -> tuple[DeviceInfo, ...]:
@@ -92,7 +97,10 @@ def memory_source(device: torch.device) -> str:
 
 
 def apply_threads(threads: int | None, affinity: tuple[int, ...] | None) -> None:
-    """Bind every thread of this process to `affinity` and set how many compute. Raises UsageError for other CPUs."""
+    """Bind every thread of this process to `affinity` and set how many compute. Raises UsageError for other CPUs.
+
+    None: one a physical core of those allowed, at most the cgroup's quota.
+    """
     if affinity is not None:
         try:
             for task in Path("/proc/self/task").iterdir():
@@ -100,9 +108,12 @@ def apply_threads(threads: int | None, affinity: tuple[int, ...] | None) -> None
         except (OSError, AttributeError) as exc:
             why = f"{exc}; this machine has CPUs 0..{(os.cpu_count() or 1) - 1}"
             raise UsageError(f"Cannot run on the CPUs {affinity}", why, "Name CPUs of this machine.") from exc
-    wanted = threads or (len(affinity) if affinity else None)
-    if wanted is not None:
-        torch.set_num_threads(wanted)
+    torch.set_num_threads(threads or default_threads(allowed=frozenset(affinity) if affinity else None))
+
+
+def cpu_precision() -> str:
+    """Return the fastest plain precision of this machine's CPU."""
+    return cpu_precision_default(_cpuinfo())
 
 
 def cpu_precision_default(cpuinfo: str) -> str:
@@ -131,13 +142,18 @@ def _accelerator_info(kind: str, index: int) -> DeviceInfo:
     properties = _ask(vendor, "get_device_properties", index)
     total = getattr(properties, "total_memory", None)
     precisions = tuple(p for p in PRECISIONS if p not in LACKING.get(kind, ()))
+    nvidia = kind == "cuda" and torch.version.cuda is not None
+    capability = _ask(vendor, "get_device_capability", index) if nvidia else None
+    more = cuda_precisions(tuple(capability)) if capability else ()
+    cache = getattr(properties, "L2_cache_size", None)
     return DeviceInfo(
         name=f"{kind}:{index}",
         description=str(_ask(vendor, "get_device_name", index) or getattr(properties, "name", kind)),
         memory_bytes=int(total) if total else None,
-        precisions=precisions,
+        precisions=(*precisions, *more),
         precision_default=_accelerator_default(kind, vendor),
         power_covers=_uuid(kind, properties),
+        cache_bytes=int(cache) if cache else None,
     )
 
 
@@ -163,13 +179,37 @@ def _ask(vendor: Any, function: str, index: int) -> Any:
 
 
 def _cpu_info() -> DeviceInfo:
-    cpuinfo = CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""
+    cpuinfo = _cpuinfo()
     names = (line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name"))
+    rounded = (name for name, operators in CPU_KERNELS.items() if all(map(_has_cpu_kernel, operators)))
     return DeviceInfo(
         name="cpu",
         description=next(names, None) or platform.processor() or platform.machine(),
         memory_bytes=psutil.virtual_memory().total,
-        precisions=PRECISIONS,
+        precisions=(*PRECISIONS, *rounded),
         precision_default=cpu_precision_default(cpuinfo),
         power_covers="cpu",
+        cache_bytes=cache_bytes_of(CACHES),
     )
+
+
+def cache_bytes_of(caches: Path) -> int | None:
+    """Return the size of the last level in Linux's folder of a processor's caches, None where it is not told."""
+    try:
+        last = max(caches.glob("index*"), key=lambda folder: int((folder / "level").read_text()))
+        size = (last / "size").read_text().strip()  # "32768K"
+        return int(size.removesuffix("K")) * (1024 if size.endswith("K") else 1)
+    except (OSError, ValueError):
+        return None
+
+
+def _has_cpu_kernel(operator: str) -> bool:
+    """Return whether this build of torch has an operator for the CPU."""
+    try:
+        return bool(torch._C._dispatch_has_kernel_for_dispatch_key(operator, "CPU"))
+    except RuntimeError:  # an operator that it does not know
+        return False
+
+
+def _cpuinfo() -> str:
+    return CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""

@@ -1,29 +1,33 @@
-"""One prepared load on one torch device: building it, proving where it lies, and running it."""
+"""One prepared load on one torch device: building it at a level, running it, and falling back to a lower level."""
 
 import gc
+from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
+from typing import Any  # any: what a context gives is not used
 
 import numpy
 import torch
-from torch import Tensor
 
-from wattbench.backends.contract import Batch, Completion, Outputs, Preparation, Prepared
+from wattbench.backends.contract import EAGER, Batch, Completion, Outputs, Preparation, Prepared
+from wattbench.backends.torch.compile import CompileError, compiling, sealed
 from wattbench.backends.torch.device import (
     apply_threads,
+    cpu_precision,
     find_device,
-    memory_source,
     peak_memory_bytes,
     synchroniser,
-    version_facts,
 )
 from wattbench.backends.torch.engine import Engine, Setup
+from wattbench.backends.torch.levels import Made, cheaper_levels, level_list, make_engine
+from wattbench.backends.torch.precision import Numbers, numbers_of
+from wattbench.backends.torch.record import backend_record
 from wattbench.models.inputs import make_arrays
 from wattbench.models.load import Load
-from wattbench.models.torch_build import TINY, BuiltModel, build
+from wattbench.models.torch_build import BuiltModel, build
 from wattbench.models.torch_memory import memory_errors
 from wattbench.models.work import memory_needed_bytes
 from wattbench.results.errors import DeviceError, UsageError
-from wattbench.results.subject import BackendRecord
+from wattbench.results.plugins import nearest_lines
 
 __all__ = ["Session"]
 
@@ -36,38 +40,41 @@ class Session:
         self._info = find_device(preparation.device)
         self._device = torch.device(self._info.name)
         self._needed = 0
+        self._level = EAGER
         self._engine: Engine | None = None
 
     def prepare(self) -> Prepared:
-        """Build the weights, make the engine, execute a short batch, and prove the placement."""
-        p = self._p
-        dtype = self._checked_dtype()
+        """Build the weights, make the engine of the level asked for, execute a short batch, and prove the placement.
+
+        A level that cannot be compiled gives way to the next lower one, and the record says why.
+        """
+        p, kind = self._p, self._device.type
+        numbers = self._checked_numbers()
+        names = [level.name for level in level_list(p.load.model, kind)]
+        if p.tuning not in names:
+            what = f"torch has no tuning {p.tuning!r} for {p.load.name} on {kind}"
+            raise UsageError(what, *nearest_lines(p.tuning, names))
         apply_threads(p.threads, p.affinity)
-        self._needed = memory_needed_bytes(p.load, p.batch, p.precision)
-        started = perf_counter()
-        with memory_errors(p.load.name, self._needed, self._device):
-            built = build(p.load.model, weights=p.weights, seed=p.seed, dtype=dtype, device=self._device)
-            built_at = perf_counter()
-            self._engine = _make_engine(p.load, self._setup(built, dtype))
-        self.run(_first_batch(p.load, p.batch, p.seed))
-        executed_at = perf_counter()
-        return Prepared(
-            backend=self._record(built),
-            weights=built.weights,
-            build_s=built_at - started,
-            first_execution_s=executed_at - built_at,
-        )
+        self._needed = memory_needed_bytes(p.load, p.batch, str(numbers.dtype).removeprefix("torch."))
+        reason: str | None = None
+        for level in cheaper_levels(p.load.model, kind, p.tuning):
+            try:
+                return self._prepare_level(level, numbers, reason)
+            except CompileError as exc:
+                self.close()
+                reason = f"{level}: {exc}"
+        raise DeviceError("torch could not prepare the load", reason or "it has no levels")
 
     def run(self, batch: Batch) -> Completion:
         """Execute a batch. Raises OutOfMemoryError with figures, UsageError for more requests than prepared."""
         engine = self._ready(batch)
-        with memory_errors(self._p.load.name, self._needed, self._device), torch.inference_mode():
+        with memory_errors(self._p.load.name, self._needed, self._device), torch.inference_mode(), self._sealed():
             return engine.run(batch)
 
     def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
         """Return the engine's numbers for request 0 of a batch."""
         engine = self._ready(batch)
-        with memory_errors(self._p.load.name, self._needed, self._device), torch.inference_mode():
+        with memory_errors(self._p.load.name, self._needed, self._device), torch.inference_mode(), self._sealed():
             return engine.outputs(batch, forced_tokens)
 
     def memory_peak_bytes(self) -> int | None:
@@ -77,9 +84,15 @@ class Session:
     def close(self) -> None:
         """Free the device's memory."""
         self._engine = None
+        if self._level != EAGER:
+            torch.compiler.reset()  # compiled code keeps its constants
         gc.collect()
         if self._device.type != "cpu":
             torch.accelerator.empty_cache()
+
+    def _sealed(self) -> AbstractContextManager[Any]:
+        """Return the context that forbids compiling; nothing is compiled at the lowest level."""
+        return nullcontext() if self._level == EAGER else sealed()
 
     def _ready(self, batch: Batch) -> Engine:
         if self._engine is None:
@@ -89,23 +102,50 @@ class Session:
             raise UsageError("The batch is too big", why, "Prepare with a larger batch.")
         return self._engine
 
-    def _checked_dtype(self) -> torch.dtype:
-        """Return the precision as torch's type. Raises UsageError when device or model does not have it."""
+    def _checked_numbers(self) -> Numbers:
+        """Return what the precision means. Raises UsageError when device, model or kernels do not have it."""
         wanted, model = self._p.precision, self._p.load.model
         for owner, known in ((self._info.name, self._info.precisions), (model.name, model.precisions)):
             if wanted not in known:
                 why = f"it has {', '.join(known)}"
                 raise UsageError(f"{owner} has no precision {wanted!r}", why, "Choose one of them with --precision.")
-        dtype: torch.dtype = getattr(torch, wanted)
-        return dtype
+        return numbers_of(wanted, self._device.type, model, cpu_precision())
 
-    def _setup(self, built: BuiltModel, dtype: torch.dtype) -> Setup:
+    def _prepare_level(self, level: str, numbers: Numbers, reason: str | None) -> Prepared:
+        """Build and execute once at a level. Raises CompileError when that cannot be had."""
+        p = self._p
+        started = perf_counter()
+        self._level = level
+        if self._device.type == "cuda":
+            torch.set_float32_matmul_precision("high" if p.precision == "tf32" else "highest")
+        with memory_errors(p.load.name, self._needed, self._device):
+            built = build(p.load.model, weights=p.weights, seed=p.seed, dtype=numbers.dtype, device=self._device)
+            with torch.no_grad():
+                made = make_engine(level, p.load.model, self._setup(built, numbers), numbers)
+            built_at = perf_counter()
+            self._execute_first(level, made)
+        self._engine = made.engine
+        executed_at = perf_counter()
+        record = backend_record(p, self._info, built, made, level, numbers, reason, self.memory_peak_bytes())
+        return Prepared(
+            backend=record,
+            weights=built.weights,
+            build_s=built_at - started,
+            first_execution_s=executed_at - built_at,
+        )
+
+    def _execute_first(self, level: str, made: Made) -> None:
+        batch = first_batch(self._p.load, self._p.batch, self._p.seed)
+        with torch.inference_mode(), nullcontext() if level == EAGER else compiling(freezes=made.freezes):
+            made.engine.run(batch)
+
+    def _setup(self, built: BuiltModel, numbers: Numbers) -> Setup:
         load = self._p.load
         seq2seq = load.model.family == "encoder-decoder"
         return Setup(
             module=built.module,
             device=self._device,
-            dtype=dtype,
+            dtype=numbers.dtype,
             requests=self._p.batch,
             context=load.shape.output_tokens + 1 if seq2seq else load.context_tokens,
             memory=load.shape.input_tokens if seq2seq else 0,
@@ -113,53 +153,8 @@ class Session:
             synchronise=synchroniser(self._device),
         )
 
-    def _record(self, built: BuiltModel) -> BackendRecord:
-        assert self._engine is not None, "the record is made after the first execution"
-        p = self._p
-        versions = version_facts()
-        if p.load.model.architecture != TINY:
-            import transformers
 
-            versions["transformers"] = transformers.__version__
-        affinity = tuple(sorted(p.affinity)) if p.affinity is not None else None
-        return BackendRecord(
-            name="torch",
-            engine="eager",
-            versions=versions,
-            device=self._info.name,
-            device_name=self._info.description,
-            precision_requested=p.precision,
-            precision_effective=_effective(built.module),
-            threads=torch.get_num_threads() if self._device.type == "cpu" else None,
-            affinity=affinity,
-            tuning=f"attention {built.attention}, static KV cache, no compilation, "
-            f"float32 products {torch.get_float32_matmul_precision()}",
-            synchronisation=_synchronisation(self._device),
-            placement=_placement(built.module, self._engine.state(), self._device),
-            token_source="counted from the tokens that the engine wrote and read",
-            memory_peak_bytes=self.memory_peak_bytes(),
-            memory_source=memory_source(self._device),
-            mock=False,
-            emulated=False,
-            true_device=None,
-        )
-
-
-def _make_engine(load: Load, setup: Setup) -> Engine:
-    if load.model.family == "decoder":
-        from wattbench.backends.torch.decoder import DecoderEngine
-
-        return DecoderEngine(setup)
-    if load.model.family == "encoder-decoder":
-        from wattbench.backends.torch.encoder_decoder import EncoderDecoderEngine
-
-        return EncoderDecoderEngine(setup)
-    from wattbench.backends.torch.encoder import EncoderEngine
-
-    return EncoderEngine(setup)
-
-
-def _first_batch(load: Load, requests: int, seed: int) -> Batch:
+def first_batch(load: Load, requests: int, seed: int) -> Batch:
     """Return a batch with the load's full inputs of one turn and at most two tokens out."""
     arrays = make_arrays(load, requests, seed)
     arrays.pop("turn_input_ids", None)
@@ -169,33 +164,3 @@ def _first_batch(load: Load, requests: int, seed: int) -> Batch:
         input_tokens=requests * load.shape.input_tokens,
         output_tokens=requests * min(2, load.shape.output_tokens),
     )
-
-
-def _effective(module: torch.nn.Module) -> str:
-    """Return the types of the parameters, the one with the most bytes first, joined by "+"."""
-    sizes: dict[str, int] = {}
-    for parameter in module.parameters():
-        name = str(parameter.dtype).removeprefix("torch.")
-        sizes[name] = sizes.get(name, 0) + parameter.nbytes
-    return "+".join(sorted(sizes, key=lambda name: -sizes[name]))
-
-
-def _synchronisation(device: torch.device) -> str:
-    if device.type == "cpu":
-        return "CPU calls return when done; outputs are read on the host in every execution"
-    return "torch.accelerator.synchronize before each time stamp; outputs are read on the host in every execution"
-
-
-def _placement(module: torch.nn.Module, state: tuple[Tensor, ...], device: torch.device) -> str:
-    """Return the proof that everything lies on the device. Raises DeviceError when something does not."""
-    parts = {
-        "parameters": list(module.parameters()),
-        "buffers": list(module.buffers()),
-        "cache, token and output tensors": list(state),
-    }
-    for what, tensors in parts.items():
-        strayed = {str(t.device) for t in tensors if t.device.type != device.type}
-        if strayed:
-            raise DeviceError(f"Some {what} do not lie on {device}", f"found on {', '.join(sorted(strayed))}")
-    counts = ", ".join(f"{len(tensors)} {what}" for what, tensors in parts.items())
-    return f"checked after the first execution: {counts}, all on {device.type}"

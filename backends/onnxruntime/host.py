@@ -1,0 +1,75 @@
+"""What this backend asks of the host: its processors, the process's own peak memory, the folder that keeps graphs."""
+
+import os
+import platform
+import resource
+import sys
+from pathlib import Path
+
+import psutil
+
+from wattbench.results.errors import UsageError
+
+__all__ = ["bind", "cache_folder", "cpu_model", "default_threads", "has_bfloat16", "peak_resident_bytes"]
+
+CPUINFO = Path("/proc/cpuinfo")
+
+BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
+"""CPU flags of Linux that mean matrix products in bfloat16 are done by hardware."""
+
+
+def cpu_model(cpuinfo: Path = CPUINFO) -> str:
+    """Return the processor's name as Linux shows it, or what the platform calls it."""
+    return _first(cpuinfo, "model name") or platform.processor() or platform.machine()
+
+
+def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
+    """Return whether Linux shows hardware for products in bfloat16."""
+    return not BFLOAT16_FLAGS.isdisjoint(_first(cpuinfo, "flags").split())
+
+
+def default_threads() -> int:
+    """Return how many threads compute where nobody says: one for each physical core that this process may use."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(allowed, psutil.cpu_count(logical=False) or allowed)
+
+
+def cache_folder() -> Path:
+    """Return the folder that keeps graphs: the user's cache folder for wattbench, which WATTBENCH_CACHE overrides."""
+    own, xdg = os.environ.get("WATTBENCH_CACHE"), os.environ.get("XDG_CACHE_HOME")
+    if own:
+        return Path(own)
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches/wattbench"
+    return Path(xdg or Path.home() / ".cache") / "wattbench"
+
+
+def peak_resident_bytes(status: Path = Path("/proc/self/status")) -> int | None:
+    """Return this process's own peak; on Linux getrusage would not do, for it keeps the parent's over fork and exec."""
+    try:
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1024  # proc(5): kB
+    except (OSError, StopIteration, ValueError):
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else None  # macOS counts in bytes and starts anew: getrusage(2)
+
+
+def bind(affinity: tuple[int, ...] | None) -> None:
+    """Bind every thread of this process, and so those that it starts later, to processors.
+
+    Raises UsageError for processors that it cannot use.
+    """
+    if affinity is None:
+        return
+    try:
+        for task in Path("/proc/self/task").iterdir():
+            os.sched_setaffinity(int(task.name), affinity)
+    except (OSError, AttributeError) as exc:
+        why = f"{exc}; this machine has CPUs 0..{(os.cpu_count() or 1) - 1}"
+        raise UsageError(f"Cannot run on the CPUs {affinity}", why, "Name CPUs of this machine.") from exc
+
+
+def _first(cpuinfo: Path, key: str) -> str:
+    """Return the value of the first line of a key, "" where there is none."""
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(key)), "")

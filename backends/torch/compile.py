@@ -1,0 +1,68 @@
+"""Compiling with torch.compile: when it can, how its failures are told, and that nothing is compiled again later."""
+
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from importlib.util import find_spec
+from typing import Any  # any: what a compiled function returns is its own affair
+
+import torch
+
+from wattbench.models.torch_memory import is_out_of_memory
+
+__all__ = ["CompileError", "Options", "can_compile", "compiled", "compiling", "sealed"]
+
+Options = dict[str, str | int | bool]
+
+COMPILERS = ("g++", "clang++", "c++")
+
+
+class CompileError(Exception):
+    """A level could not be made ready; the text says why, in one line."""
+
+
+def can_compile(device: str) -> bool:
+    """Return whether torch.compile has what it needs for a device type: a C++ compiler, and Triton on a GPU."""
+    wanted = os.environ.get("CXX")
+    found = any(shutil.which(name) for name in ((wanted,) if wanted else COMPILERS))
+    return found and (device == "cpu" or find_spec("triton") is not None)
+
+
+def compiled(function: Callable[..., Any], options: Options) -> Callable[..., Any]:
+    """Return the function compiled as one graph at its first call; see inductor's config for `options`."""
+    compile_: Any = torch.compile  # any: its overloads know fewer options than inductor has
+    made: Callable[..., Any] = compile_(function, fullgraph=True, options=options)
+    return made
+
+
+@contextmanager
+def compiling(*, freezes: bool) -> Iterator[None]:
+    """Raise CompileError for every failure of the compiler within; what it warns of is its own affair.
+
+    With `freezes` the parameters of modules become constants, which inductor lays out for oneDNN. The compiler's helper
+    processes are ended afterwards, so that none of them lives beside what is timed.
+    """
+    from torch._dynamo.exc import TorchDynamoException
+    from torch._inductor import config
+    from torch._inductor.async_compile import shutdown_compile_workers
+    from torch._inductor.exc import CppCompileError
+
+    try:
+        with warnings.catch_warnings(), config.patch(freezing=freezes):
+            warnings.simplefilter("ignore")
+            yield
+    except (TorchDynamoException, CppCompileError) as exc:
+        if is_out_of_memory(exc):
+            raise
+        lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
+        raise CompileError(f"torch.compile failed: {lines[0] if lines else type(exc).__name__}"[:300]) from exc
+    finally:
+        shutdown_compile_workers()
+
+
+def sealed() -> AbstractContextManager[Any]:
+    """Return a context in which a call that would have to be compiled anew fails instead of being timed."""
+    context: AbstractContextManager[Any] = torch.compiler.set_stance("fail_on_recompile")
+    return context

@@ -1,0 +1,103 @@
+"""A decode step recorded once as a CUDA graph and replayed: one launch a token, and nothing asked of the host."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from wattbench.backends.torch.compile import Options, compiled
+from wattbench.backends.torch.engine import Setup
+from wattbench.backends.torch.forward import LeanForward
+from wattbench.backends.torch.lean import LeanDecoder
+
+__all__ = ["Capture", "GraphForward", "cuda_capture"]
+
+Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
+"""Records a call and returns what replays it; the result lies at the same place every time."""
+
+GRAPHS_MAX = 16
+SPAN_STEP = 256
+"""Graphs have fixed shapes: one for each so many positions of context, so that a step reads few empty ones."""
+
+WARM_UPS = 3
+"""Executions before a recording, as PyTorch's notes on CUDA graphs ask for: libraries allocate in the first ones."""
+
+
+class GraphForward:
+    """The lean decoder with its decode step as recorded graphs for the full batch; all else goes call by call.
+
+    Tokens and the position are buffers on the device. Attention reads the positions of a graph's span and masks those
+    that are not there yet.
+    """
+
+    def __init__(self, setup: Setup, capture: Capture, options: Options | None) -> None:
+        self._plain = LeanForward(setup)
+        self._lean: LeanDecoder = setup.module
+        self._capture = capture
+        self._ids = torch.zeros(setup.requests, 1, dtype=torch.int64, device=setup.device)
+        self._position = torch.zeros(1, dtype=torch.int64, device=setup.device)
+        self._step = self._traced if options is None else compiled(self._traced, options)
+        self._spans = span_ends(setup.context)
+        self._graphs: dict[int, Callable[[], Tensor]] = {}
+
+    def reset(self) -> None:
+        """Record every graph that is missing, which only the first execution finds so."""
+        for end in self._spans:
+            if end not in self._graphs:
+                self._graphs[end] = self._capture(self._call(end))
+
+    def logits(self, ids: Tensor, position: int) -> Tensor:
+        """Return the logits of the last new position."""
+        if ids.shape != self._ids.shape or position < 2:
+            return self._plain.logits(ids, position)
+        self._ids.copy_(ids)
+        self._position.fill_(position)
+        end = next(end for end in self._spans if end > position)
+        return self._graphs[end]()
+
+    def state(self) -> tuple[Tensor, ...]:
+        """Return the cache's buffers, the positions, and the buffers of token and position."""
+        return (*self._plain.state(), self._position, self._ids)
+
+    def _call(self, end: int) -> Callable[[], Tensor]:
+        span = self._plain._positions[:end]
+        torch._dynamo.mark_dynamic(span, 0)
+        return lambda: self._step(self._ids, self._position, span, self._plain._keys, self._plain._values)
+
+    def _traced(self, ids: Tensor, position: Tensor, span: Tensor, keys: list[Tensor], values: list[Tensor]) -> Tensor:
+        mask = (span <= position).view(1, 1, 1, -1)
+        found: Tensor = self._lean(ids, position, span, keys, values, mask, few=True)
+        return found
+
+
+def span_ends(context: int) -> tuple[int, ...]:
+    """Return the spans that graphs are recorded for: multiples of a step, and the whole context."""
+    step = SPAN_STEP * -(-context // (SPAN_STEP * GRAPHS_MAX))
+    return (*range(step, context, step), context)
+
+
+def cuda_capture(device: torch.device) -> Capture:
+    """Return the recorder of CUDA graphs for a device; they share one pool of memory.
+
+    Follows https://docs.pytorch.org/docs/stable/notes/cuda.html, "CUDA graphs".
+    """
+    pool = torch.cuda.graph_pool_handle()
+
+    def capture(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        side = torch.cuda.Stream(device)
+        side.wait_stream(torch.cuda.current_stream(device))
+        with torch.cuda.stream(side):
+            for _ in range(WARM_UPS):
+                call()
+        torch.cuda.current_stream(device).wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            found = call()
+
+        def replay() -> Tensor:
+            graph.replay()
+            return found
+
+        return replay
+
+    return capture

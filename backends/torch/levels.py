@@ -1,0 +1,185 @@
+"""The levels of the torch backend: which ones there are for a load, and the engine that each one makes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+from torch import Tensor
+
+from wattbench.backends.contract import EAGER, Level
+from wattbench.backends.torch.compile import CompileError, Options, can_compile, compiled
+from wattbench.backends.torch.decoder import DecoderEngine
+from wattbench.backends.torch.encoder import EncoderEngine
+from wattbench.backends.torch.engine import Engine, Setup
+from wattbench.backends.torch.forward import CompiledForward, LeanForward, ModuleForward
+from wattbench.backends.torch.graphs import GraphForward, cuda_capture
+from wattbench.backends.torch.lean import LeanDecoder
+from wattbench.backends.torch.lean_build import MakeMatrix, fits_lean, lean_decoder
+from wattbench.backends.torch.linears import float8_linear, int8_linear, packed_linear, replace_linears
+from wattbench.backends.torch.matrices import FEW_ROWS, Matrix, Packed, Plain, PlainAndPacked, can_pack
+from wattbench.backends.torch.precision import ENCODERS, Numbers
+from wattbench.backends.torch.quantised import Float8, Int4, Int8
+from wattbench.backends.torch.stamps import EventStamps, event_maker
+from wattbench.models.load import ModelSpec
+
+__all__ = ["Made", "cheaper_levels", "level_list", "make_engine", "make_matrix"]
+
+COMPILED, MAX = "compiled", "max"
+
+CPU_STEP: Options = {"realize_reads_threshold": 1}
+"""Inductor stores what many outputs read instead of computing it for each of them again."""
+
+OPTIONS: dict[tuple[str, str], Options] = {
+    ("cpu", COMPILED): CPU_STEP,
+    ("cpu", MAX): {**CPU_STEP, "cpp_wrapper": True},
+    ("cuda", COMPILED): {},
+    ("cuda", MAX): {"max_autotune": True, "coordinate_descent_tuning": True},
+}
+
+WORDS = {
+    ("cpu", EAGER): "call by call, weights laid out once for oneDNN where it multiplies their type",
+    ("cpu", COMPILED): "torch.compile",
+    ("cpu", MAX): "torch.compile with a C++ wrapper, prompts by weights laid out once for oneDNN",
+    ("cuda", EAGER): "call by call",
+    ("cuda", COMPILED): "torch.compile",
+    ("cuda", MAX): "torch.compile with autotuning, replayed as CUDA graphs",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Made:
+    """An engine, the module whose tensors it computes with, and what was done in words.
+
+    `freezes` says that parameters become constants of the compiled code. `step_bytes` is what a decode step reads of
+    the weights and `kv_bytes` what a position takes in the cache; None: as the load's own count says.
+    """
+
+    engine: Engine
+    module: Any  # any: a transformers or tiny module, or a lean decoder
+    words: str
+    freezes: bool = False
+    stamps: EventStamps | None = None
+    step_bytes: int | None = None
+    kv_bytes: int | None = None
+
+
+def level_list(model: ModelSpec, device: str) -> tuple[Level, ...]:
+    """Return the levels of a model on a device type, the cheapest to prepare first."""
+    names = [EAGER]
+    if device in ("cpu", "cuda") and can_compile(device):
+        if fits_lean(model) or (model.family in ENCODERS and device == "cuda"):
+            names += [COMPILED, MAX]
+        elif model.family in ENCODERS:
+            names += [COMPILED]
+    return tuple(Level(name=name, description=WORDS.get((device, name), "call by call")) for name in names)
+
+
+def cheaper_levels(model: ModelSpec, device: str, level: str) -> tuple[str, ...]:
+    """Return a level and those that it falls back to, in that order."""
+    names = [known.name for known in level_list(model, device)]
+    return tuple(reversed(names[: names.index(level) + 1]))
+
+
+def make_engine(level: str, model: ModelSpec, setup: Setup, numbers: Numbers) -> Made:
+    """Return a level's engine; `setup.module` may be taken apart. Raises CompileError where the level is no use."""
+    if fits_lean(model):
+        return _lean(level, setup, numbers)
+    words = WORDS.get((setup.device.type, level), "call by call")
+    if model.family in ENCODERS:
+        return _encoder(level, setup, numbers, words)
+    if model.family == "decoder":
+        return Made(engine=DecoderEngine(setup, ModuleForward(setup)), module=setup.module, words="call by call")
+    from wattbench.backends.torch.encoder_decoder import EncoderDecoderEngine
+
+    replace_linears(setup.module, packed_linear)
+    return Made(engine=EncoderDecoderEngine(setup), module=setup.module, words=words)
+
+
+def make_matrix(level: str, numbers: Numbers, requests: int) -> MakeMatrix:
+    """Return how a level keeps the matrices of a lean decoder for so many requests at once."""
+    dense = partial(_dense, MAX if numbers.rounded_to else level)
+
+    def make(weight: Tensor, head: bool) -> Matrix:
+        few = head and requests <= FEW_ROWS
+        if numbers.rounded_to == "float8":
+            return Float8(weight) if Float8.fits(weight) and not head else Plain(weight)
+        if numbers.rounded_to == "int4" and Int4.fits(weight) and not head:
+            return Int4(weight, _rows)
+        if numbers.rounded_to:
+            return Int8(weight, None if few else _rows)
+        return dense(weight, few)
+
+    return make
+
+
+def _rows(weight: Tensor) -> Matrix:
+    """Return a dense matrix for many rows."""
+    return Packed(weight) if can_pack(weight) else Plain(weight)
+
+
+def _dense(level: str, weight: Tensor, few: bool) -> Matrix:
+    """Return a matrix of plain numbers; a compiled step reads the weights as they are, and so do `few` rows."""
+    if level == COMPILED or not can_pack(weight):
+        return Plain(weight)
+    if level == MAX:
+        return Plain(weight) if few else PlainAndPacked(weight)
+    return Packed(weight)
+
+
+def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
+    device, requests = setup.device, setup.requests
+    if level != EAGER and device.type == "cpu" and requests > FEW_ROWS:
+        why = f"the compiled step is made for at most {FEW_ROWS} requests at once, not for {requests}"
+        raise CompileError(f"{why}: its weights would be read once for each")
+    lean = lean_decoder(setup.module, setup.context, make_matrix(level, numbers, requests))
+    setup = replace(setup, module=lean)
+    stamps = None
+    if level == EAGER:
+        engine = DecoderEngine(setup, LeanForward(setup))
+    elif level == MAX and device.type == "cuda":
+        stamps = EventStamps(setup.synchronise, event_maker(device))
+        engine = DecoderEngine(setup, GraphForward(setup, cuda_capture(device), OPTIONS["cuda", MAX]), stamps)
+    else:
+        engine = DecoderEngine(setup, CompiledForward(setup, OPTIONS[device.type, level]))
+    words = f"{WORDS.get((device.type, level), 'call by call')}, fused layers of our own{_rounding(numbers)}"
+    rounded = numbers.rounded_to is not None
+    return Made(
+        engine=engine,
+        module=lean,
+        words=words,
+        stamps=stamps,
+        step_bytes=lean.step_bytes if rounded else None,
+        kv_bytes=_kv_bytes(lean) if rounded else None,
+    )
+
+
+def _encoder(level: str, setup: Setup, numbers: Numbers, words: str) -> Made:
+    cpu = setup.device.type == "cpu"
+    if numbers.rounded_to:
+        replace_linears(setup.module, int8_linear if cpu else float8_linear)
+        words += f"; weights and activations in {numbers.rounded_to}, one scale a row and one for the activations"
+    elif level == EAGER:
+        replace_linears(setup.module, packed_linear)
+    step: Callable[..., Any] | None = None
+    if level != EAGER:
+        options = dict(OPTIONS[setup.device.type, level])
+        if level == MAX:
+            options["triton.cudagraphs"] = True
+        step = compiled(setup.module, {} if cpu else options)
+    return Made(engine=EncoderEngine(setup, step), module=setup.module, words=words, freezes=cpu and level != EAGER)
+
+
+def _rounding(numbers: Numbers) -> str:
+    """Return what was done to the weights, as the rest of a sentence."""
+    if numbers.rounded_to == "float8":
+        return "; weights and activations in float8 with one scale a row, the head is not"
+    if numbers.rounded_to is None:
+        return ""
+    scale = "one scale an output" if numbers.rounded_to == "int8" else "scale and offset for each 32 inputs, head int8"
+    return f"; weights {numbers.rounded_to}, {scale}; more than {FEW_ROWS} rows read a dense copy of the same numbers"
+
+
+def _kv_bytes(lean: LeanDecoder) -> int:
+    """Return the bytes that one position of one request takes in the cache."""
+    return 2 * len(lean.layers) * lean.shape.kv_heads * lean.shape.head_dim * int(lean.norm.element_size())

@@ -1,0 +1,89 @@
+"""Replacing the linear layers of a module by faster ones with the same weights, or with rounded ones."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from wattbench.backends.torch.matrices import Matrix, Packed, can_pack
+from wattbench.backends.torch.quantised import Float8, Rounding, int8_rows
+
+__all__ = ["Biased", "DynamicInt8", "float8_linear", "int8_linear", "packed_linear", "replace_linears"]
+
+MakeLinear = Callable[[nn.Linear], nn.Module | None]
+
+
+class Biased(nn.Module):  # type: ignore[misc] # torch is skipped
+    """A matrix and a bias."""
+
+    bias: Tensor | None
+
+    def __init__(self, matrix: Matrix, bias: Tensor | None) -> None:
+        super().__init__()
+        self.matrix = matrix
+        self.register_buffer("bias", bias, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., inputs)
+        """Return the product, (..., outputs)."""
+        y: Tensor = self.matrix(x)
+        return y if self.bias is None else y + self.bias
+
+
+class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
+    """Weights in int8 with one scale an output, activations rounded to 8 bits with one scale a tensor, as they come.
+
+    oneDNN multiplies the bytes and sums in int32; results have the activations' type.
+    """
+
+    def __init__(self, weight: Tensor, bias: Tensor | None, rounding: Rounding | None = None) -> None:
+        super().__init__()
+        rounded, scale = (rounding or int8_rows)(weight.float())
+        packed = torch.ops.onednn.qlinear_prepack(rounded, None)
+        self.register_buffer("packed", packed, persistent=False)
+        self.register_buffer("scale", scale, persistent=False)
+        self.register_buffer("zero", torch.zeros(len(scale), dtype=torch.int32), persistent=False)
+        self.register_buffer("bias", None if bias is None else bias.float(), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., inputs)
+        """Return the product, (..., outputs)."""
+        rows = x.flatten(0, -2)
+        low, high = torch.aminmax(rows)
+        low, high = low.float().clamp_max(0), high.float().clamp_min(0)
+        scale = ((high - low) / 255).clamp_min(torch.finfo(torch.float32).tiny)
+        zero = torch.round(-low / scale).to(torch.int32)
+        steps = (torch.round(rows.float() / scale) + zero).clamp(0, 255).to(torch.uint8)
+        y: Tensor = torch.ops.onednn.qlinear_pointwise.tensor(
+            steps, scale, zero, self.packed, self.scale, self.zero, self.bias, 1.0, 0, x.dtype, "none", [], ""
+        )
+        return y.unflatten(0, x.shape[:-1])
+
+
+def replace_linears(module: nn.Module, make: MakeLinear) -> None:
+    """Put what `make` gives in the place of every linear layer of a module; None leaves the layer as it is."""
+    for name, child in list(module.named_children()):
+        if isinstance(child, nn.Linear):
+            made = make(child)
+            if made is not None:
+                setattr(module, name, made)
+        else:
+            replace_linears(child, make)
+
+
+def packed_linear(linear: nn.Linear) -> nn.Module | None:
+    """Return the layer with its weights in oneDNN's layout; None where oneDNN is of no use."""
+    return Packed(linear.weight.detach(), _bias(linear)) if can_pack(linear.weight) else None
+
+
+def int8_linear(linear: nn.Linear) -> nn.Module | None:
+    """Return the layer with weights and activations in int8."""
+    return DynamicInt8(linear.weight.detach(), _bias(linear))
+
+
+def float8_linear(linear: nn.Linear) -> nn.Module | None:
+    """Return the layer with weights and activations in float8; None for a shape that the kernel does not take."""
+    weight = linear.weight.detach()
+    return Biased(Float8(weight), _bias(linear)) if Float8.fits(weight) else None
+
+
+def _bias(linear: nn.Linear) -> Tensor | None:
+    return None if linear.bias is None else linear.bias.detach()

@@ -1,0 +1,103 @@
+"""Saying what a prepared torch engine is: its record, read back from what was made and where it lies."""
+
+import torch
+from torch import Tensor
+
+from wattbench.backends.contract import DeviceInfo, Preparation
+from wattbench.backends.torch.device import memory_source, version_facts
+from wattbench.backends.torch.levels import Made
+from wattbench.backends.torch.matrices import Packed, Plain
+from wattbench.backends.torch.precision import Numbers
+from wattbench.backends.torch.stamps import EventStamps
+from wattbench.models.torch_build import TINY, BuiltModel
+from wattbench.results.errors import DeviceError
+from wattbench.results.subject import BackendRecord
+
+__all__ = ["backend_record", "placement"]
+
+
+def backend_record(
+    p: Preparation,
+    info: DeviceInfo,
+    built: BuiltModel,
+    made: Made,
+    level: str,
+    numbers: Numbers,
+    fallback: str | None,
+    memory_peak_bytes: int | None,
+) -> BackendRecord:
+    """Return the record of an engine after its first execution; `fallback` is why another level was asked for."""
+    device = torch.device(info.name)
+    versions = version_facts()
+    if p.load.model.architecture != TINY:
+        import transformers
+
+        versions["transformers"] = transformers.__version__
+    return BackendRecord(
+        name="torch",
+        engine=level,
+        versions=versions,
+        device=info.name,
+        device_name=info.description,
+        precision_requested=p.precision,
+        precision_effective=_effective(made.module, p.precision, numbers),
+        threads=torch.get_num_threads() if device.type == "cpu" else None,
+        affinity=tuple(sorted(p.affinity)) if p.affinity is not None else None,
+        tuning=f"{made.words}; attention {built.attention}, static KV cache, "
+        f"float32 products {torch.get_float32_matmul_precision()}",
+        synchronisation=_synchronisation(device, made.stamps),
+        placement=placement(made.module, made.engine.state(), device),
+        token_source="counted from the tokens that the engine wrote and read",
+        memory_peak_bytes=memory_peak_bytes,
+        memory_source=memory_source(device),
+        mock=False,
+        emulated=False,
+        true_device=None,
+        compute_precision=numbers.compute_precision,
+        weight_bytes=made.step_bytes,
+        kv_bytes_per_token=made.kv_bytes,
+        tuning_fallback=fallback,
+    )
+
+
+def placement(module: torch.nn.Module, state: tuple[Tensor, ...], device: torch.device) -> str:
+    """Return the proof that everything lies on the device. Raises DeviceError when something does not."""
+    parts = {
+        "parameters": list(module.parameters()),
+        "buffers": list(module.buffers()),
+        "cache, token and output tensors": list(state),
+    }
+    for what, tensors in parts.items():
+        strayed = {str(t.device) for t in tensors if t.device.type != device.type}
+        if strayed:
+            raise DeviceError(f"Some {what} do not lie on {device}", f"found on {', '.join(sorted(strayed))}")
+    counts = ", ".join(f"{len(tensors)} {what}" for what, tensors in parts.items())
+    return f"checked after the first execution: {counts}, all on {device.type}"
+
+
+def _effective(module: torch.nn.Module, precision: str, numbers: Numbers) -> str:
+    """Return the types of the weights, the one with the most bytes first, joined by "+".
+
+    Rounded weights have the name of what they were rounded to, and float32 weights multiplied as tf32 have that name.
+    """
+    if numbers.rounded_to is not None:
+        return numbers.rounded_to
+    weights = [*module.parameters(), *(m.weight for m in module.modules() if isinstance(m, Plain | Packed))]
+    sizes: dict[str, int] = {}
+    for weight in weights:
+        name = str(weight.dtype).removeprefix("torch.")
+        sizes[name] = sizes.get(name, 0) + weight.nbytes
+    found = "+".join(sorted(sizes, key=lambda name: -sizes[name]))
+    return precision if (precision, found) == ("tf32", "float32") else found
+
+
+def _synchronisation(device: torch.device, stamps: EventStamps | None) -> str:
+    if device.type == "cpu":
+        return "CPU calls return when done; outputs are read on the host in every execution"
+    if stamps is None:
+        return "torch.accelerator.synchronize before each time stamp; outputs are read on the host in every execution"
+    late_us = stamps.late_ns_max / 1e3
+    return (
+        "device events at each token, one synchronize an execution, mapped onto the host's clock by counting back from "
+        f"its return: never early, at most {late_us:.0f} us late in the first execution; outputs are read on the host"
+    )

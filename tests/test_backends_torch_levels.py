@@ -1,0 +1,286 @@
+"""The levels of the torch backend on the CPU: each passes the gate, none compiles while it is timed."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch", reason="this is the torch backend")
+
+import torch
+
+from wattbench.backends.contract import Preparation, Prepared
+from wattbench.backends.torch import compile as compile_module
+from wattbench.backends.torch.backend import TorchBackend
+from wattbench.backends.torch.compile import CompileError, compiled, compiling, sealed
+from wattbench.backends.torch.levels import level_list
+from wattbench.harness.quality import compare
+from wattbench.models.find import find_load
+from wattbench.models.load import Load
+from wattbench.models.torch_reference import reference_outputs
+from wattbench.results.errors import UsageError
+from wattbench.results.subject import QualityRecord
+from wattbench.testing import BackendCase, BackendContract, make_batch
+
+needs_compiler = pytest.mark.skipif(not compile_module.can_compile("cpu"), reason="needs a C++ compiler")
+
+
+@pytest.fixture(name="compiler_cache", autouse=True, scope="module")
+def _compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Keep what inductor compiles out of the user's folders."""
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("inductor")
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
+        yield folder
+
+
+class Compiled(TorchBackend):
+    """The torch backend, always at the level "compiled"."""
+
+    def prepare(self, preparation: Preparation) -> Prepared:
+        """Prepare at the level."""
+        return super().prepare(replace(preparation, tuning="compiled"))
+
+
+@needs_compiler
+class TestCompiledDecoderContract(BackendContract):
+    """A compiled decode step keeps the contract."""
+
+    case = BackendCase(make_backend=Compiled, load=find_load("tiny-decoder/tiny"))
+
+
+@needs_compiler
+class TestCompiledEncoderContract(BackendContract):
+    """A compiled encoder keeps the contract."""
+
+    case = BackendCase(make_backend=Compiled, load=find_load("tiny-encoder/tiny-encode"))
+
+
+class TestInt8Contract(BackendContract):
+    """A decoder with int8 weights keeps the contract."""
+
+    case = BackendCase(make_backend=TorchBackend, load=find_load("tiny-decoder/tiny"), precision="int8")
+
+
+def prepared(load: Load, precision: str, level: str, batch: int = 1) -> tuple[TorchBackend, Prepared]:
+    """Return a backend that holds a load at a level, and what it says."""
+    backend = TorchBackend()
+    made = backend.prepare(
+        Preparation(
+            load=load,
+            weights="synthetic",
+            seed=3,
+            precision=precision,
+            device="cpu",
+            batch=batch,
+            threads=1,
+            affinity=None,
+            tuning=level,
+        )
+    )
+    return backend, made
+
+
+def gate(backend: TorchBackend, load: Load, precision: str, batch: int = 1) -> QualityRecord:
+    """Return the gate's verdict on a backend that holds a load with seed 3."""
+    inputs = make_batch(load, batch)
+    steps = load.shape.output_tokens
+    reference = reference_outputs(load.model, inputs.arrays, steps, weights="synthetic", seed=3)
+    found = backend.outputs(inputs, reference.forced_tokens)
+    return compare(found.values, reference.values, load.model.tolerance(precision), precision)
+
+
+LEVELS = [
+    (load, precision, level)
+    for load, precision in (
+        ("tiny-decoder/tiny", "float32"),
+        ("tiny-decoder/tiny", "bfloat16"),
+        ("tiny-decoder/tiny", "int8"),
+        ("tiny-decoder/tiny", "int4"),
+        ("tiny-encoder/tiny-encode", "bfloat16"),
+        ("tiny-encoder/tiny-encode", "int8"),
+    )
+    for level in ("eager", "compiled", "max")
+    if not (level == "max" and "encoder" in load)
+]
+
+
+@needs_compiler
+@pytest.mark.parametrize(("name", "precision", "level"), LEVELS)
+def test_a_level_passes_the_gate(name: str, precision: str, level: str) -> None:
+    """Every level of every precision computes what the reference computes, and says that it ran."""
+    load = find_load(name)
+    backend, made = prepared(load, precision, level)
+    verdict = gate(backend, load, precision)
+    backend.run(make_batch(load, 1))
+    backend.close()
+
+    assert (level, None) == (made.backend.engine, made.backend.tuning_fallback)
+    assert precision == made.backend.precision_effective
+    assert "" == verdict.reason
+
+
+SMALL: dict[str, dict[str, object]] = {
+    "qwen3-0.6b": {"head_dim": 16},
+    "llama-3.1-8b": {"tie_word_embeddings": False},
+    "bert-base": {},
+}
+"""Real architectures with few and narrow layers; what is not named here is as in the catalogue."""
+
+NARROW = {
+    "vocab_size": 160,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 96,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.1,
+}
+
+
+def small(name: str) -> Load:
+    """Return a load of a catalogue's architecture in a tiny size, 20 tokens in and 12 out."""
+    load = find_load(name)
+    config = {k: v for k, v in (load.model.config | NARROW).items() if k in load.model.config or k in ("vocab_size",)}
+    config = {k: v for k, v in config.items() if k != "head_dim"} | SMALL[name]
+    shape = replace(load.shape, input_tokens=20, output_tokens=12 if load.shape.output_tokens else 0)
+    return replace(load, model=replace(load.model, config=config), shape=shape)
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(("precision", "level"), [("float32", "compiled"), ("float32", "max"), ("int8", "compiled")])
+def test_a_real_architecture_passes_the_gate_compiled(name: str, precision: str, level: str) -> None:
+    """Rotations, head norms and biases of transformers' modules survive fusing and compiling."""
+    pytest.importorskip("transformers", reason="the real architectures are transformers' modules")
+    load = small(name)
+    if level not in [known.name for known in level_list(load.model, "cpu")]:
+        pytest.skip(f"{name} has no level {level}")
+    backend, made = prepared(load, precision, level)
+    verdict = gate(backend, load, precision)
+    backend.close()
+
+    assert level == made.backend.engine
+    assert "" == verdict.reason
+
+
+def test_levels_are_listed_cheapest_first() -> None:
+    """The catalogue's decoders and encoders have the levels that make sense for them."""
+    if not compile_module.can_compile("cpu"):
+        pytest.skip("needs a C++ compiler")
+    names = {
+        name: [level.name for level in level_list(find_load(name).model, "cpu")]
+        for name in ("qwen3-0.6b", "bert-base", "gpt2", "t5-base")
+    }
+
+    assert {
+        "qwen3-0.6b": ["eager", "compiled", "max"],
+        "bert-base": ["eager", "compiled"],
+        "gpt2": ["eager"],
+        "t5-base": ["eager"],
+    } == names
+
+
+def test_without_a_compiler_only_eager_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No g++ on the path: nothing that compiles is offered."""
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.delenv("CXX", raising=False)
+
+    assert ["eager"] == [level.name for level in level_list(find_load("qwen3-0.6b").model, "cpu")]
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "listed"),
+    [
+        ("tiny-decoder/tiny", "int4", True),
+        ("tiny-encoder/tiny-encode", "int4", False),
+        ("tiny-decoder/tiny", "float8", False),
+        ("gpt2/chat", "int8", False),
+    ],
+)
+def test_a_precision_without_kernels_has_no_levels(name: str, precision: str, listed: bool) -> None:
+    """What torch cannot multiply on a device is not offered there."""
+    assert listed == bool(TorchBackend().levels(find_load(name), "cpu", precision))
+
+
+def test_an_unknown_level_lists_the_known_ones() -> None:
+    """A misspelt level is the user's error."""
+    with pytest.raises(UsageError, match="no tuning 'maximal'"):
+        prepared(find_load("tiny-decoder/tiny"), "float32", "maximal")
+
+
+@needs_compiler
+def test_a_batch_too_big_for_compiled_steps_falls_back_with_a_reason() -> None:
+    """Above four requests the compiled products would read the weights once for each: eager runs, and it is said."""
+    load = find_load("tiny-decoder/tiny")
+    backend, made = prepared(load, "float32", "compiled", batch=5)
+    verdict = gate(backend, load, "float32", batch=5)
+    backend.close()
+
+    assert "eager" == made.backend.engine
+    assert "at most 4 requests" in str(made.backend.tuning_fallback)
+    assert verdict.passed
+
+
+@needs_compiler
+def test_a_compiler_that_fails_gives_way_to_eager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A C++ compiler that cannot compile leaves the load running eagerly, with the reason in one line."""
+    broken = tmp_path / "broken-compiler"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CXX", str(broken))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "cache"))
+    with torch._inductor.config.patch({"cpp.cxx": (None, str(broken))}):
+        backend, made = prepared(find_load("tiny-decoder/tiny"), "float32", "compiled")
+    backend.close()
+
+    assert "eager" == made.backend.engine
+    assert str(made.backend.tuning_fallback).startswith("compiled: torch.compile failed")
+    assert "\n" not in str(made.backend.tuning_fallback)
+
+
+@needs_compiler
+def test_nothing_is_compiled_while_it_is_timed() -> None:
+    """A call of another shape fails under the seal; without it, it would have been compiled in a measured window."""
+    torch.compiler.reset()
+    double = compiled(lambda x: x * 2, {})
+    with compiling(freezes=False):
+        double(torch.ones(3))
+
+    with sealed(), pytest.raises(RuntimeError, match="recompile"):
+        double(torch.ones(3, 3))
+    torch.compiler.reset()
+
+
+def test_what_cannot_be_traced_is_a_compile_error() -> None:
+    """A failure of the compiler is told in one line."""
+    torch.compiler.reset()
+    broken = compiled(lambda x: x + x.numpy().sum() if x.tolist() else open("/dev/null"), {})  # noqa: SIM115
+
+    with pytest.raises(CompileError, match=r"torch\.compile failed"), compiling(freezes=False):
+        broken(torch.ones(3))
+    torch.compiler.reset()
+
+
+def test_int8_says_what_a_step_reads() -> None:
+    """Weights in a byte each, products in the CPU's own type, and the cache's bytes are in the record."""
+    backend, made = prepared(find_load("tiny-decoder/tiny"), "int8", "eager")
+    backend.close()
+    record = made.backend
+    weights = 94_528 - 64 * 64 - 5 * 64  # less the positions, of which a row is read, and the norms
+
+    assert record.weight_bytes is not None
+    assert record.weight_bytes > weights
+    assert record.weight_bytes < 1.2 * weights
+    assert record.kv_bytes_per_token in (2 * 2 * 32 * 2, 2 * 2 * 32 * 4)
+    assert record.compute_precision in ("bfloat16", "float32")
+
+
+def test_dense_records_leave_the_count_to_the_load() -> None:
+    """Plain weights are what the load's own count says they are."""
+    backend, made = prepared(find_load("tiny-decoder/tiny"), "bfloat16", "eager")
+    backend.close()
+
+    assert (None, None) == (made.backend.weight_bytes, made.backend.compute_precision)
