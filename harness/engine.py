@@ -8,12 +8,22 @@ from pathlib import Path
 
 import numpy
 
-from wattbench.backends.contract import Backend, Batch, Completion, Inspectable, MemoryReporter, Preparation
+from wattbench.backends.contract import (
+    Backend,
+    Batch,
+    CeilingProber,
+    CeilingReport,
+    Completion,
+    Inspectable,
+    MemoryReporter,
+    Preparation,
+)
 from wattbench.backends.execution import Executed, executed, outside_share
 from wattbench.backends.truth import completion_truth
 from wattbench.harness.messages import (
     Gate,
     Measure,
+    MeasureCeilings,
     Measured,
     Prepare,
     PreparedReply,
@@ -32,7 +42,7 @@ from wattbench.results.plugins import load_plugin
 from wattbench.results.stats import STEADY_TEST, is_steady
 from wattbench.results.subject import QualityRecord
 
-__all__ = ["Engine", "store_reference"]
+__all__ = ["Engine", "measure_ceilings", "store_reference"]
 
 WARM_EXECUTIONS = 8
 """Executions that fit into the least warm-up: the steadiness test asks for six."""
@@ -68,6 +78,8 @@ class Engine:
                 batch=c.batch,
                 threads=c.threads,
                 affinity=c.affinity,
+                tuning=c.tuning,
+                allow_fallback=c.allow_fallback,
             )
         )
         self._batches = [make_batch(self._load, c.batch, c.seed + 1 + i) for i in range(BATCH_POOL)]
@@ -187,6 +199,14 @@ class Engine:
             output_tokens=tuple(c.output_tokens for c in done),
             error=tuple(c.error for c in done),
         )
+
+
+def measure_ceilings(command: MeasureCeilings) -> CeilingReport:
+    """Drive a device to its limit with micro-benchmarks; this process is not the one that is timed."""
+    backend: Backend = load_plugin("wattbench.backends", command.backend, "backend")()
+    if not isinstance(backend, CeilingProber):
+        return CeilingReport(samples=(), skipped=(f"the backend {command.backend!r} has no micro-benchmarks",))
+    return backend.ceilings(command.request)
 
 
 def make_batch(load: Load, requests: int, seed: int) -> Batch:

@@ -15,6 +15,7 @@ from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
 from wattbench.results.stats import relative_half_width
 from wattbench.results.subject import BackendRecord, QualityRecord
+from wattbench.results.utilisation import over_ceiling
 
 __all__ = ["Evidence", "doubts_of", "interval_goals"]
 
@@ -57,8 +58,6 @@ class Evidence:
     moved_because: str | None
     aliases: tuple[str, ...]
     error: ErrorRecord | None
-    cpu_fallback: str | None = None
-    """What ran on the CPU instead of the device, in words."""
 
 
 def interval_goals(plan: Plan) -> dict[str, float]:
@@ -79,10 +78,14 @@ def _identity(e: Evidence) -> Iterator[Doubt]:
     if e.backend is not None and e.backend.emulated:
         facts = f"{e.backend.device} is emulated on {e.backend.true_device}"
         yield _severe("emulated", facts, "Run on the hardware for figures.")
-    if e.cpu_fallback is not None:
-        yield _severe(
-            "cpu_fallback", e.cpu_fallback, "Choose a load, precision or engine that the device can run whole."
+    if e.backend is not None and e.backend.fallback is not None:
+        grave = _doubt if e.plan.allow_fallback else _severe
+        yield grave(
+            "cpu_fallback", e.backend.fallback, "Choose a load, precision or engine that the device can run whole."
         )
+    if e.backend is not None and e.backend.tuning_fallback is not None:
+        advice = f"The figures are those of {e.backend.engine!r}; name it with --tuning to ask for it."
+        yield _doubt("tuning_fallback", e.backend.tuning_fallback, advice)
 
 
 def _ending(e: Evidence) -> Iterator[Doubt]:
@@ -146,6 +149,11 @@ def _work(e: Evidence) -> Iterator[Doubt]:
     if e.summary is not None and e.summary.failed_requests:
         facts = f"{e.summary.failed_requests} of {e.summary.requests} requests failed"
         yield _severe("failed_requests", facts, "See the errors in the repeats of the result.")
+
+
+def _limits(e: Evidence) -> Iterator[Doubt]:
+    for facts in over_ceiling(e.summary) if e.summary is not None else ():
+        yield _doubt("over_ceiling", facts, "Measure the ceilings again (`--ceilings fresh`) on a quiet machine.")
 
 
 def _power_source(e: Evidence) -> Iterator[Doubt]:
@@ -275,6 +283,7 @@ RULES: tuple[Callable[[Evidence], Iterator[Doubt]], ...] = (
     _length,
     _steadiness,
     _spread,
+    _limits,
     _power_source,
     _power_record,
     _idle,

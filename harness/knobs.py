@@ -51,7 +51,7 @@ RANGES = {
 }
 """The knobs that are numbers; the highest seed is the largest integer that a result file keeps exactly."""
 
-TEXTS = ("load", "backend", "device", "precision", "scenario", "weights")
+TEXTS = ("load", "backend", "device", "precision", "scenario", "weights", "tuning", "ceilings")
 
 
 def check_knobs(request: RunRequest) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from wattbench.backends.contract import EAGER, CeilingReport, CeilingRequest
 from wattbench.results.codec import decode, to_builtins
 from wattbench.results.errors import WorkerError
 from wattbench.results.measurement import Completions, WarmupRecord, Window
@@ -14,6 +15,7 @@ __all__ = [
     "Failure",
     "Gate",
     "Measure",
+    "MeasureCeilings",
     "Measured",
     "Prepare",
     "PreparedReply",
@@ -41,6 +43,8 @@ class Prepare:
     threads: int | None
     affinity: tuple[int, ...] | None
     origin_ns: int
+    tuning: str = EAGER
+    allow_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +55,14 @@ class PreparedReply:
     weights: WeightsRecord
     build_s: float
     first_execution_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeasureCeilings:
+    """Measure the ceilings of a device through one backend; answered by a `CeilingReport`."""
+
+    backend: str
+    request: CeilingRequest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,8 +153,8 @@ class Failure:
 MESSAGES: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
-        *(Prepare, Reference, Gate, Truth, WarmUp, Measure, Close),
-        *(PreparedReply, ReferenceReply, QualityRecord, TruthReply, WarmupRecord, Measured, Failure),
+        *(Prepare, Reference, Gate, Truth, WarmUp, Measure, MeasureCeilings, Close),
+        *(PreparedReply, ReferenceReply, QualityRecord, TruthReply, WarmupRecord, Measured, CeilingReport, Failure),
     )
 }
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattbench.backends.contract import Backend, DeviceInfo, DeviceLister
+from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, Level, Tunable
 from wattbench.harness.knobs import check_knobs, check_weights
 from wattbench.harness.memory import available_bytes, refuse_if_too_big
 from wattbench.harness.request import RunRequest
@@ -13,13 +13,15 @@ from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plan import Plan, Scenario
 from wattbench.results.plugins import load_plugin, nearest_lines
 
-__all__ = ["DEFAULT_LOAD", "Resolved", "open_backend", "resolve"]
+__all__ = ["DEFAULT_LOAD", "Resolved", "levels_of", "open_backend", "resolve"]
 
 DEFAULT_LOAD = "smollm2-135m/chat"
 """The load of a bare `bench run`: a real decoder that any machine with 1 GB of free memory can run."""
 
 ENCODER_BATCH = 8
 """An encoder's default batch offline: weights are read once for eight requests; larger ones are the user's to try."""
+
+CEILINGS = ("auto", "fresh", "none")
 
 SCENARIOS: tuple[Scenario, ...] = ("offline", "single-stream")
 
@@ -67,6 +69,7 @@ def resolve(request: RunRequest) -> Resolved:
     backend = open_backend(request.backend or "torch")
     device = _device(backend, request.device)
     precision = _precision(load, device, request.precision)
+    tuning = _tuning(backend, load, device, precision, request.tuning)
     batch = _batch(request, scenario, load)
     if device.computes:
         cache_directory()  # the gate's reference is kept there: refuse now what would end the run later
@@ -94,6 +97,9 @@ def resolve(request: RunRequest) -> Resolved:
         interval_goal_energy=0.02,
         power=request.power or ("auto",),
         power_rate_hz=_or_default(request.power_rate_hz, 20.0),
+        tuning=tuning,
+        allow_fallback=bool(request.allow_fallback),
+        ceilings=_ceilings(request.ceilings or "auto"),
     )
     return Resolved(plan=plan, load=load, device=device)
 
@@ -108,6 +114,34 @@ def open_backend(name: str) -> Backend:
     if not availability.usable:
         raise DeviceError(f"The backend {name!r} cannot be used here", availability.reason, availability.remedy)
     return backend
+
+
+def levels_of(backend: Backend, load: Load, device: DeviceInfo, precision: str) -> tuple[Level, ...]:
+    """Return the ways in which a backend can execute a load, the cheapest to prepare first; one if it lists none."""
+    if isinstance(backend, Tunable):
+        return backend.levels(load, device.name, precision)
+    return (Level(name=EAGER, description="the backend's only way"),)
+
+
+def _tuning(backend: Backend, load: Load, device: DeviceInfo, precision: str, wanted: str | None) -> str:
+    """Return the level's name; the cheapest to prepare unless one is named."""
+    levels = levels_of(backend, load, device, precision)
+    if not levels:
+        what = f"{backend.name} cannot execute {load.name} on {device.name} in {precision}"
+        raise UsageError(what, "none of its engines can", "Choose another --precision, --device or --backend.")
+    names = [level.name for level in levels]
+    if wanted in (None, "auto"):
+        return names[0]
+    if wanted not in names:
+        what = f"{backend.name} has no tuning {wanted!r} for {load.name} on {device.name} in {precision}"
+        raise UsageError(what, *nearest_lines(str(wanted), names))
+    return str(wanted)
+
+
+def _ceilings(wanted: str) -> str:
+    if wanted not in CEILINGS:
+        raise UsageError(f"Unknown --ceilings {wanted!r}", *nearest_lines(wanted, CEILINGS))
+    return wanted
 
 
 def _scenario(request: RunRequest) -> Scenario:
@@ -171,7 +205,10 @@ def _device(backend: Backend, wanted: str | None) -> DeviceInfo:
     for device in devices:
         if device.name == wanted:
             return device
-    raise UsageError(f"Unknown device {wanted!r}", *nearest_lines(str(wanted), [d.name for d in devices]))
+    why, remedy = nearest_lines(str(wanted), [d.name for d in devices])
+    raise UsageError(
+        f"Unknown device {wanted!r}", why, f"{remedy} `bench doctor` says why a device is missing.".strip()
+    )
 
 
 def _precision(load: Load, device: DeviceInfo, wanted: str | None) -> str:

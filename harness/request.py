@@ -37,6 +37,9 @@ class RunRequest:
     idle_s: float | None = None
     power: tuple[str, ...] | None = None
     power_rate_hz: float | None = None
+    tuning: str | None = None
+    allow_fallback: bool | None = None
+    ceilings: str | None = None
 
 
 def merge_requests(base: RunRequest, over: RunRequest) -> RunRequest:

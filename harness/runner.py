@@ -1,26 +1,30 @@
 """The way of a run: from a plan to a result file, every step recorded, every fault ending in a valid document."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
+from wattbench.harness.ceilings import ceilings_for
 from wattbench.harness.clock import RunClock
+from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command
 from wattbench.harness.draft import Draft
 from wattbench.harness.environment import collect_environment
+from wattbench.harness.evidence import gather_evidence, summarise_draft
 from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
-from wattbench.harness.judgement import Evidence, doubts_of, interval_goals
-from wattbench.harness.messages import Gate, Measure, Measured, Prepare, PreparedReply, Truth, TruthReply, WarmUp
+from wattbench.harness.judgement import doubts_of, interval_goals
+from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply, WarmUp
 from wattbench.harness.plan import Resolved
-from wattbench.harness.reference import StoredReference, gate_prompt_tokens, reference_for
+from wattbench.harness.reference import StoredReference, reference_for
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.storage import Destination, choose_path
 from wattbench.harness.surroundings import Surroundings
+from wattbench.harness.turns import polls_within
 from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
-from wattbench.models.work import load_record
+from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.document import ErrorRecord, Result, Status
 from wattbench.results.energy import PowerRecord
 from wattbench.results.errors import InterruptedRunError, WattbenchError
@@ -28,17 +32,13 @@ from wattbench.results.measurement import IdleRecord, Repeat, WarmupRecord, Wind
 from wattbench.results.metrics import Summary
 from wattbench.results.stats import relative_half_width
 from wattbench.results.subject import PreparationRecord, QualityRecord
-from wattbench.results.summarise import summarise
+from wattbench.results.tuning import TuningRecord
 
-__all__ = ["Outcome", "execute"]
+__all__ = ["Outcome", "Run", "Signals", "execute", "open_run"]
 
 T = TypeVar("T")
 
-PREPARE_TIMEOUT_S = 3600.0
 ANSWER_SLACK_S = 120.0
-OUTSIDE_SHARE_MAX = 0.05
-"""More of a window's calls than this outside the reported times: the stamps leave work out."""
-
 LEAD_FLOOR_S = 0.5
 """The load runs at least this long before and after a window, so that a pause between repeats has cooled nothing."""
 
@@ -62,6 +62,7 @@ def execute(
     command: tuple[str, ...] = (),
     out: Path | None = None,
     clock: RunClock | None = None,
+    tuning: TuningRecord | None = None,
 ) -> Outcome:
     """Run a plan and return its outcome; whatever goes wrong on the way ends in a valid result file.
 
@@ -70,65 +71,138 @@ def execute(
     """
     power = PowerSession.open(resolved.plan, resolved.device.power_covers)
     try:
-        draft = Draft(resolved=resolved, environment=collect_environment(), clock=clock or RunClock(), command=command)
-        path = choose_path(out, resolved.plan, draft.run_id, draft.stamp)
-        run = _Run(draft, power, Destination(wanted=path), reporter)
-        return run.execute()
+        run = open_run(resolved, power=power, reporter=reporter, command=command, out=out, clock=clock, tuning=tuning)
+        with interrupts_as_errors() as interrupts:
+            return run.finish(interrupts)
     finally:
         power.close()
 
 
-class _Run:
-    """One run in progress: its draft, its power session, its file, and whoever watches."""
+def open_run(
+    resolved: Resolved,
+    *,
+    power: PowerSession,
+    reporter: Reporter,
+    command: tuple[str, ...] = (),
+    out: Path | None = None,
+    clock: RunClock | None = None,
+    tuning: TuningRecord | None = None,
+    shared_power: bool = False,
+) -> "Run":
+    """Return a run that has not begun: its place is chosen, nothing is started.
 
-    def __init__(self, draft: Draft, power: PowerSession, file: Destination, reporter: Reporter) -> None:
+    With `shared_power` several runs read one session, which somebody else starts on the runs' common `clock` and ends;
+    a document then keeps the polls of its own run's phases. Raises UsageError when no result can lie at `out`.
+    """
+    environment = collect_environment()
+    clock = clock or RunClock()
+    draft = Draft(resolved=resolved, environment=environment, clock=clock, command=command, tuning=tuning)
+    path = choose_path(out, resolved.plan, draft.run_id, draft.stamp)
+    return Run(draft, power, Destination(wanted=path), reporter, shared_power=shared_power)
+
+
+class Signals(Protocol):
+    """Whoever handles signals while a run goes on."""
+
+    def ignore(self) -> None:
+        """Raise nothing from now on: the run is ending, and its document must be written whole."""
+        ...
+
+
+class Run:
+    """One run in progress: its draft, its power session, its file, and whoever watches.
+
+    It goes the whole way at once (`finish`) or step by step (`advance`), while other runs have their turns between;
+    between two steps its worker waits. `outcome` is None until it has ended.
+    """
+
+    def __init__(
+        self, draft: Draft, power: PowerSession, file: Destination, reporter: Reporter, *, shared_power: bool = False
+    ) -> None:
+        self.outcome: Outcome | None = None
         self._draft = draft
         self._plan = draft.resolved.plan
         self._power = power
+        self._shared_power = shared_power
         self._file = file
         self._reporter = reporter
         self._surroundings = Surroundings(draft.resolved.device.power_covers)
         self._truth: TruthReply | None = None
         self._phase = "start"
         self._worker: WorkerClient | None = None
-        self._interrupts = Interrupts()
+        self._signals: Signals = Interrupts()
         self._created = False
         self._outside_share = 0.0
         self._summaries: dict[int, Summary] = {}
+        self._way = self._whole_way()
 
-    def execute(self) -> Outcome:
+    def finish(self, signals: Signals) -> Outcome:
         """Go the whole way; end in good order whatever happens. Raises StorageError when nothing can be kept."""
-        with interrupts_as_errors() as self._interrupts:
-            try:
-                self._create()
-                self._power.start(self._draft.clock)
-                self._steps()
-                return self._end("complete", None)
-            except InterruptedRunError as exc:
-                return self._end("partial", exc)
-            except WattbenchError as exc:
-                if not self._created:
-                    raise
-                return self._end("error", exc)
-            except Exception as exc:
-                bug = WattbenchError(f"wattbench has a bug: {type(exc).__name__}: {exc}", "", "Please report it.")
-                self._end("error", bug, kind="Bug")
+        self._guarded(lambda: [None for _ in self._way], signals)
+        assert self.outcome is not None
+        return self.outcome
+
+    def advance(self, signals: Signals) -> bool:
+        """Take the next step and return whether the run goes on; the steps end before each yield of `_steps`.
+
+        Errors end the run as in `finish`, in a valid document.
+        """
+        going_on = self._guarded(lambda: next(self._way, None), signals)
+        self._surroundings.look_away()
+        return going_on
+
+    def interrupt(self, error: InterruptedRunError, signals: Signals) -> None:
+        """End a run between two steps as interrupted, with what it has."""
+        if self.outcome is None:
+            self._guarded(lambda: self._way.throw(error), signals)
+
+    def drop(self) -> None:
+        """End the worker, if there is one, and write nothing; safe to call at any time."""
+        self._way.close()
+
+    def _guarded(self, go: Callable[[], object], signals: Signals) -> bool:
+        """Go some way and return whether the run is still open; any error ends it in good order."""
+        self._signals = signals
+        try:
+            go()
+        except InterruptedRunError as exc:
+            self._close("partial", exc)
+        except WattbenchError as exc:
+            if not self._created:
                 raise
+            self._close("error", exc)
+        except Exception as exc:
+            bug = WattbenchError(f"wattbench has a bug: {type(exc).__name__}: {exc}", "", "Please report it.")
+            self._close("error", bug, kind="Bug")
+            raise
+        return self.outcome is None
+
+    def _whole_way(self) -> Generator[None, None, None]:
+        self._create()
+        if not self._shared_power:
+            self._power.start(self._draft.clock)
+        yield from self._steps()
+        self._close("complete", None)
 
     def _create(self) -> None:
-        self._file.create(self._draft.document("started", self._power.record()))
+        self._file.create(self._draft.document("started", self._recorded()))
         self._created = True
         self._reporter.started(self._draft.resolved, str(self._file.path), self._power.latest_w)
 
-    def _steps(self) -> None:
+    def _steps(self) -> Iterator[None]:
+        """Go the way from the first idle window to the last; each yield is a place where other runs may take turns."""
         self._idle("machine")
+        self._draft.ceilings = self._in_phase("ceilings", None, self._ceilings)
         reference = self._in_phase("reference", None, self._reference)
+        yield
         with WorkerClient() as worker:
             self._worker = worker
             self._in_phase("prepare", None, lambda: self._prepare(worker, reference))
+            yield
             self._idle("loaded")
             self._draft.warmup = self._in_phase("warm-up", self._plan.warmup_min_s, lambda: self._warm_up(worker))
-            self._repeats(worker)
+            yield
+            yield from self._repeats(worker)
             self._idle("after")
 
     def _in_phase(self, name: str, expected_s: float | None, step: Callable[[], T], detail: str = "") -> T:
@@ -158,23 +232,15 @@ class _Run:
         energy = self._power.energies(window, None)
         return IdleRecord(state=state, window=window, energy=energy, cpu_busy_share=after.cpu_since(before).busy_share)
 
+    def _ceilings(self) -> CeilingsRecord | None:
+        return ceilings_for(self._draft.resolved, self._power, self._draft.clock, self._reporter)
+
     def _reference(self) -> StoredReference | None:
         return reference_for(self._draft.resolved, self._reporter)
 
     def _prepare(self, worker: WorkerClient, reference: StoredReference | None) -> None:
-        plan, clock = self._plan, self._draft.clock
-        command = Prepare(
-            load=plan.load,
-            backend=plan.backend,
-            weights=plan.weights,
-            seed=plan.seed,
-            precision=plan.precision,
-            device=plan.device,
-            batch=plan.batch,
-            threads=plan.threads,
-            affinity=plan.affinity,
-            origin_ns=clock.origin_ns,
-        )
+        clock = self._draft.clock
+        command = prepare_command(self._plan, clock.origin_ns)
         ready = worker.ask(command, PreparedReply, PREPARE_TIMEOUT_S)
         self._draft.backend, self._draft.weights = ready.backend, ready.weights
         self._truth = worker.ask(Truth(), TruthReply, PREPARE_TIMEOUT_S)
@@ -188,11 +254,7 @@ class _Run:
         )
 
     def _gate(self, worker: WorkerClient, reference: StoredReference | None) -> QualityRecord | None:
-        command = Gate(
-            path=str(reference.path) if reference else None,
-            prompt_tokens=gate_prompt_tokens(self._draft.resolved.load),
-            reference_weights_digest=reference.weights_digest if reference else None,
-        )
+        command = gate_command(self._draft.resolved.load, reference)
         quality = worker.ask_maybe(command, QualityRecord, PREPARE_TIMEOUT_S)
         if quality is not None:
             state = "passed" if quality.passed else "FAILED"
@@ -209,7 +271,7 @@ class _Run:
         execution_s = self._draft.warmup.execution_s if self._draft.warmup else None
         return 3 * seconds + 10 * (execution_s or 0.0) + ANSWER_SLACK_S
 
-    def _repeats(self, worker: WorkerClient) -> None:
+    def _repeats(self, worker: WorkerClient) -> Iterator[None]:
         jitter = random.Random(self._plan.seed)  # seeded: the pauses are part of the plan
         while len(self._draft.repeats) < self._plan.repeats_max and not self._narrow_enough():
             index = len(self._draft.repeats)
@@ -217,8 +279,9 @@ class _Run:
             measure = partial(self._one, worker, index, pause_s)
             repeat = self._in_phase("measure", self._expected_repeat_s(), measure, f"repeat {index + 1}")
             self._draft.repeats.append(repeat)
-            self._file.rewrite(self._draft.document("started", self._power.record(), summary=self._summary()))
+            self._file.rewrite(self._draft.document("started", self._recorded(), summary=self._summary()))
             self._report(repeat)
+            yield
 
     def _expected_repeat_s(self) -> float:
         done = self._draft.repeats
@@ -276,10 +339,13 @@ class _Run:
         watts = self._power.primary_w(repeat.energy)
         self._reporter.repeat(repeat.index + 1, self._plan.repeats_max, rate, watts)
 
-    def _end(self, status: Status, error: WattbenchError | None, kind: str | None = None) -> Outcome:
+    def _close(self, status: Status, error: WattbenchError | None, kind: str | None = None) -> None:
         """Write the final document, summarised as far as the run went; from here on signals are ignored."""
-        self._interrupts.ignore()
-        self._power.stop()
+        self._signals.ignore()
+        if status != "complete":
+            self._way.close()
+        if not self._shared_power:
+            self._power.stop()
         record = self._error_record(error, kind) if error else None
         result = self._final(status, record)
         self._file.rewrite(result)
@@ -287,13 +353,29 @@ class _Run:
             result = self._final(status, record)
             self._file.rewrite(result)
         self._reporter.ended()
-        return Outcome(result=result, path=self._file.path, error=error)
+        self.outcome = Outcome(result=result, path=self._file.path, error=error)
 
     def _final(self, status: Status, record: ErrorRecord | None) -> Result:
         summary = self._summary()
-        power = self._power.record()
-        doubts = doubts_of(self._evidence(summary, power, record))
+        power = self._recorded()
+        evidence = gather_evidence(
+            self._draft,
+            self._power,
+            self._surroundings,
+            power_record=power,
+            summary=summary,
+            truth=self._truth,
+            outside_share=self._outside_share,
+            moved_because=self._file.moved_because,
+            error=record,
+        )
+        doubts = doubts_of(evidence)
         return self._draft.document(status, power, summary=summary, doubts=doubts, error=record)
+
+    def _recorded(self) -> PowerRecord:
+        """Return what is known of power so far: of a shared session, the polls of this run's own phases."""
+        record = self._power.record()
+        return polls_within(record, [p.window for p in self._draft.phases]) if self._shared_power else record
 
     def _error_record(self, error: WattbenchError, kind: str | None) -> ErrorRecord:
         return ErrorRecord(
@@ -304,50 +386,3 @@ class _Run:
             phase=self._phase,
             worker_log_tail=self._worker.last_words if self._worker else None,
         )
-
-    def _evidence(self, summary: Summary | None, power: PowerRecord, error: ErrorRecord | None) -> Evidence:
-        draft, surroundings = self._draft, self._surroundings
-        mock = draft.backend is not None and draft.backend.mock
-        return Evidence(
-            plan=self._plan,
-            environment=draft.environment,
-            backend=draft.backend,
-            quality=draft.quality,
-            quality_expected=draft.preparation is not None and not mock,
-            completion_truthful=self._truthful(),
-            completion_facts=self._truth_facts(),
-            power=power,
-            idle=tuple(draft.idle),
-            warmup=draft.warmup,
-            repeats=tuple(draft.repeats),
-            summary=summary,
-            clock_offset_s=draft.clock.offset_s(),
-            throttle_reasons=surroundings.throttle_reasons,
-            foreign_gpu_processes=surroundings.foreign_gpu_processes,
-            power_limit_changed=surroundings.power_limit_changed,
-            covers=draft.resolved.device.power_covers,
-            moved_because=self._file.moved_because,
-            aliases=self._power.aliases(draft.repeats),
-            error=error,
-        )
-
-    def _truthful(self) -> bool | None:
-        return None if self._truth is None else self._truth.truthful and self._outside_share <= OUTSIDE_SHARE_MAX
-
-    def _truth_facts(self) -> str:
-        outside = (
-            f"{100 * self._outside_share:.1f} % of the calls' time lies outside the times that the backend reported"
-        )
-        return f"{self._truth.facts if self._truth else ''}; {outside}"
-
-
-def summarise_draft(draft: Draft, power: PowerSession) -> Summary:
-    """Return the summary of the repeats so far, with their energies added up by scope."""
-    return summarise(
-        load_record(draft.resolved.load, draft.resolved.plan.precision),
-        tuple(draft.repeats),
-        rung_energies=[power.rungs(repeat.energy) for repeat in draft.repeats],
-        idle_power_w=power.idle_w(draft.idle),
-        memory_peak_bytes=draft.backend.memory_peak_bytes if draft.backend else None,
-        no_energy_reason=power.unavailable_reason,
-    )

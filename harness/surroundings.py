@@ -1,7 +1,8 @@
 """What happened around the windows: CPU time of others, stolen time, temperature, throttling, foreign processes."""
 
-import os
 from dataclasses import dataclass
+
+import psutil
 
 from wattbench.harness.contention import (
     CpuTimes,
@@ -47,6 +48,7 @@ class Surroundings:
         self._reasons: dict[str, None] = {}
         self._first: DeviceState | None = None
         self._last: DeviceState | None = None
+        self._away = False
         self.foreign_gpu_processes = 0
 
     @property
@@ -71,8 +73,13 @@ class Surroundings:
             self._count_foreign(worker_pid)
         return Moment(cpu=read_cpu_times(worker_pid), device=device)
 
+    def look_away(self) -> None:
+        """Let what slows the device until the next look be somebody else's: another run has its turn."""
+        self._away = True
+
     def _remember(self, device: DeviceState) -> None:
-        previous = self._last
+        previous = None if self._away else self._last
+        self._away = False
         self._first = self._first or device
         self._last = device
         if previous is None:
@@ -89,5 +96,11 @@ class Surroundings:
     def _count_foreign(self, worker_pid: int | None) -> None:
         if self._uuid is None or worker_pid is None:
             return
-        foreign = foreign_gpu_processes(self._uuid, {os.getpid(), worker_pid})
+        foreign = foreign_gpu_processes(self._uuid, _own_pids())
         self.foreign_gpu_processes = max(self.foreign_gpu_processes, len(foreign or ()))
+
+
+def _own_pids() -> set[int]:
+    """Return this process and all that it started: the waiting workers of other open runs are no strangers."""
+    own = psutil.Process()
+    return {own.pid, *(child.pid for child in own.children(recursive=True))}

@@ -14,12 +14,13 @@ import traceback
 from queue import SimpleQueue
 from typing import BinaryIO
 
-from wattbench.harness.engine import Engine, store_reference
+from wattbench.harness.engine import Engine, measure_ceilings, store_reference
 from wattbench.harness.messages import (
     Close,
     Failure,
     Gate,
     Measure,
+    MeasureCeilings,
     Prepare,
     PreparedReply,
     Reference,
@@ -85,6 +86,8 @@ class Worker:
                 return self._ready()[0].warm_up(command)
             case Measure():
                 return self._ready()[0].measure(command)
+            case MeasureCeilings():
+                return measure_ceilings(command)
             case Close():
                 if self._engine is not None:
                     self._engine.close()

@@ -110,7 +110,7 @@ def test_run_then_show_then_tamper(tmp_path: Path) -> None:
     path = tmp_path / "result.json"
     short = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
     ran = call("run", "--backend", "mock", "--load", "tiny-decoder/tiny", *short, "--out", str(path))
-    shown = call("show", str(path))
+    shown = call("show", "--no-roofline", str(path))
     content = path.read_bytes()
     path.write_bytes(content.replace(b'"requests":1', b'"requests":2', 1).replace(b'"seed":0', b'"seed":1', 1))
     altered = call("show", str(path))
@@ -245,7 +245,7 @@ def test_ctrl_c_before_a_run_says_that_nothing_was_started(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C while a request is resolved ends with one line and exit code 1."""
-    monkeypatch.setattr("wattbench.harness.cli.run.resolve", interrupt)
+    monkeypatch.setattr("wattbench.harness.cli.run.choose", interrupt)
     monkeypatch.setattr("sys.argv", ["bench", "run", *TINY])
     code = answer()
 

@@ -15,10 +15,15 @@ class FakeError(Exception):
     """What the fake bindings raise."""
 
 
+class FakeMismatchError(Exception):
+    """What the bindings raise for a function that the driver's library does not have; no NVMLError."""
+
+
 class FakeNvml:
     """One pretended NVIDIA device; `silent` names queries that the pretended driver does not support."""
 
     NVMLError = FakeError
+    NVMLLibraryMismatchError = FakeMismatchError
     NVML_CLOCK_SM, NVML_CLOCK_MEM, NVML_TEMPERATURE_GPU = 1, 2, 0
     NVML_PERF_POLICY_POWER, NVML_PERF_POLICY_THERMAL = 0, 1
 

@@ -1,10 +1,14 @@
 """A result as lines of text for people: what ran, the figures, the verdict and its reasons. Nothing here prints."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from wattbench.harness.cli.escape import visible
 from wattbench.results.document import Result
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
+from wattbench.results.rates import phase_reason
+from wattbench.results.stats import median
+from wattbench.results.tuning import TuningRecord
+from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, reached, scaled
 
 __all__ = ["result_lines"]
 
@@ -19,6 +23,7 @@ THROUGHPUTS = (
     ("throughput.requests", "requests/s"),
     ("throughput.input_tokens", "input tokens/s"),
 )
+NAMES: dict[Part, str] = {"flops": "products", "prefill_flops": "prefill", "bandwidth": "decode"}
 PHASES = (
     ("prefill", "throughput.prefill_tokens", "tokens/s"),
     ("decode", "throughput.decode_tokens", "tokens/s"),
@@ -42,8 +47,10 @@ ENERGIES = (
 def result_lines(result: Result) -> list[str]:
     """Return the whole summary of a result as lines, widest about 110 columns; no text in it can break a line."""
     lines = list(_subject_lines(result))
+    if result.tuning is not None:
+        lines += ["", *_tuning_lines(result.tuning)]
     if result.summary is not None:
-        lines += ["", *_summary_lines(result.summary)]
+        lines += ["", *_summary_lines(result.summary), *_utilisation_lines(result, result.summary)]
     lines += ["", *_verdict_lines(result)]
     return [visible(line) for line in lines]
 
@@ -79,10 +86,59 @@ def _summary_lines(summary: Summary) -> Iterator[str]:
     memory = summary.metric("memory.peak")
     if memory is not None and memory.value is not None:
         yield _line("memory peak", f"{memory.value / 1e9:.2f} GB")
-    for label, name in (("% of ceiling", "utilisation.flops"), ("% of claim", "utilisation.claim")):
-        metric = summary.metric(name)
-        if metric is not None:
-            yield _line(label, f"{100 * metric.value:.0f} %" if metric.value is not None else f"- ({metric.reason})")
+
+
+def _tuning_lines(tuning: TuningRecord) -> Iterator[str]:
+    """Yield the choice, and the fastest candidate of each phase where that is another one."""
+    out = sum(trial.outcome != "measured" for trial in tuning.trials)
+    failed = f", {out} of them failed" if out else ""
+    yield _line("tuning", f"{tuning.chosen}, the fastest of {len(tuning.trials)} candidates{failed}")
+    phases = (("prefill", tuning.fastest_prefill), ("decode", tuning.fastest_decode))
+    faster = [f"{phase}: {name}" for phase, name in phases if name not in (None, tuning.chosen)]
+    if faster:
+        yield _line("", f"faster in {', in '.join(faster)}")
+
+
+def _utilisation_lines(result: Result, summary: Summary) -> Iterator[str]:
+    """Yield what the run made of the measured ceilings, then of the vendor's claims; files of old have no claims."""
+    for label, suffix in (("of ceiling", ""), ("of claim", CLAIM)):
+        found: dict[Part, Metric | None] = {part: summary.metric(f"utilisation.{part}{suffix}") for part in PARTS}
+        shares: dict[Part, Metric] = {part: metric for part, metric in found.items() if metric is not None}
+        known: dict[Part, float] = {part: metric.value for part, metric in shares.items() if metric.value}
+        reasons: dict[Part, str] = {part: metric.reason for part, metric in shares.items() if metric.reason is not None}
+        if known:
+            yield _line(label, ", ".join(_shares(result, known)))
+            yield from (_line("", f"{NAMES[part]} - ({why})") for part, why in reasons.items() if _has(part, result))
+        elif reasons:
+            yield _line(label, f"- ({reasons.get('flops') or next(iter(reasons.values()))})")
+
+
+def _has(part: Part, result: Result) -> bool:
+    """Return whether a load has a part that can be told apart; where it has not, the reason is nobody's news.
+
+    Prefills have no reason of their own: what hides their limit hides that of the whole window too.
+    """
+    return part == "flops" or (part == "bandwidth" and phase_reason(result.load, decode=True) is None)
+
+
+def _shares(result: Result, known: Mapping[Part, float]) -> Iterator[str]:
+    """Yield the shares of the products' limit, then that of the memory's, each with the limit that it is a share of."""
+    if "flops" in known:
+        assert result.backend is not None, "without a backend there is no limit of its products"
+        whole = f"{100 * known['flops']:.0f} %"
+        prefill = known.get("prefill_flops")
+        text = whole if prefill is None else f"prefill {100 * prefill:.0f} %, whole window {whole}"
+        limit = scaled(_limit(result, "flops", known), "FLOP/s")
+        yield f"{text} of {limit} ({compute_precision(result.backend)} products)"
+    if "bandwidth" in known:
+        limit = scaled(_limit(result, "bandwidth", known), "B/s")
+        yield f"decode {100 * known['bandwidth']:.0f} % of {limit} (memory)"
+
+
+def _limit(result: Result, part: Part, known: Mapping[Part, float]) -> float:
+    """Return the rate that a share is of, as the file itself has it: a vendor's table may have changed since."""
+    rates = reached(part, result.load, result.repeats, result.backend, result.ceilings).rates
+    return median([rate for rate in rates if rate is not None]) / known[part]
 
 
 def _known(summary: Summary, rates: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:

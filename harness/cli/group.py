@@ -5,9 +5,11 @@ import click
 __all__ = ["COMMANDS", "bench"]
 
 COMMANDS = {
+    "ceilings": ("wattbench.harness.cli.ceilings", "Measure what a device can do at most: products, memory, copies."),
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
     "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),
+    "sweep": ("wattbench.harness.cli.sweep", "Measure many points in turns and name the best of them."),
     "show": ("wattbench.harness.cli.show", "Show a result file for people: figures, verdict, doubts."),
 }
 """Each sub-command's module (its `command` is the click command) and its line in `bench --help`."""

@@ -60,7 +60,7 @@ def _row(load: Load) -> LoadRow:
         input_tokens=shape.input_tokens,
         output_tokens=shape.output_tokens,
         turns=shape.turns,
-        weights_bf16_bytes=PRECISION_BYTES["bfloat16"] * load.model.parameters,
+        weights_bf16_bytes=round(PRECISION_BYTES["bfloat16"] * load.model.parameters),
         version=load.version,
     )
 

@@ -10,12 +10,12 @@ from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import ConsoleReporter
 from wattbench.harness.knobs import check_processors, user_path
-from wattbench.harness.plan import resolve
-from wattbench.harness.request import RunRequest, merge_requests, read_request
+from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
 from wattbench.harness.runner import Outcome, execute
+from wattbench.harness.tuning import choose
 from wattbench.results.errors import InterruptedRunError, StorageError
 
-__all__ = ["command"]
+__all__ = ["command", "parse_affinity"]
 
 PROCESSOR_DIGITS = 6
 """No machine has a million processors; longer numbers are not even read."""
@@ -23,9 +23,13 @@ PROCESSOR_DIGITS = 6
 
 @click.command("run")
 @click.option("--load", "-l", metavar="MODEL/SHAPE", help="What to run, e.g. qwen3-0.6b/chat; see `bench list loads`.")
-@click.option("--backend", "-b", metavar="NAME", help="What executes it [default: torch]; see `bench list backends`.")
+@click.option(
+    "--backend", "-b", metavar="NAME", help="What executes it, or auto [default: torch]; see `bench list backends`."
+)
 @click.option("--device", "-d", metavar="NAME", help="Where: cpu, cuda, cuda:1, ... [default: the best there is].")
-@click.option("--precision", "-p", metavar="NAME", help="float32, bfloat16, ... [default: the device's fastest here].")
+@click.option(
+    "--precision", "-p", metavar="NAME", help="float32, bfloat16, int8, ..., or fastest [default: the device's own]."
+)
 @click.option("--scenario", metavar="NAME", help="offline (batches back to back) or single-stream [default: offline].")
 @click.option("--batch", type=int, metavar="N", help="Requests per batch [default: 8 for encoders offline, else 1].")
 @click.option(
@@ -43,6 +47,11 @@ PROCESSOR_DIGITS = 6
 @click.option("--idle", "idle_s", type=float, metavar="S", help="Idle windows, when power is measured [default: 30].")
 @click.option("--power", multiple=True, metavar="SAMPLER", help="auto, none, nvml, rapl, hwmon, battery, replay:FILE.")
 @click.option("--power-rate", "power_rate_hz", type=float, metavar="HZ", help="Polls per second [default: 20].")
+@click.option(
+    "--tuning", metavar="LEVEL", help="eager, compiled, max, ... [default: the fastest that passes the gate]."
+)
+@click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the device cannot; the result says what.")
+@click.option("--ceilings", metavar="WHEN", help="Measure the device's limits: auto (once a day), fresh, none.")
 @click.option("--plan", "plan_file", metavar="FILE", help="Knobs from a TOML file.")
 @click.option("--out", "-o", metavar="PATH", help="Result file (.json) or folder.")
 @click.option("--json", "as_json", is_flag=True, help="The result document on standard output, for machines.")
@@ -67,33 +76,22 @@ def command(
     idle_s: float | None,
     power: tuple[str, ...],
     power_rate_hz: float | None,
+    tuning: str | None,
+    allow_fallback: bool,
+    ceilings: str | None,
     plan_file: str | None,
     out: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Run one load, measure it by the full protocol (about ten minutes; --quick: one), and write a result file."""
-    request = RunRequest(
-        load=load,
-        backend=backend,
-        device=device,
-        precision=precision,
-        scenario=scenario,
-        batch=batch,
-        weights=weights,
-        seed=seed,
-        threads=threads,
-        affinity=parse_affinity(affinity),
-        quick=quick or None,
-        window_s=window_s,
-        repeats=repeats,
-        repeats_max=repeats_max,
-        warmup_min_s=warmup_min_s,
-        warmup_max_s=warmup_max_s,
-        idle_s=idle_s,
-        power=power or None,
-        power_rate_hz=power_rate_hz,
-    )
+    knobs: dict[str, object] = {
+        name: value for name, value in locals().items() if name not in ("plan_file", "out", "as_json", "quiet")
+    }
+    for flag in ("quick", "allow_fallback", "power"):
+        knobs[flag] = knobs[flag] or None  # not given: a plan file may say otherwise
+    knobs["affinity"] = parse_affinity(affinity)
+    request = make_request(knobs, "bench run: wrong option")
     return run_and_print(request, user_path("--plan", plan_file), user_path("--out", out), as_json=as_json, quiet=quiet)
 
 
@@ -102,7 +100,8 @@ def run_and_print(flags: RunRequest, plan_file: Path | None, out: Path | None, *
     request = merge_requests(read_request(plan_file), flags) if plan_file else flags
     reporter = ConsoleReporter(quiet=quiet)
     try:
-        outcome = execute(resolve(request), reporter=reporter, command=_command_line(), out=out)
+        choice = choose(request, reporter)
+        outcome = execute(choice.resolved, tuning=choice.tuning, reporter=reporter, command=_command_line(), out=out)
         _print(outcome, as_json)
         return exit_code(outcome)
     except KeyboardInterrupt:

@@ -6,6 +6,7 @@ import click
 
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.roofline import roofline_lines
 from wattbench.results.errors import TamperedError
 from wattbench.results.files import read_result
 from wattbench.results.recheck import summary_differences
@@ -16,8 +17,9 @@ __all__ = ["command"]
 @click.command("show")
 @click.argument("result", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="The checked document on standard output, for machines.")
-def command(result: Path, as_json: bool) -> int:
-    """Show a result file: what ran, the figures, the verdict and its reasons.
+@click.option("--roofline/--no-roofline", default=True, help="Draw how near the run came to the device's limits.")
+def command(result: Path, as_json: bool, roofline: bool) -> int:
+    """Show a result file: what ran, the figures, the verdict and its reasons, and the roofline.
 
     The file's digest is checked first, and its summary is computed again from the raw repeats: a truncated, newer or
     altered file is refused by name.
@@ -28,5 +30,5 @@ def command(result: Path, as_json: bool) -> int:
     if as_json:
         print_json(document)
     else:
-        print_lines(result_lines(document))
+        print_lines([*result_lines(document), *(["", *roofline_lines(document)] if roofline else [])])
     return 0

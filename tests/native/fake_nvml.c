@@ -13,12 +13,14 @@
  * FAKE_NVML_VALUE_TYPE     type of a field's value (default 1, unsigned int; 3 unsigned long long)
  * FAKE_NVML_INIT_RETURN    return code of nvmlInit
  * FAKE_NVML_LOST_AFTER     the board is lost after so many reads of its counter
+ * FAKE_NVML_LIMIT_FILE     holds the power limit in mW, for all processes that load the library (default 350000)
+ * FAKE_NVML_SET_RETURN     return code of setting the power limit (4: no permission)
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
 enum { FI_POWER_AVERAGE = 185, FI_POWER_INSTANT = 186, SCOPE_GPU = 0, SCOPE_MODULE = 1 };
 
 typedef union {
@@ -41,6 +43,7 @@ typedef struct {
     value_t value;
 } field_value_t;
 
+static const char *const UUID = "GPU-11111111-2222-3333-4444-555555555555";
 static int board;
 static long reads;
 
@@ -87,7 +90,7 @@ int nvmlDeviceGetHandleByIndex_v2(unsigned int index, void **device) {
 }
 int nvmlDeviceGetUUID(void *device, char *text, unsigned int size) {
     (void)device;
-    return copy("GPU-11111111-2222-3333-4444-555555555555", text, size);
+    return copy(UUID, text, size);
 }
 int nvmlDeviceGetName(void *device, char *text, unsigned int size) {
     (void)device;
@@ -109,10 +112,50 @@ int nvmlDeviceGetVirtualizationMode(void *device, unsigned int *mode) {
     *mode = setting("FAKE_NVML_VGPU", 0) ? 2 : 0;
     return SUCCESS;
 }
-int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned int *limit_mw) {
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
+    if (strcmp(uuid, UUID) != 0) return NOT_FOUND;
+    *device = &board;
+    return SUCCESS;
+}
+
+int nvmlDeviceGetPowerManagementLimit(void *device, unsigned int *limit_mw) {
     (void)device;
     *limit_mw = 350000;
+    const char *path = getenv("FAKE_NVML_LIMIT_FILE");
+    FILE *file = path ? fopen(path, "r") : NULL;
+    if (file && fscanf(file, "%u", limit_mw) != 1) *limit_mw = 350000;
+    if (file) fclose(file);
     return SUCCESS;
+}
+int nvmlDeviceGetPowerManagementLimitConstraints(void *device, unsigned int *low_mw, unsigned int *high_mw) {
+    (void)device;
+    *low_mw = 200000;
+    *high_mw = 350000;
+    return SUCCESS;
+}
+int nvmlDeviceSetPowerManagementLimit(void *device, unsigned int limit_mw) {
+    (void)device;
+    if (setting("FAKE_NVML_SET_RETURN", SUCCESS)) return (int)setting("FAKE_NVML_SET_RETURN", SUCCESS);
+    const char *path = getenv("FAKE_NVML_LIMIT_FILE");
+    char part[4096];
+    if (!path || snprintf(part, sizeof part, "%s.part", path) >= (int)sizeof part) return NOT_SUPPORTED;
+    FILE *file = fopen(part, "w");
+    if (!file) return NOT_SUPPORTED;
+    fprintf(file, "%u\n", limit_mw);
+    return fclose(file) || rename(part, path) ? NOT_SUPPORTED : SUCCESS;
+}
+int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned int *limit_mw) {
+    return nvmlDeviceGetPowerManagementLimit(device, limit_mw);
+}
+
+int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned int *count, void *infos) {
+    (void)device;
+    (void)infos;
+    *count = 0;
+    return SUCCESS;
+}
+int nvmlDeviceGetGraphicsRunningProcesses_v3(void *device, unsigned int *count, void *infos) {
+    return nvmlDeviceGetComputeRunningProcesses_v3(device, count, infos);
 }
 
 int nvmlDeviceGetTotalEnergyConsumption(void *device, unsigned long long *energy_mj) {

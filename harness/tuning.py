@@ -1,0 +1,243 @@
+"""Choosing how to run a load: a short gated trial of each candidate in a process of its own, the fastest one wins."""
+
+import hashlib
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from wattbench.harness.candidates import Candidates, candidates
+from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command
+from wattbench.harness.environment import PACKAGES, collect_packages
+from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply, WarmUp
+from wattbench.harness.plan import Resolved
+from wattbench.harness.reference import StoredReference, reference_for
+from wattbench.harness.reporter import Reporter
+from wattbench.harness.request import RunRequest
+from wattbench.harness.storage import cache_directory
+from wattbench.harness.version import harness_record
+from wattbench.harness.worker_client import WorkerClient
+from wattbench.models.work import load_record
+from wattbench.results.codec import decode, to_builtins
+from wattbench.results.errors import DeviceError, DocumentError, WattbenchError
+from wattbench.results.measurement import Repeat, WarmupRecord
+from wattbench.results.rates import throughput_metrics
+from wattbench.results.subject import LoadRecord, QualityRecord
+from wattbench.results.tuning import TrialOutcome, TrialRecord, TuningRecord
+
+__all__ = ["Choice", "TrialTimes", "choose"]
+
+CACHE_AGE = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialTimes:
+    """A trial's times: enough to tell candidates apart that differ by more than the machine's noise, seconds each."""
+
+    warmup_min_s: float = 1.0
+    warmup_max_s: float = 6.0
+    window_s: float = 1.5
+    windows: int = 3
+
+
+TRIAL_TIMES = TrialTimes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """The plan to run, and the trials that led to it (None: there was nothing to choose)."""
+
+    resolved: Resolved
+    tuning: TuningRecord | None
+
+
+def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TIMES) -> Choice:
+    """Return the plan for a request: its only candidate, or the fastest that passes the quality gate.
+
+    Trials of the same plan with the same versions are remembered for a day. `--quick` searches nothing: without
+    remembered trials it takes the candidate that is the cheapest to prepare. Raises UsageError and its kin for a
+    request that allows no candidate, DeviceError when none could be run.
+    """
+    found = candidates(request)
+    cheapest = found.resolved[0]
+    if len(found.resolved) == 1:
+        return Choice(resolved=cheapest, tuning=None)
+    path = _path(found)
+    record = _kept(path)
+    if record is None and request.quick:
+        names = ", ".join(dict.fromkeys(r.plan.tuning for r in found.resolved))
+        reporter.note(f"tuning {cheapest.plan.tuning} of {names}: --quick does not search for the fastest")
+        return Choice(resolved=cheapest, tuning=None)
+    if record is None:
+        record = _search(found, reporter, times)
+        _keep(path, record)
+    reporter.note(_summary(record))
+    return Choice(resolved=_named(found, record.chosen), tuning=record)
+
+
+def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningRecord:
+    start = time.perf_counter()
+    measured_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    trials = []
+    for index, resolved in enumerate(found.resolved, 1):
+        record = _trial(resolved, reporter, times)
+        rate = f"{record.requests_per_s:.4g} requests/s" if record.requests_per_s is not None else record.reason
+        reporter.note(f"trial {index} of {len(found.resolved)}: {record.name}: {rate}")
+        trials.append(record)
+    measured = [t for t in trials if t.outcome == "measured"]
+    if not measured:
+        why = "; ".join(f"{t.name}: {t.reason}" for t in trials)
+        raise DeviceError("None of the candidates could run the load", why, "Name one with --tuning to see its error.")
+    return TuningRecord(
+        trials=tuple(trials),
+        chosen=max(measured, key=lambda t: t.requests_per_s or 0.0).name,
+        fastest_prefill=_fastest(measured, "prefill_tokens_per_s"),
+        fastest_decode=_fastest(measured, "decode_tokens_per_s"),
+        measured_at=measured_at,
+        duration_s=round(time.perf_counter() - start, 3),
+        cached=False,
+    )
+
+
+def _trial(resolved: Resolved, reporter: Reporter, times: TrialTimes) -> TrialRecord:
+    """Return what a short run of one candidate gave; a failure of any kind is an outcome, Ctrl-C is not."""
+    try:
+        reference = reference_for(resolved, reporter)
+        with WorkerClient() as worker:
+            return _measured(resolved, worker, reference, times)
+    except (WattbenchError, RuntimeError) as exc:  # RuntimeError: a bug in a worker, which is that candidate's own
+        reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        return _record(resolved, "failed", reason=reason)
+
+
+def _measured(
+    resolved: Resolved, worker: WorkerClient, reference: StoredReference | None, times: TrialTimes
+) -> TrialRecord:
+    ready = worker.ask(prepare_command(resolved.plan, time.perf_counter_ns()), PreparedReply, PREPARE_TIMEOUT_S)
+    prepare_s = ready.build_s + ready.first_execution_s
+    for reason in (ready.backend.tuning_fallback, None if resolved.plan.allow_fallback else ready.backend.fallback):
+        if reason is not None:
+            return _record(resolved, "failed", prepare_s=prepare_s, reason=reason)
+    truth = worker.ask(Truth(), TruthReply, PREPARE_TIMEOUT_S)
+    if not truth.truthful:
+        return _record(resolved, "failed", prepare_s=prepare_s, reason=truth.facts)
+    quality = worker.ask_maybe(gate_command(resolved.load, reference), QualityRecord, PREPARE_TIMEOUT_S)
+    if quality is not None and not quality.passed:
+        error = quality.relative_error
+        return _record(resolved, "failed_gate", prepare_s=prepare_s, relative_error=error, reason=quality.reason)
+    worker.ask(WarmUp(min_s=times.warmup_min_s, max_s=times.warmup_max_s), WarmupRecord, PREPARE_TIMEOUT_S)
+    command = Measure(window_s=times.window_s, jitter_s=0.0, lead_in_s=0.0, lead_out_s=0.0)
+    windows = [worker.ask(command, Measured, PREPARE_TIMEOUT_S) for _ in range(times.windows)]
+    rates = _rates(load_record(resolved.load, resolved.plan.precision), windows)
+    return _record(
+        resolved,
+        "measured",
+        prepare_s=prepare_s,
+        relative_error=quality.relative_error if quality else None,
+        rates=rates,
+        reason="" if quality else "not compared with a reference",
+    )
+
+
+def _rates(load: LoadRecord, windows: list[Measured]) -> dict[str, float | None]:
+    """Return the median rates of the windows, by metric name."""
+    repeats = [
+        Repeat(
+            index=index,
+            window=done.window,
+            jitter_s=0.0,
+            completions=done.completions,
+            energy=(),
+            worker_cpu_s=done.worker_cpu_s,
+            observed_s=None,
+            parent_cpu_s=None,
+            other_cpu_s=None,
+            steal_s=None,
+            temperature_c=None,
+        )
+        for index, done in enumerate(windows)
+    ]
+    return {metric.name: metric.value for metric in throughput_metrics(load, repeats)}
+
+
+def _record(
+    resolved: Resolved,
+    outcome: TrialOutcome,
+    *,
+    reason: str,
+    prepare_s: float | None = None,
+    relative_error: float | None = None,
+    rates: dict[str, float | None] | None = None,
+) -> TrialRecord:
+    plan, found = resolved.plan, rates or {}
+    return TrialRecord(
+        backend=plan.backend,
+        device=plan.device,
+        precision=plan.precision,
+        tuning=plan.tuning,
+        outcome=outcome,
+        requests_per_s=found.get("throughput.requests"),
+        prefill_tokens_per_s=found.get("throughput.prefill_tokens"),
+        decode_tokens_per_s=found.get("throughput.decode_tokens"),
+        relative_error=relative_error,
+        prepare_s=prepare_s,
+        reason=reason,
+    )
+
+
+def _fastest(measured: list[TrialRecord], rate: str) -> str | None:
+    known = [(getattr(trial, rate), trial.name) for trial in measured if getattr(trial, rate) is not None]
+    return max(known)[1] if known else None
+
+
+def _named(found: Candidates, name: str) -> Resolved:
+    return next(r for r in found.resolved if _record(r, "failed", reason="-").name == name)
+
+
+def _summary(record: TuningRecord) -> str:
+    """Return the choice and its cost as a line."""
+    chosen = next(t for t in record.trials if t.name == record.chosen)
+    first = next((t for t in record.trials if t.outcome == "measured"), chosen)
+    gain = (chosen.requests_per_s or 0.0) / (first.requests_per_s or 1.0)
+    cost = "remembered from " + record.measured_at if record.cached else f"the search took {record.duration_s:.0f} s"
+    against = "" if chosen is first else f", {gain:.2f} x {first.name}"
+    return f"tuning chose {chosen.name}{against}; {len(record.trials)} candidates, {cost}"
+
+
+def _path(found: Candidates) -> Path:
+    """Return the file that remembers these trials: named by the digest of all that they depend on."""
+    facts: list[object] = [harness_record().source_sha256, collect_packages(PACKAGES)]
+    for resolved in found.resolved:
+        plan = {k: v for k, v in asdict(resolved.plan).items() if k in KNOBS}
+        facts.append([plan, resolved.load.digest, asdict(resolved.device)])
+    text = json.dumps(facts, sort_keys=True, default=str)
+    return cache_directory() / "tuning" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+KNOBS = frozenset(
+    {"load", "backend", "device", "precision", "batch", "weights", "seed", "threads", "affinity", "tuning"}
+    | {"allow_fallback"}
+)
+"""The knobs of a plan that change what a trial gives."""
+
+
+def _kept(path: Path) -> TuningRecord | None:
+    """Return remembered trials that are young enough; what cannot be read is searched again."""
+    try:
+        record = decode(json.loads(path.read_bytes()), TuningRecord)
+        age = datetime.now(tz=UTC) - datetime.fromisoformat(record.measured_at)
+    except (OSError, ValueError, DocumentError, RecursionError):
+        return None
+    return replace(record, cached=True) if timedelta() <= age <= CACHE_AGE else None
+
+
+def _keep(path: Path, record: TuningRecord) -> None:
+    """Remember the trials; a cache that cannot be written costs only time."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".part")
+        partial.write_text(json.dumps(to_builtins(record)))
+        partial.replace(path)
+    except OSError:
+        return

@@ -1,0 +1,55 @@
+"""Candidates: what a request leaves open becomes one plan each."""
+
+from pathlib import Path
+
+import pytest
+
+from wattbench.harness.candidates import candidates
+from wattbench.harness.request import RunRequest
+from wattbench.results.errors import UsageError
+
+TINY = "tiny-encoder/tiny-encode"
+
+
+def test_a_backend_with_one_way_gives_one_candidate() -> None:
+    """A backend that lists no levels has the single candidate `eager`."""
+    found = candidates(RunRequest(load=TINY, backend="mock"))
+
+    assert ["eager"] == [r.plan.tuning for r in found.resolved]
+
+
+def test_open_levels_are_all_candidates_cheapest_first() -> None:
+    """Without --tuning every level of the torch backend is a candidate, `eager` first."""
+    found = candidates(RunRequest(load=TINY, backend="torch", device="cpu"))
+    names = [r.plan.tuning for r in found.resolved]
+
+    assert "eager" == names[0]
+    assert len(set(names)) == len(names)
+
+
+def test_a_named_level_is_the_only_candidate() -> None:
+    """--tuning names the one level that runs."""
+    found = candidates(RunRequest(load=TINY, backend="torch", device="cpu", tuning="eager"))
+
+    assert ["eager"] == [r.plan.tuning for r in found.resolved]
+
+
+def test_fastest_opens_the_precisions() -> None:
+    """--precision fastest tries every precision that load and device declare."""
+    found = candidates(RunRequest(load=TINY, backend="torch", device="cpu", tuning="eager", precision="fastest"))
+
+    assert {"float32", "bfloat16"} <= {r.plan.precision for r in found.resolved}
+
+
+def test_auto_leaves_out_what_computes_nothing() -> None:
+    """--backend auto never chooses a mock."""
+    found = candidates(RunRequest(load=TINY, backend="auto", device="cpu"))
+
+    assert "mock" not in {r.plan.backend for r in found.resolved}
+    assert "torch" in {r.plan.backend for r in found.resolved}
+
+
+def test_an_impossible_request_raises_its_own_error(tmp_path: Path) -> None:
+    """When no candidate is possible the reason of the first one is raised."""
+    with pytest.raises(UsageError, match="tuning"):
+        candidates(RunRequest(load=TINY, backend="torch", device="cpu", tuning="warp"))

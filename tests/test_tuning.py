@@ -1,0 +1,115 @@
+"""Tuning: gated trials in processes of their own, the fastest wins, and the whole grid is kept."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from wattbench.harness.reporter import Reporter, SilentReporter
+from wattbench.harness.request import RunRequest
+from wattbench.harness.tuning import Choice, TrialTimes
+from wattbench.harness.tuning import choose as choose_in
+from wattbench.results.errors import DeviceError
+
+TINY = "tiny-encoder/tiny-encode"
+GRID = RunRequest(load=TINY, backend="torch", device="cpu", tuning="eager", precision="fastest", batch=1)
+
+
+TIMES = TrialTimes(warmup_min_s=0.1, warmup_max_s=0.3, window_s=0.1, windows=3)
+
+
+def choose(request: RunRequest, reporter: Reporter) -> Choice:
+    """Choose with short trials."""
+    return choose_in(request, reporter, TIMES)
+
+
+class Notes(SilentReporter):
+    """A reporter that keeps its notes."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, text: str) -> None:
+        """Keep the line."""
+        self.lines.append(text)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give every test a cache of its own."""
+    monkeypatch.setenv("WATTBENCH_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def test_the_fastest_candidate_that_passes_wins() -> None:
+    """Every candidate is tried and recorded, and the one with the highest rate is the plan."""
+    choice = choose(GRID, SilentReporter())
+
+    assert choice.tuning is not None
+    rates = {t.name: t.requests_per_s for t in choice.tuning.trials if t.requests_per_s is not None}
+    assert len(rates) >= 2
+    assert max(rates, key=lambda name: rates[name]) == choice.tuning.chosen
+    assert choice.resolved.plan.precision in choice.tuning.chosen
+
+
+def test_a_search_is_remembered_for_a_day(cache: Path) -> None:
+    """The second choice comes from the cache and says so; a day later the search is done again."""
+    first = choose(GRID, SilentReporter()).tuning
+    again = choose(GRID, SilentReporter()).tuning
+    assert first is not None
+    assert again is not None
+    (file,) = (cache / "tuning").iterdir()
+    old = json.loads(file.read_text())
+    old["measured_at"] = (datetime.now(tz=UTC) - timedelta(days=1, minutes=1)).isoformat()
+    file.write_text(json.dumps(old))
+    later = choose(GRID, SilentReporter()).tuning
+
+    assert (False, True) == (first.cached, again.cached)
+    assert first.trials == again.trials
+    assert later is not None
+    assert not later.cached
+
+
+def test_an_unreadable_memory_is_searched_again(cache: Path) -> None:
+    """A damaged cache file costs a new search and nothing else."""
+    choose(GRID, SilentReporter())
+    (file,) = (cache / "tuning").iterdir()
+    file.write_text("{")
+    found = choose(GRID, SilentReporter()).tuning
+
+    assert found is not None
+    assert not found.cached
+
+
+def test_quick_does_not_search() -> None:
+    """--quick takes the cheapest candidate and says that it did not look further."""
+    notes = Notes()
+    choice = choose(RunRequest(load=TINY, backend="torch", device="cpu", precision="fastest", quick=True), notes)
+
+    assert choice.tuning is None
+    assert "does not search" in notes.lines[-1]
+
+
+def test_one_candidate_needs_no_trial() -> None:
+    """A request that leaves nothing open has no tuning record."""
+    choice = choose(RunRequest(load=TINY, backend="mock"), SilentReporter())
+
+    assert choice.tuning is None
+
+
+def test_when_all_candidates_fail_every_reason_is_told() -> None:
+    """A grid without a survivor is an error that names each candidate and its reason."""
+    missing = RunRequest(
+        load="minilm-l6/embed-256",
+        backend="torch",
+        device="cpu",
+        tuning="eager",
+        precision="fastest",
+        weights="hub:nobody/no-such-model",
+    )
+    with pytest.raises(DeviceError, match="None of the candidates") as caught:
+        choose(missing, SilentReporter())
+
+    assert "float32" in caught.value.why
+    assert "bfloat16" in caught.value.why
