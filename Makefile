@@ -29,7 +29,7 @@ test: $(VENV)/.wheel $(VENV)/.dev $(VENV)/.onnx $(VENV)/.real-weights ## install
 	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
 	$(BIN)/pytest --import-mode=importlib $(PYTEST_FLAGS)
 
-lint: $(VENV)/.dev build/lint ## check format, style, types and imports
+lint: $(VENV)/.dev $(VENV)/.onnx build/lint ## check format, style, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	MYPYPATH=build/lint $(BIN)/mypy -p wattbench

@@ -146,7 +146,7 @@ def small(name: str) -> Load:
     config = {k: v for k, v in (load.model.config | NARROW).items() if k in load.model.config or k in ("vocab_size",)}
     config = {k: v for k, v in config.items() if k != "head_dim"} | SMALL[name]
     shape = replace(load.shape, input_tokens=20, output_tokens=12 if load.shape.output_tokens else 0)
-    return replace(load, model=replace(load.model, config=config), shape=shape)
+    return replace(load, model=replace(load.model, config=config, parameters=1), shape=shape)
 
 
 @needs_compiler

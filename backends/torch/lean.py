@@ -132,8 +132,8 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
         code would have to tell apart.
         """
         size = (requests, self.shape.kv_heads, capacity + 1, self.shape.head_dim)
-        like = {"dtype": self.norm.dtype, "device": self.norm.device}
-        keys, values = ([torch.zeros(size, **like) for _ in self.layers] for _ in range(2))
+        dtype, device = self.norm.dtype, self.norm.device
+        keys, values = ([torch.zeros(size, dtype=dtype, device=device) for _ in self.layers] for _ in range(2))
         return keys, values
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:

@@ -53,6 +53,9 @@ class Plain(Matrix):
 class Packed(Matrix):
     """Weights in oneDNN's own layout, so that no product has to rearrange them again."""
 
+    weight: Tensor
+    bias: Tensor | None
+
     def __init__(self, weight: Tensor, bias: Tensor | None = None) -> None:
         super().__init__()
         self.register_buffer(

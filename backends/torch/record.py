@@ -62,7 +62,7 @@ def backend_record(
 
 def placement(module: torch.nn.Module, state: tuple[Tensor, ...], device: torch.device) -> str:
     """Return the proof that everything lies on the device. Raises DeviceError when something does not."""
-    parts = {
+    parts: dict[str, list[Tensor]] = {
         "parameters": list(module.parameters()),
         "buffers": list(module.buffers()),
         "cache, token and output tensors": list(state),
@@ -82,7 +82,8 @@ def _effective(module: torch.nn.Module, precision: str, numbers: Numbers) -> str
     """
     if numbers.rounded_to is not None:
         return numbers.rounded_to
-    weights = [*module.parameters(), *(m.weight for m in module.modules() if isinstance(m, Plain | Packed))]
+    weights: list[Tensor] = list(module.parameters())
+    weights += [m.weight for m in module.modules() if isinstance(m, Plain | Packed)]
     sizes: dict[str, int] = {}
     for weight in weights:
         name = str(weight.dtype).removeprefix("torch.")
