@@ -40,8 +40,8 @@ dev: $(VENV)/.dev ## install the tree itself, editable; repeat after adding a fi
 	$(INSTALL) --no-deps --config-settings editable_mode=strict --editable .
 	rm -f $(VENV)/.wheel
 
-bench-self: $(VENV)/.wheel ## measure wattbench itself: benchmarks/*.py, one after the other
-	@set -e; for script in benchmarks/[!_]*.py; do echo "== $$script"; $(BIN)/python -P $$script; done
+bench-self: $(VENV)/.wheel ## measure wattbench itself, one benchmark after the other (benchmarks/README.md has more)
+	@set -e; for name in imports overhead recorder repeatability; do echo "== $$name"; $(BIN)/python -P benchmarks/$$name.py; done
 
 clean: ## remove everything that this file makes
 	rm -rf build $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
