@@ -3,9 +3,10 @@
 Run: python benchmarks/overhead.py [--starts 3] [--pairs 4] [--seconds 10] [--loads LOAD ...]
 Goal: ratio >= 0.99 for an encoder and for a decoder.
 
-Both sides hold the same weights in a process of their own and take turns; fresh processes for each start even out
-where their memory lands. The harness side is the real worker, asked for real windows, with the recorder polling at
-20 Hz beside it. The bare side calls the module and nothing else: no stamps, no records, no gate.
+Both sides hold the same module with the same weights, as the level `eager` makes it, in a process of their own and take
+turns; fresh processes for each start even out where their memory lands. The harness side is the real worker, asked for
+real windows, with the recorder polling at 20 Hz beside it. The bare side calls the module in a loop written by hand and
+nothing else: no stamps, no records, no gate.
 """
 
 import argparse
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from wattbench.harness.messages import Measure, Measured, Prepare, PreparedReply
 from wattbench.harness.plan import resolve
@@ -25,6 +27,8 @@ from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.replay import ReplaySampler
 from wattbench.harness.request import RunRequest
 from wattbench.harness.worker_client import WorkerClient
+from wattbench.models.inputs import make_arrays
+from wattbench.models.load import Load
 from wattbench.results.plan import Plan
 
 LOADS = ("bert-base/classify-128", "smollm2-135m/tiny")
@@ -142,62 +146,77 @@ def ask_bare(bare: "subprocess.Popen[str]", seconds: float) -> Pace:
 
 
 def serve_bare(load_name: str, precision: str, batch: int) -> None:
-    """Hold the same weights, and loop over the module for as long as each line of standard input says."""
+    """Hold the same module, and loop over it for as long as each line of standard input says."""
     import torch
 
     from wattbench.models.find import find_load
-    from wattbench.models.torch_build import build
 
     load = find_load(load_name)
-    dtype = getattr(torch, precision)
-    module = build(load.model, weights="synthetic", seed=0, dtype=dtype, device=torch.device("cpu")).module
-    loop = decoder_loop if load.model.family == "decoder" else encoder_loop
+    module = bare_module(load, precision, batch)
     with torch.inference_mode():
+        loop = decoder_loop(module, load, batch) if load.shape.output_tokens else encoder_loop(module, load, batch)
         for line in sys.stdin:
             count, start, cpu = 0, time.perf_counter(), time.process_time()
             while (spent := time.perf_counter() - start) < float(line):
-                loop(module, load, batch)
+                loop()
                 count += batch
             cpu_s = (time.process_time() - cpu) / max(1, count)
             print(count / spent if count else 0.0, cpu_s, flush=True)
 
 
-def encoder_loop(module: object, load: object, batch: int) -> None:
-    """Run one batch through an encoder."""
+def bare_module(load: Load, precision: str, batch: int) -> Any:  # any: a transformers module or a lean decoder
+    """Return the module that the backend's level `eager` executes, without the engine around it."""
     import torch
 
-    from wattbench.models.inputs import make_arrays
+    from wattbench.backends.torch.device import cpu_precision
+    from wattbench.backends.torch.engine import Setup
+    from wattbench.backends.torch.levels import make_engine
+    from wattbench.backends.torch.precision import numbers_of
+    from wattbench.models.torch_build import build
 
-    arrays = CACHE.setdefault("arrays", make_arrays(load, batch, 1))
-    inputs = {name: torch.from_numpy(array) for name, array in arrays.items()}
-    module(**inputs).pooler_output.cpu()
+    device = torch.device("cpu")
+    numbers = numbers_of(precision, device.type, load.model, cpu_precision())
+    built = build(load.model, weights="synthetic", seed=0, dtype=numbers.dtype, device=device)
+    setup = Setup(
+        module=built.module,
+        device=device,
+        dtype=numbers.dtype,
+        requests=batch,
+        context=load.context_tokens,
+        memory=0,
+        outputs=load.shape.output_tokens,
+        synchronise=lambda: None,
+    )
+    with torch.no_grad():
+        return make_engine("eager", load.model, setup, numbers).module
 
 
-def decoder_loop(module: object, load: object, batch: int) -> None:
-    """Prefill one batch and decode it to its end, greedily."""
+def encoder_loop(module: Any, load: Load, batch: int) -> Callable[[], object]:
+    """Return a function that runs one batch through an encoder."""
     import torch
 
-    from wattbench.backends.torch.slots_transformers import slot_cache
-    from wattbench.models.inputs import make_arrays
-
-    arrays = CACHE.setdefault("arrays", make_arrays(load, batch, 1))
-    cache = CACHE.setdefault("cache", slot_cache(module.config, capacity=load.context_tokens, batch=batch))
-    positions = CACHE.setdefault("positions", torch.arange(load.context_tokens).unsqueeze(0))
-    cache.reset()
-    ids, position, written = torch.from_numpy(arrays["input_ids"]), 0, []
-    for _ in range(load.shape.output_tokens):
-        where = positions[:, position : position + ids.shape[1]]
-        logits = module(
-            input_ids=ids, position_ids=where, past_key_values=cache, use_cache=True, logits_to_keep=1
-        ).logits
-        position += ids.shape[1]
-        ids = logits[:, -1].argmax(-1, keepdim=True)
-        written.append(ids)
-    torch.cat(written, dim=1).cpu()
+    inputs = {name: torch.from_numpy(array) for name, array in make_arrays(load, batch, 1).items()}
+    return lambda: module(**inputs).pooler_output.cpu()
 
 
-CACHE: dict[str, object] = {}
-"""What the bare loop makes once and uses again."""
+def decoder_loop(module: Any, load: Load, batch: int) -> Callable[[], object]:
+    """Return a function that prefills one batch and decodes it to its end, greedily, over a lean decoder's cache."""
+    import torch
+
+    prompt = torch.from_numpy(make_arrays(load, batch, 1)["input_ids"])
+    keys, values = module.cache(batch, load.context_tokens)
+    positions = torch.arange(load.context_tokens)
+
+    def loop() -> torch.Tensor:
+        ids, position, written = prompt, 0, []
+        for _ in range(load.shape.output_tokens):
+            end = position + ids.shape[1]
+            logits = module(ids, positions[position:end], positions[:end], keys, values)
+            ids, position = logits.max(-1, keepdim=True).indices, end
+            written.append(ids)
+        return torch.cat(written, dim=1).cpu()
+
+    return loop
 
 
 if __name__ == "__main__":
