@@ -3,6 +3,7 @@
 from wattbench.harness.draft import Draft
 from wattbench.harness.judgement import Evidence
 from wattbench.harness.messages import TruthReply
+from wattbench.harness.power.derive import Derived
 from wattbench.harness.surroundings import Surroundings
 from wattbench.harness.watts import PowerSession
 from wattbench.models.work import load_record
@@ -17,13 +18,18 @@ OUTSIDE_SHARE_MAX = 0.05
 """More of a window's calls than this outside the reported times: the stamps leave work out."""
 
 
-def summarise_draft(draft: Draft, power: PowerSession) -> Summary:
-    """Return the summary of the repeats so far, with their energies added up by scope."""
+def summarise_draft(draft: Draft, power: PowerSession, derived: Derived | None = None) -> Summary:
+    """Return the summary of the repeats so far, with their energies added up by scope.
+
+    `derived` are the energies of the whole log, at a run's end; until then those of the moment are taken, and phases
+    are not told apart.
+    """
     return summarise(
         load_record(draft.resolved.load, draft.resolved.plan.precision),
         tuple(draft.repeats),
-        rung_energies=[power.rungs(repeat.energy) for repeat in draft.repeats],
-        idle_power_w=power.idle_w(draft.idle),
+        rung_energies=derived.rung_energies if derived else [power.rungs(repeat.energy) for repeat in draft.repeats],
+        idle_power_w=derived.idle_power_w if derived else power.idle_w(draft.idle),
+        phases=derived.phases if derived else (),
         memory_peak_bytes=draft.backend.memory_peak_bytes if draft.backend else None,
         no_energy_reason=power.unavailable_reason,
         backend=draft.backend,

@@ -17,6 +17,8 @@ from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
 from wattbench.harness.judgement import doubts_of, interval_goals
 from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply, WarmUp
 from wattbench.harness.plan import Resolved
+from wattbench.harness.power.alias import rhythms
+from wattbench.harness.power.derive import derive
 from wattbench.harness.reference import StoredReference, reference_for
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.storage import Destination, choose_path
@@ -303,7 +305,7 @@ class Run:
             window=done.window,
             jitter_s=pause_s,
             completions=done.completions,
-            energy=self._power.energies(done.window, self._draft.idle),
+            energy=self._power.energies(done.window, self._draft.idle, rhythms(done.completions, done.window)),
             worker_cpu_s=done.worker_cpu_s,
             observed_s=cpu.duration_s,
             parent_cpu_s=cpu.parent_s,
@@ -347,17 +349,22 @@ class Run:
         if not self._shared_power:
             self._power.stop()
         record = self._error_record(error, kind) if error else None
-        result = self._final(status, record)
-        self._file.rewrite(result)
+        power = self._recorded()
+        summary = self._rederived(power)
+        result = self._file.conclude(self._final(status, record, power, summary))
         if self._file.moved_because is not None:  # say so in the document itself, wherever it lies now
-            result = self._final(status, record)
-            self._file.rewrite(result)
+            result = self._file.conclude(self._final(status, record, power, summary))
         self._reporter.ended()
         self.outcome = Outcome(result=result, path=self._file.path, error=error)
 
-    def _final(self, status: Status, record: ErrorRecord | None) -> Result:
-        summary = self._summary()
-        power = self._recorded()
+    def _rederived(self, power: PowerRecord) -> Summary | None:
+        """Take every energy from the whole log once more, so that the document follows from its own polls alone."""
+        draft = self._draft
+        derived = derive(power, draft.idle, draft.repeats, rate_hz=self._plan.power_rate_hz)
+        draft.idle, draft.repeats = list(derived.idle), list(derived.repeats)
+        return summarise_draft(draft, self._power, derived) if draft.repeats else None
+
+    def _final(self, status: Status, record: ErrorRecord | None, power: PowerRecord, summary: Summary | None) -> Result:
         evidence = gather_evidence(
             self._draft,
             self._power,

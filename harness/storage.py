@@ -4,15 +4,20 @@ import os
 import re
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from wattbench.results.document import Result
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.files import write_result
 from wattbench.results.plan import Plan
+from wattbench.results.sidecar import write_with_polls
 
 __all__ = ["Destination", "cache_directory", "choose_path", "data_directory"]
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(slots=True)
@@ -37,14 +42,24 @@ class Destination:
 
     def rewrite(self, result: Result) -> None:
         """Replace the content; on failure use the fall-back. Raises StorageError only when both fail."""
+        self._kept(lambda path: write_result(result, path))
+
+    def conclude(self, result: Result) -> Result:
+        """Replace the content for the last time, the raw polls in a file of their own, and return what was written.
+
+        On failure the fall-back takes both. Raises StorageError only when that fails too.
+        """
+        return self._kept(lambda path: write_with_polls(result, path))
+
+    def _kept(self, write: Callable[[Path], Kept]) -> Kept:
         try:
-            write_result(result, self.path)
+            return write(self.path)
         except StorageError as exc:
             if self._path is not None:
                 raise
             self.moved_because = f"{exc.what}: {exc.why}"
             self._path = Path(tempfile.mkdtemp(prefix="wattbench-")) / self.wanted.name
-            write_result(result, self._path)
+            return write(self._path)
 
 
 def choose_path(out: Path | None, plan: Plan, run_id: str, stamp: str) -> Path:

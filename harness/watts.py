@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Sequence
-from math import fsum
 
 from wattbench.harness.clock import RunClock
-from wattbench.harness.power.energy import alias_rel, channel_energy, groups_of
-from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs, seeing
-from wattbench.harness.power.phases import PhaseEnergies, PhaseEnergy, phase_energy, phase_windows
+from wattbench.harness.power.alias import Rhythm
+from wattbench.harness.power.derive import idle_rung_w, ladder, primary_name, source_energies
+from wattbench.harness.power.energy import alias_rel, groups_of
+from wattbench.harness.power.ladder import seeing
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
 from wattbench.harness.power.series import settle_s
+from wattbench.harness.power.terms import APART_MAX
 from wattbench.results.energy import ChannelEnergy, PowerRecord
 from wattbench.results.measurement import IdleRecord, Repeat, Window
 from wattbench.results.plan import Plan
@@ -18,7 +19,6 @@ from wattbench.results.rungs import RungEnergy
 
 __all__ = ["PowerSession"]
 
-ALIAS_DOUBT = 0.02
 LEAD_FLOOR_S = 0.5
 SETTLE_MARGIN_S = 1.0
 """Beyond the sensors' own memory, for the device's clocks and regulators to fall back (our choice)."""
@@ -106,18 +106,20 @@ class PowerSession:
             health=self._recorder.health() if self._recorder else (),
             polls=self._recorder.polls() if self._recorder else (),
             unavailable_reason=self.unavailable_reason,
+            covers=self._covers,
         )
 
-    def energies(self, window: Window, idle: Sequence[IdleRecord] | None) -> tuple[ChannelEnergy, ...]:
-        """Return the energy of every source over a window; `idle` gives the power that net energy is counted from."""
+    def energies(
+        self, window: Window, idle: Sequence[IdleRecord] | None, load: Sequence[Rhythm] = ()
+    ) -> tuple[ChannelEnergy, ...]:
+        """Return the energy of every source over a window, as far as the log goes now.
+
+        `idle` gives the power that net energy is counted from, `load` the rhythms of what ran.
+        """
         if self._recorder is None:
             return ()
-        polls = self._recorder.polls()
-        found = []
-        for group in groups_of(self._recorder.channels):
-            idle_w = None if idle is None else _idle_of({c.id for c in group}, idle)
-            found.append(channel_energy(group, polls, window, rate_hz=self._rate_hz, idle_power_w=idle_w))
-        return tuple(found)
+        channels, polls = self._recorder.channels, self._recorder.polls()
+        return tuple(source_energies(channels, polls, window, rate_hz=self._rate_hz, idle=idle, load=load))
 
     def rungs(self, energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
         """Return the energies added up by scope, the device's own rung first and the same one for every window.
@@ -127,28 +129,9 @@ class PowerSession:
         """
         if not self.active:
             return ()
-        found = rungs(energies)
         if self._primary is None:
-            first = primary_rung(found, self._covers)
-            self._primary = first.name if first else None
-        own = [rung for rung in found if rung.name == self._primary] or [absent_rung(found, self._covers)]
-        return (*own, *(rung for rung in found if rung.name != self._primary))
-
-    def phase_energies(self, repeat: Repeat) -> PhaseEnergies:
-        """Return the energy of a repeat's prefill and decode at the device's own rung, in joules.
-
-        None with the reason where no sensor sees the device, or the sensor cannot tell the phases apart.
-        """
-        if self._recorder is None:
-            return PhaseEnergies(prefill_j=None, decode_j=None, reason=self._selection.unavailable_reason)
-        own = self.rungs(repeat.energy)[0]
-        if not own.channels:
-            return PhaseEnergies(prefill_j=None, decode_j=None, reason=own.reason)
-        spans = phase_windows(repeat.completions)
-        prefill, decode = (self._phase(own.channels, windows) for windows in (spans.prefill, spans.decode))
-        named = (("prefill", prefill), ("decode", decode))
-        reasons = [f"{name}: {phase.reason}" for name, phase in named if phase.reason is not None]
-        return PhaseEnergies(prefill_j=prefill.energy_j, decode_j=decode.energy_j, reason="; ".join(reasons) or None)
+            self._primary = primary_name(energies, self._covers)
+        return ladder(energies, self._covers, self._primary)
 
     def primary_w(self, energies: Sequence[ChannelEnergy]) -> float | None:
         """Return the mean power of a window at the device's own rung, in watts; None where no sensor sees it."""
@@ -157,38 +140,21 @@ class PowerSession:
 
     def idle_w(self, idle: Sequence[IdleRecord]) -> dict[str, float]:
         """Return the idle power with the model loaded, by rung name, in watts."""
-        loaded = [record for record in idle if record.state == "loaded"]
-        found = self.rungs(loaded[-1].energy) if loaded else ()
-        return {rung.name: rung.mean_power_w for rung in found if rung.mean_power_w is not None}
+        return idle_rung_w(idle) if self.active else {}
 
     def aliases(self, repeats: Sequence[Repeat]) -> tuple[str, ...]:
-        """Return, in words, each window in which a part-time sensor left the other views of its board."""
+        """Return, in words, each window whose looks were no fair sample of the load.
+
+        A budget with an alias says so, and so does a part-time view that left the other views of its source.
+        """
         if self._recorder is None:
             return ()
         polls, facts = self._recorder.polls(), []
-        for group in groups_of(self._recorder.channels):
-            for repeat in repeats:
+        for repeat in repeats:
+            where = f"repeat {repeat.index}, "
+            facts += [f"{where}{e.channel}: {t.basis}" for e in repeat.energy for t in e.budget if t.name == "alias"]
+            for group in groups_of(self._recorder.channels):
                 apart = alias_rel(group, polls, repeat.window, rate_hz=self._rate_hz)
-                if apart is not None and abs(apart) > ALIAS_DOUBT:
-                    facts.append(f"repeat {repeat.index}, {group[0].group}: {100 * apart:+.1f} % off the other views")
+                if apart is not None and abs(apart) > APART_MAX:
+                    facts.append(f"{where}{group[0].group}: {100 * apart:+.1f} % off the other views")
         return tuple(facts)
-
-    def _phase(self, names: Sequence[str], windows: Sequence[Window]) -> PhaseEnergy:
-        """Return one phase's energy over the sources of a rung; None with the reason when one of them has none."""
-        channels = self._recorder.channels if self._recorder else ()
-        polls = self._recorder.polls() if self._recorder else ()
-        groups = [group for group in groups_of(channels) if any(c.id in names for c in group)]
-        parts = [phase_energy(group, polls, windows, rate_hz=self._rate_hz) for group in groups]
-        reason = next((part.reason for part in parts if part.reason is not None), None)
-        joules = [part.energy_j for part in parts if part.energy_j is not None]
-        return PhaseEnergy(
-            energy_j=fsum(joules) if reason is None else None, duration_s=parts[0].duration_s, reason=reason
-        )
-
-
-def _idle_of(channels: set[str], idle: Sequence[IdleRecord]) -> float | None:
-    """Return the power of a source with the model loaded and idle, in watts, or None when it was not measured."""
-    for record in reversed(idle):
-        if record.state == "loaded":
-            return next((e.mean_power_w for e in record.energy if e.channel in channels), None)
-    return None

@@ -1,5 +1,6 @@
 """The records of power: channels, their raw polls, and the energy of a window with its uncertainty."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,6 +11,8 @@ ChannelKind = Literal["counter", "power", "model"]
 Provenance = Literal["measured", "replayed", "modelled", "declared"]
 EnergyMethod = Literal["counter", "integral"]
 
+DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
 __all__ = [
     "BudgetTerm",
     "ChannelEnergy",
@@ -17,6 +20,7 @@ __all__ = [
     "ChannelRecord",
     "EnergyMethod",
     "Polls",
+    "PollsFile",
     "PowerRecord",
     "Provenance",
     "RecorderHealth",
@@ -135,6 +139,7 @@ class ChannelEnergy:
     is counter/integral - 1. `u_absolute_rel` and `u_comparison_rel` are relative standard uncertainties (k=1):
     against the truth, and against another run on the same board. `energy_net_j` is gross minus idle power times
     duration, never clamped. `notes` say what went wrong without costing the figure (a counter that reset, a residual).
+    `sampling_fraction` is the share of the window's time that the sensor looked and the log caught; None: unknown.
     """
 
     channel: str
@@ -157,6 +162,7 @@ class ChannelEnergy:
     budget: tuple[BudgetTerm, ...]
     reason: str | None
     notes: tuple[str, ...] = ()
+    sampling_fraction: float | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
@@ -168,11 +174,41 @@ class ChannelEnergy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PollsFile:
+    """The file of the raw polls beside a result: the digest of its bytes ("sha256:<hex>"), its size, its polls.
+
+    Its name is the digest's hexadecimal digits and ".polls.parquet".
+    """
+
+    digest: str
+    size_bytes: int
+    rows: int
+
+    def __post_init__(self) -> None:
+        require(DIGEST.fullmatch(self.digest) is not None, f"not a sha256 digest: {self.digest!r:.80}")
+        require_not_negative(size_bytes=self.size_bytes, rows=self.rows)
+
+    @property
+    def name(self) -> str:
+        """Return the file's name."""
+        return f"{self.digest.removeprefix('sha256:')}.polls.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PowerRecord:
-    """Everything the run knows of power: samplers considered, channels read, health, raw polls, why nothing."""
+    """Everything the run knows of power: samplers considered, channels read, health, raw polls, why nothing.
+
+    The polls are either here or in a file of their own, which `polls_file` names. `covers` is the device under test
+    whose energy leads (a UUID, "cpu", or None: any).
+    """
 
     samplers: tuple[SamplerRecord, ...]
     channels: tuple[ChannelRecord, ...]
     health: tuple[RecorderHealth, ...]
     polls: tuple[Polls, ...]
     unavailable_reason: str | None
+    polls_file: PollsFile | None = None
+    covers: str | None = None
+
+    def __post_init__(self) -> None:
+        require(self.polls_file is None or not self.polls, "polls are in the document or in a file of their own")

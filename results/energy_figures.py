@@ -5,14 +5,15 @@ from dataclasses import dataclass
 
 from wattbench.results.figures import figure
 from wattbench.results.metrics import Metric
-from wattbench.results.rates import NO_OUTPUT, NO_REPEAT, NONE_SUCCEEDED, Work
-from wattbench.results.rungs import RungEnergy
+from wattbench.results.rates import NO_OUTPUT, NO_REPEAT, NONE_SUCCEEDED, Work, phase_reason
+from wattbench.results.rungs import PhaseEnergies, RungEnergy
 from wattbench.results.subject import LoadRecord
 
 __all__ = ["energy_metrics"]
 
 NO_IDLE = "no idle window was measured at this scope"
 NOT_SEPARATE = "prefill and decode were not measured in separate windows"
+OWN_RUNG_ONLY = "phases are told apart at the device's own rung only"
 
 Value = Callable[[RungEnergy, float, Work], float | None]
 """A figure of one repeat from its rung, the rung's gross energy in joules, and its work."""
@@ -26,6 +27,8 @@ class _Column:
     rungs: Sequence[RungEnergy | None]
     idle_power_w: float | None
     no_energy_reason: str
+    phases: Sequence[PhaseEnergies | None]
+    no_phase_reason: str
 
     def known(self) -> list[RungEnergy]:
         """Return the rungs whose energy is known."""
@@ -47,22 +50,27 @@ def energy_metrics(
     rung_energies: Sequence[Sequence[RungEnergy]],
     idle_power_w: Mapping[str, float],
     no_energy_reason: str,
+    phases: Sequence[PhaseEnergies | None] = (),
 ) -> tuple[Metric, ...]:
     """Return power.*, energy.* and efficiency.* for every rung, the first repeat's first rung first.
 
     `rung_energies` has one sequence per repeat, or none at all without a sensor; `idle_power_w` is by rung name. Ratios
-    are computed per repeat from the same window's energy and work, so that what moves both cancels. Without any rung
-    each metric stands once, null.
+    are computed per repeat from the same window's energy and work, so that what moves both cancels: their interval is
+    that of the ratios, which holds the covariance of the two. `phases` are those of the first rung, one entry a repeat
+    or none at all. Without any rung each metric stands once, null.
     """
     windows = rung_energies or [()] * len(works)
     names: dict[str | None, None] = dict.fromkeys(rung.name for rungs in windows for rung in rungs)
     metrics: list[Metric] = []
-    for name in names or {None: None}:
+    for n, name in enumerate(names or {None: None}):
+        own = n == 0
         column = _Column(
             works=works,
             rungs=[next((rung for rung in rungs if rung.name == name), None) for rungs in windows],
             idle_power_w=None if name is None else idle_power_w.get(name),
             no_energy_reason=no_energy_reason if works else NO_REPEAT,
+            phases=(phases or [None] * len(works)) if own else [None] * len(works),
+            no_phase_reason=NOT_SEPARATE if own else OWN_RUNG_ONLY,
         )
         metrics += _power_metrics(column) + _energy_metrics(column, load) + _efficiency_metrics(column, load)
     return tuple(metrics)
@@ -100,9 +108,36 @@ def _energy_metrics(column: _Column, load: LoadRecord) -> list[Metric]:
             f"{per} requests' output tokens, prefill included",
             no_output,
         ),
-        _metric(column, "energy.prefill", "J/{request}", _unknown, "not measured", NOT_SEPARATE),
-        _metric(column, "energy.decode", "J/{request}", _unknown, "not measured", NOT_SEPARATE),
+        _phase_metric(column, load, decode=False),
+        _phase_metric(column, load, decode=True),
     ]
+
+
+def _phase_metric(column: _Column, load: LoadRecord, *, decode: bool) -> Metric:
+    """Return the energy of one phase per request; null with the reason where it was not told apart in any repeat."""
+    name, span = ("decode", "first output to end") if decode else ("prefill", "start to first output")
+    found = [None if both is None else both.decode if decode else both.prefill for both in column.phases]
+    why = phase_reason(load, decode=decode)
+    samples = [
+        None if phase is None or phase.energy_j is None or why is not None else _over(phase.energy_j, work.requests)
+        for phase, work in zip(found, column.works, strict=True)
+    ]
+    known = [phase for phase, sample in zip(found, samples, strict=True) if phase is not None and sample is not None]
+    reasons = dict.fromkeys(phase.reason for phase in found if phase is not None and phase.reason is not None)
+    shared = column.sample()
+    energies = column.known()
+    missing = why or "; ".join(reasons) or (column.no_phase_reason if energies else column.reason())
+    return figure(
+        f"energy.{name}",
+        "J/{request}",
+        samples,
+        f"gross energy from each execution's {span} / successful requests{_source(energies)}",
+        reason=missing,
+        scope=shared.scope if shared else None,
+        boundary=shared.boundary if shared else None,
+        u_absolute_rel=_largest([phase.u_absolute_rel for phase in known]),
+        u_comparison_rel=_largest([phase.u_comparison_rel for phase in known]),
+    )
 
 
 def _efficiency_metrics(column: _Column, load: LoadRecord) -> list[Metric]:
@@ -168,7 +203,3 @@ def _largest(uncertainties: Sequence[float | None]) -> float | None:
 
 def _over(numerator: float | None, denominator: float) -> float | None:
     return None if numerator is None or denominator == 0 else numerator / denominator
-
-
-def _unknown(_rung: RungEnergy, _energy_j: float, _work: Work) -> float | None:
-    return None

@@ -14,7 +14,7 @@ from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
 from wattbench.results.migrate import schema_version, upgrade
 
-__all__ = ["SIZE_MAX_BYTES", "canonical_bytes", "document_id", "read_result", "write_result"]
+__all__ = ["SIZE_MAX_BYTES", "canonical_bytes", "document_id", "put_file", "read_result", "write_result"]
 
 SIZE_MAX_BYTES = 256 * 1024 * 1024
 """The largest result file that is written or read, so that a foreign file cannot fill the memory."""
@@ -53,11 +53,16 @@ def write_result(result: Result, path: Path) -> str:
         why = f"it has {len(data)} bytes, more than the {SIZE_MAX_BYTES} that can be read back"
         raise StorageError("The result is too large", why, "Measure with shorter windows or fewer repeats.")
     _require_columns(data)
+    put_file(path, data)
+    return identity
+
+
+def put_file(path: Path, data: bytes) -> None:
+    """Write bytes to `path`, all or nothing; missing folders are made. Raises StorageError."""
     try:
         _replace(path, data)
     except OSError as exc:
         raise StorageError(f"Cannot write {path}", exc.strerror or str(exc), _storage_remedy(exc)) from exc
-    return identity
 
 
 def _with_id(document: dict[str, object]) -> tuple[str, bytes]:

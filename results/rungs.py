@@ -1,11 +1,11 @@
-"""The record of one rung of the scope ladder: the energy of one window at one boundary."""
+"""The records of one window's energy at one boundary: a rung of the scope ladder, and its prefill and decode."""
 
 from dataclasses import dataclass
 
 from wattbench.results.checks import require, require_finite, require_not_negative
 from wattbench.results.energy import Provenance
 
-__all__ = ["RungEnergy"]
+__all__ = ["PhaseEnergies", "PhaseEnergy", "RungEnergy"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,3 +38,31 @@ class RungEnergy:
         )
         require_finite(energy_net_j=self.energy_net_j, mean_power_w=self.mean_power_w)
         require((self.energy_j is None) == (self.reason is not None), "an energy is a number or has a reason, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseEnergy:
+    """The gross energy of one phase over a window, in joules, or None with the reason.
+
+    `duration_s` is how long the phase ran in all. `u_*_rel` are relative standard uncertainties (k=1).
+    """
+
+    energy_j: float | None
+    duration_s: float
+    u_absolute_rel: float | None
+    u_comparison_rel: float | None
+    reason: str | None
+
+    def __post_init__(self) -> None:
+        require_not_negative(
+            energy_j=self.energy_j, u_absolute_rel=self.u_absolute_rel, u_comparison_rel=self.u_comparison_rel
+        )
+        require((self.energy_j is None) == (self.reason is not None), "an energy is a number or has a reason, not both")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseEnergies:
+    """The energy of both phases of one window, at the device's own rung."""
+
+    prefill: PhaseEnergy
+    decode: PhaseEnergy

@@ -9,7 +9,7 @@ from wattbench.results.latency import latency_metrics
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, Summary
 from wattbench.results.rates import throughput_metrics, work_of
-from wattbench.results.rungs import RungEnergy
+from wattbench.results.rungs import PhaseEnergies, RungEnergy
 from wattbench.results.subject import BackendRecord, LoadRecord
 from wattbench.results.utilisation import utilisation_metrics
 
@@ -26,12 +26,14 @@ def summarise(
     no_energy_reason: str | None,
     backend: BackendRecord | None = None,
     ceilings: CeilingsRecord | None = None,
+    phases: Sequence[PhaseEnergies | None] = (),
 ) -> Summary:
     """Return every metric of docs/metrics.md; what is not known stands there as None with a reason.
 
     `rung_energies` has one sequence per repeat in their order, the primary rung first; empty without a sensor, and then
     `no_energy_reason` says why. `idle_power_w` is the idle power by rung name that net energy was counted from.
-    `backend` and `ceilings` are what utilisation is counted from; None where the run has none.
+    `phases` has the energies of prefill and decode at the primary rung, one entry a repeat; empty where they were not
+    told apart. `backend` and `ceilings` are what utilisation is counted from; None where the run has none.
     """
     works = [work_of(repeat) for repeat in repeats]
     failed = sum(work.failed for work in works)
@@ -39,7 +41,7 @@ def summarise(
     return Summary(
         metrics=(
             *throughput_metrics(load, repeats),
-            *energy_metrics(load, works, rung_energies, idle_power_w, reason),
+            *energy_metrics(load, works, rung_energies, idle_power_w, reason, phases),
             _memory(memory_peak_bytes),
             *utilisation_metrics(load, repeats, backend, ceilings),
         ),

@@ -108,12 +108,25 @@ def test_an_edge_without_updates_around_it_is_refused(start: int, end: int, name
 def test_an_edge_within_a_gap_is_refused() -> None:
     """Updates too far apart around an edge leave its energy unknown; a gap elsewhere does not matter."""
     times, joules = polled(300.0)
-    hole = [(t, j) for t, j in zip(times, joules, strict=True) if not 2 * SECOND < t < 4 * SECOND]
+    hole = [(t, j) for t, j in zip(times, joules, strict=True) if not 2 * SECOND < t < 14 * SECOND // 5]
     holed_t, holed_j = [t for t, _ in hole], [j for _, j in hole]
 
     with pytest.raises(SamplingGapError, match="apart"):
-        counter_delta_j(holed_t, holed_j, 3 * SECOND, 10 * SECOND, FAST)
+        counter_delta_j(holed_t, holed_j, 12 * SECOND // 5, 10 * SECOND, FAST)
     assert 3000.0 == pytest.approx(counter_delta_j(holed_t, holed_j, 0, 10 * SECOND, FAST))
+
+
+def test_polls_of_another_time_do_not_spoil_a_window() -> None:
+    """Where only a run's own phases are kept, the long pause before a window is no unseen wrap-around."""
+    times, joules = polled(300.0)
+    rules = CounterRules(max_gap_ns=FAST.max_gap_ns, period_ns=FAST.period_ns, wraps_at_j=262_143.0)
+    earlier = [t - 3600 * SECOND for t in times]
+
+    assert 1500.0 == pytest.approx(
+        counter_delta_j(
+            [*earlier, *times], [*joules, *joules], times[0] + SECOND // 2, times[0] + 11 * SECOND // 2, rules
+        )
+    )
 
 
 def test_ticks_lie_between_the_polls_around_them() -> None:

@@ -1,10 +1,11 @@
 """The energy of prefill and decode by their windows."""
 
+import math
 from dataclasses import replace
 
 import pytest
 
-from wattbench.harness.power.phases import phase_energy, phase_windows
+from wattbench.harness.power.phases import phase_energies, phase_energy, phase_windows
 from wattbench.results.energy import ChannelRecord, Polls
 from wattbench.results.measurement import Completions, Window
 
@@ -83,6 +84,69 @@ def test_what_is_not_known_has_a_reason(logs: list[Polls], spans: list[tuple[flo
 
     assert found.energy_j is None
     assert said in str(found.reason)
+
+
+def test_a_phase_is_less_sure_than_the_whole() -> None:
+    """Its edges are many: two windows of 2 s have four, which cost 0.1 s x sqrt(2) / sqrt(6) / 4 s."""
+    known = replace(POWER, accuracy_rel=0.05)
+    found = phase_energy([known], [log()], windows((0, 2), (5, 7)), rate_hz=20)
+
+    assert 0.1 * math.sqrt(2 / 6) / 4 == pytest.approx(found.u_comparison_rel)
+    assert 0.05 < (found.u_absolute_rel or 0) < 0.06
+
+
+def done(*spans: tuple[float, float, float]) -> Completions:
+    """Return executions from the seconds of their start, first output and end."""
+    start, first, end = ([round(s[k] * SECOND) for s in spans] for k in range(3))
+    return Completions(
+        planned_start_ns=tuple(start),
+        start_ns=tuple(start),
+        first_output_ns=tuple(first),
+        step_end_ns=((),) * len(spans),
+        end_ns=tuple(end),
+        requests=(1,) * len(spans),
+        input_tokens=(1,) * len(spans),
+        output_tokens=(1,) * len(spans),
+        error=(None,) * len(spans),
+    )
+
+
+def test_the_sources_of_a_rung_are_added() -> None:
+    """Two packages at 300 W and 100 W: joules add, so do absolute uncertainties; those of comparisons as squares."""
+    one, two = replace(POWER, accuracy_rel=0.05), replace(POWER, id="q", group="h", accuracy_rel=0.05)
+    logs = [log(), log(100.0, "q")]
+    found = phase_energies([[one], [two]], logs, done((0, 4, 9)), rate_hz=20)
+    first, second = (phase_energy([c], logs, windows((0, 4)), rate_hz=20) for c in (one, two))
+
+    assert (1600.0, 2000.0) == (found.prefill.energy_j, found.decode.energy_j)
+    assert first.u_absolute_rel == pytest.approx(found.prefill.u_absolute_rel)
+    assert math.hypot(3 * (first.u_comparison_rel or 0), second.u_comparison_rel or 0) / 4 == pytest.approx(
+        found.prefill.u_comparison_rel
+    )
+
+
+def test_a_sum_with_an_unknown_uncertainty_has_none() -> None:
+    """Where one source states no accuracy, the sum's absolute uncertainty is unknown."""
+    two = replace(POWER, id="q", group="h", accuracy_rel=0.05)
+    found = phase_energies([[POWER], [two]], [log(), log(100.0, "q")], done((0, 4, 9)), rate_hz=20)
+
+    assert found.prefill.u_absolute_rel is None
+
+
+def test_a_sum_with_an_unknown_member_is_unknown() -> None:
+    """One package without a sample leaves the phase unknown, with that reason."""
+    two = replace(POWER, id="q", group="h")
+    found = phase_energies([[POWER], [two]], [log()], done((0, 4, 9)), rate_hz=20)
+
+    assert (None, "q gave no sample", 4.0) == (found.prefill.energy_j, found.prefill.reason, found.prefill.duration_s)
+
+
+def test_executions_at_the_same_time_share_their_energy() -> None:
+    """Where one execution begins before another ends, neither phase has an energy of its own."""
+    found = phase_energies([[POWER]], [log()], done((0, 4, 9), (3, 6, 12)), rate_hz=20)
+
+    assert "at the same time" in str(found.prefill.reason)
+    assert (None, 7.0) == (found.prefill.energy_j, found.prefill.duration_s)
 
 
 def test_the_phases_meet_at_the_first_output() -> None:

@@ -8,7 +8,7 @@ import pytest
 from wattbench.results.energy_figures import energy_metrics
 from wattbench.results.metrics import Metric
 from wattbench.results.rates import Work
-from wattbench.results.rungs import RungEnergy
+from wattbench.results.rungs import PhaseEnergies, PhaseEnergy, RungEnergy
 
 WORK = Work(requests=20, failed=0, input_tokens=320, output_tokens=80, duration_s=10.0)
 ENERGY_NAMES = {
@@ -25,12 +25,12 @@ def _energy(
     works: Sequence[Work] | None = None,
     output_tokens: int = 4,
     idle_power_w: Mapping[str, float] | None = None,
+    phases: Sequence[PhaseEnergies | None] = (),
 ) -> tuple[Metric, ...]:
     load = factories.make_load(output_tokens=output_tokens)
     works = [WORK] * len(rungs) if works is None else works
-    return energy_metrics(
-        load, works, rungs, {factories.RUNG: 100.0} if idle_power_w is None else idle_power_w, "no sensor"
-    )
+    idle_w = {factories.RUNG: 100.0} if idle_power_w is None else idle_power_w
+    return energy_metrics(load, works, rungs, idle_w, "no sensor", phases)
 
 
 def _one(metrics: Sequence[Metric], name: str, scope: str | None = "board") -> Metric:
@@ -100,6 +100,67 @@ def test_phases_are_not_guessed(factories: ModuleType, name: str) -> None:
     metric = _one(_energy(factories, [[factories.make_rung()]] * 2), name)
 
     assert "prefill and decode were not measured in separate windows" == metric.reason
+
+
+def test_phases_that_were_told_apart_are_figures(factories: ModuleType) -> None:
+    """1000 J of prefill over 20 requests are 50 J each, with the larger of the repeats' uncertainties."""
+    phases = [_phases(1000.0, 0.03), _phases(1010.0, 0.04)]
+    metrics = _energy(factories, [[factories.make_rung()]] * 2, phases=phases)
+    prefill, decode = _one(metrics, "energy.prefill"), _one(metrics, "energy.decode")
+
+    assert ((50.0, 50.5), "board") == (prefill.samples, prefill.scope)
+    assert (prefill.u_absolute_rel or 0) > 0.04
+    assert (None, "decode is too short") == (decode.value, decode.reason)
+
+
+def test_phases_of_one_repeat_alone_count_it(factories: ModuleType) -> None:
+    """A repeat whose phases are unknown is left out, and the method says of how many."""
+    rungs = [[factories.make_rung()]] * 2
+    prefill = _one(_energy(factories, rungs, phases=[_phases(1000.0, 0.03), None]), "energy.prefill")
+
+    assert (50.0,) == prefill.samples
+    assert "median of 1 (of 2" in prefill.method
+
+
+def test_only_the_devices_own_rung_has_phases(factories: ModuleType) -> None:
+    """A wider rung's phases are not told apart, and it says so."""
+    rungs = [[factories.make_rung(), factories.make_rung(name="node", scope="node")]] * 2
+    found = [m for m in _energy(factories, rungs, phases=[_phases(1000.0, 0.03)] * 2) if m.name == "energy.prefill"]
+
+    assert [50.0, None] == [m.value for m in found]
+    assert "own rung only" in str(found[1].reason)
+
+
+def test_a_load_without_a_phase_says_so(factories: ModuleType) -> None:
+    """An encoder has no decode, whatever the windows are."""
+    metrics = _energy(factories, [[factories.make_rung()]], output_tokens=0, phases=[_phases(9.0, 0.1)])
+    metric = _one(metrics, "energy.decode")
+
+    assert "the load has no tokens out" == metric.reason
+
+
+def test_what_moves_energy_and_work_together_cancels(factories: ModuleType) -> None:
+    """Windows whose work and energy rise together by 10 % have ratios that agree to a fraction of that."""
+    shares = (0.95, 0.98, 1.0, 1.02, 1.05)
+    works = [
+        Work(requests=round(1000 * x), failed=0, input_tokens=1000, output_tokens=round(4000 * x), duration_s=10.0)
+        for x in shares
+    ]
+    rungs = [[factories.make_rung(3000.0 * x, u_comparison_rel=0.0)] for x in shares]
+    metrics = _energy(factories, rungs, works=works)
+    total, ratio = _one(metrics, "energy.total"), _one(metrics, "efficiency.tokens_per_j")
+
+    assert (total.u_comparison_rel or 0) > 0.02
+    assert 0.0 == pytest.approx(ratio.u_comparison_rel, abs=1e-12)
+
+
+def _phases(prefill_j: float, u_rel: float) -> PhaseEnergies:
+    """Return the phases of a repeat whose decode is too short."""
+    decode = PhaseEnergy(
+        energy_j=None, duration_s=1.0, u_absolute_rel=None, u_comparison_rel=None, reason="decode is too short"
+    )
+    prefill = PhaseEnergy(energy_j=prefill_j, duration_s=9.0, u_absolute_rel=u_rel, u_comparison_rel=u_rel, reason=None)
+    return PhaseEnergies(prefill=prefill, decode=decode)
 
 
 def test_no_sensor(factories: ModuleType) -> None:

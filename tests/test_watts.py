@@ -1,4 +1,4 @@
-"""The power side of a run: which rung leads, how long to wait, and what the phases cost."""
+"""The power side of a run: which rung leads, how long to wait, and what is told of aliases."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -11,8 +11,8 @@ from wattbench.harness.clock import RunClock
 from wattbench.harness.power.contract import Availability, Reading
 from wattbench.harness.power.select import Selection
 from wattbench.harness.watts import PowerSession
-from wattbench.results.energy import ChannelEnergy, ChannelRecord, Polls
-from wattbench.results.measurement import Repeat
+from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, Polls
+from wattbench.results.measurement import Repeat, Window
 from wattbench.results.summarise import summarise
 
 SECOND = 1_000_000_000
@@ -43,13 +43,20 @@ class FakeRecorder:
 
     def __init__(self, *channels: ChannelRecord) -> None:
         self.channels = channels
+        self.watts: dict[str, float] = {}
 
     def polls(self) -> tuple[Polls, ...]:
         """Return the log."""
         times = tuple(range(-SECOND, 13 * SECOND, SECOND // 20))
-        watts = (100.0,) * len(times)
         return tuple(
-            Polls(channel=c.id, before_ns=times, after_ns=times, value=watts, sensor_ns=None, errors={})
+            Polls(
+                channel=c.id,
+                before_ns=times,
+                after_ns=times,
+                value=(self.watts.get(c.id, 100.0),) * len(times),
+                sensor_ns=None,
+                errors={},
+            )
             for c in self.channels
         )
 
@@ -92,14 +99,6 @@ class Parts:
         """Return one repeat with this energy."""
         repeat: Repeat = self._result.repeats[0]
         return replace(repeat, energy=(energy,))
-
-    def phased(self) -> Repeat:
-        """Return one execution of 12 s whose first token comes after 4 s."""
-        repeat = self.repeat(replace(self.energy, channel="fake:power"))
-        row = {name: getattr(repeat.completions, name)[:1] for name in type(repeat.completions).__slots__}
-        row |= {"planned_start_ns": (0,), "start_ns": (0,), "first_output_ns": (4 * SECOND,)}
-        row |= {"step_end_ns": ((8 * SECOND, 10 * SECOND, 12 * SECOND),), "end_ns": (12 * SECOND,)}
-        return replace(repeat, completions=replace(repeat.completions, **row))
 
     def energy_per_request(self, session: PowerSession, repeat: Repeat) -> list[Any]:  # any: Metrics
         """Return a summary's energies per request in their order."""
@@ -173,35 +172,25 @@ def test_idle_waits_until_no_sensor_shows_the_load(
     assert expected_s == pytest.approx(parts.session(None, *channels).settle_before_idle_s)
 
 
-def test_phases_long_enough_have_their_energy(parts: Parts) -> None:
-    """At 100 W a prefill of 4 s and a decode of 8 s cost 400 J and 800 J."""
-    channel = parts.channel(update_period_s=0.1, averaging_window_s=0.1, lag_s=0.0)
-    found = parts.recorded("GPU-00000000", channel).phase_energies(parts.phased())
+def test_an_alias_of_the_budget_is_told(parts: Parts) -> None:
+    """A window whose budget has an alias is named with its facts."""
+    term = BudgetTerm(name="alias", kind="A", u_rel=0.08, absolute_only=False, basis="they keep step")
+    repeat = parts.repeat(replace(parts.energy, budget=(term,)))
 
-    assert (400.0, 800.0) == (pytest.approx(found.prefill_j), pytest.approx(found.decode_j))
-    assert found.reason is None
-
-
-def test_a_phase_that_is_too_short_has_a_reason(parts: Parts) -> None:
-    """A sensor of 0.3 s resolves the decode of 8 s and not the prefill of 4 s."""
-    channel = parts.channel(update_period_s=0.3, averaging_window_s=0.1, lag_s=0.0)
-    found = parts.recorded("GPU-00000000", channel).phase_energies(parts.phased())
-
-    assert (None, 800.0) == (found.prefill_j, pytest.approx(found.decode_j))
-    assert str(found.reason).startswith("prefill: fake:power needs windows of 6 s")
+    assert (f"repeat 0, {parts.energy.channel}: they keep step",) == parts.recorded(None, parts.channel()).aliases(
+        [repeat]
+    )
+    assert () == parts.session(None).aliases([repeat])
 
 
-def test_phases_of_an_unseen_device_are_unknown(parts: Parts) -> None:
-    """No other device's energy is split into this one's phases."""
-    found = parts.recorded("GPU-1234", parts.channel()).phase_energies(parts.phased())
+def test_views_that_lie_apart_are_told(parts: Parts) -> None:
+    """A part-time view 10 % off the other view of its board is named, whichever of the two is taken."""
+    part, whole = parts.channel(id="part", seen_share=0.25), parts.channel(id="whole")
+    session = parts.recorded(None, part, whole)
+    session._recorder.watts = {"part": 110.0}  # type: ignore[union-attr]  # the log by hand
+    (found,) = session.aliases([replace(parts.repeat(parts.energy), window=Window(start_ns=0, end_ns=10 * SECOND))])
 
-    assert (None, None) == (found.prefill_j, found.decode_j)
-    assert "no sensor sees GPU-1234" in str(found.reason)
-
-
-def test_phases_without_a_sensor_name_the_reason(parts: Parts) -> None:
-    """Nothing is read, and the session says why."""
-    assert "no power sensor can be used here" == parts.session("cpu").phase_energies(parts.phased()).reason
+    assert "repeat 0, fake: +10.0 % off the other views" == found
 
 
 def test_a_session_keeps_its_log_after_the_end(parts: Parts) -> None:

@@ -8,6 +8,8 @@ COMMANDS = {
     "ceilings": ("wattbench.harness.cli.ceilings", "Measure what a device can do at most: products, memory, copies."),
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
+    "energy-split": ("wattbench.harness.cli.energy_split", "Split energy into joules per token in and out over mixes."),
+    "recompute": ("wattbench.harness.cli.recompute", "Compute a result again from its raw data and say what differs."),
     "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),
     "sweep": ("wattbench.harness.cli.sweep", "Measure many points in turns and name the best of them."),
     "show": ("wattbench.harness.cli.show", "Show a result file for people: figures, verdict, doubts."),

@@ -20,7 +20,8 @@ class BudgetInputs:
     run on this board. `edge_period_s` is the time within which the sensor's view of an edge is unsure, `lag_rel` the
     change of the energy when the sensor's lag is off by its own uncertainty. `seen_share` is the part of the time that
     the sensor looks (None: unknown, treated as points), `spread_rel` the spread of power over its mean,
-    `independent_s` the time between independent looks. `residual` is counter/integral - 1.
+    `independent_s` the time between independent looks. `residual` is counter/integral - 1. `windows` is how many spans
+    the duration is made of. `alias_rel` stands in for the fair sample where the looks are none (None: they are one).
     """
 
     duration_s: float
@@ -34,6 +35,9 @@ class BudgetInputs:
     spread_rel: float
     independent_s: float
     residual: float | None
+    windows: int = 1
+    alias_rel: float | None = None
+    alias_basis: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,13 +84,19 @@ def _gain(inputs: BudgetInputs) -> BudgetTerm | None:
 
 def _edges(inputs: BudgetInputs) -> BudgetTerm:
     """Return the edges' part: each unsure by one period (rectangular: period/sqrt(12)), two of them: period/sqrt(6)."""
-    u_rel = inputs.edge_period_s / math.sqrt(6) / inputs.duration_s
-    basis = f"two edges, each within {inputs.edge_period_s:.4g} s of {inputs.duration_s:.4g} s"
+    u_rel = inputs.edge_period_s / math.sqrt(6) * math.sqrt(inputs.windows) / inputs.duration_s
+    edges = "two edges" if inputs.windows == 1 else f"{2 * inputs.windows} edges"
+    basis = f"{edges}, each within {inputs.edge_period_s:.4g} s of {inputs.duration_s:.4g} s"
     return BudgetTerm(name="edges", kind="B", u_rel=u_rel, absolute_only=False, basis=basis)
 
 
 def _part_time(inputs: BudgetInputs) -> BudgetTerm | None:
-    """Return the sampling error of the unseen rest of the time: spread * sqrt((1 - f)/N) for a share f and N looks."""
+    """Return the sampling error of the unseen rest of the time: spread * sqrt((1 - f)/N) for a share f and N looks.
+
+    Looks that keep step with the load are no fair sample: the line is then the alias's.
+    """
+    if inputs.alias_rel is not None:
+        return BudgetTerm(name="alias", kind="A", u_rel=inputs.alias_rel, absolute_only=False, basis=inputs.alias_basis)
     share = 0.0 if inputs.seen_share is None else inputs.seen_share
     if share >= 1:
         return None

@@ -49,7 +49,7 @@ def counter_delta_j(
     SensorError for a counter that went backwards otherwise, jumped beyond reason, or never advanced, and
     SamplingGapError when no ticks close enough bracket an edge.
     """
-    low = max(bisect_left(times_ns, start_ns - 2 * rules.max_gap_ns) - 1, 0)
+    low = bisect_left(times_ns, start_ns - 2 * rules.max_gap_ns)  # what lies further back cannot bracket an edge
     high = bisect_right(times_ns, end_ns + 2 * rules.max_gap_ns)
     ticks = find_ticks(times_ns[low:high], joules[low:high], rules)
     if not ticks.times_ns:

@@ -3,29 +3,23 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import pstdev
 
-from wattbench.harness.power.budget import BudgetInputs, combined, window_budget
-from wattbench.harness.power.counter import CounterRules, counter_delta_j, find_ticks, tick_powers_w
-from wattbench.harness.power.curve import change_count, coverage, integrate_j
-from wattbench.harness.power.series import ABSURD_FACTOR, Series, absurd, absurd_reason, max_gap_s, series_of, settle_s
+from wattbench.harness.power.alias import Rhythm
+from wattbench.harness.power.budget import combined
+from wattbench.harness.power.curve import change_count, coverage
+from wattbench.harness.power.estimate import Estimate, estimate
+from wattbench.harness.power.series import Series, absurd_reason, max_gap_s, series_of
+from wattbench.harness.power.terms import Sight, budget_of, sampling_fraction
 from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, EnergyMethod, Polls
-from wattbench.results.errors import SamplingGapError, SensorError
 from wattbench.results.measurement import Window
 
 __all__ = [
     "RESIDUAL_DOUBT",
     "RESIDUAL_INVALID",
     "RESIDUAL_WINDOW_S",
-    "Estimate",
     "alias_rel",
     "channel_energy",
-    "counter_delta_j",
-    "estimate",
     "groups_of",
-    "integrate_j",
-    "max_gap_s",
-    "settle_s",
 ]
 
 RESIDUAL_DOUBT = 0.02
@@ -36,14 +30,6 @@ RESIDUAL_INVALID = 0.05
 
 RESIDUAL_WINDOW_S = 10.0
 """Below this length the two edges alone part the methods: 2 edges of 100 ms are 2 % of 10 s (our choice)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Estimate:
-    """What one method says of one window: joules, or why not."""
-
-    joules: float | None
-    reason: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,17 +68,20 @@ def channel_energy(
     *,
     rate_hz: float,
     idle_power_w: float | None = None,
+    load: Sequence[Rhythm] = (),
 ) -> ChannelEnergy:
     """Return the energy of one group of channels over a window: both methods, the better one first, and the budget.
 
     `channels` are the views of one physical source (one `group`, at least one), `polls` may hold more. The counter
     is primary where there is one and it agrees with the integral within `RESIDUAL_INVALID`; else the integral of
     the power channel that sees most. Nothing is clamped; what cannot be known is None with a reason. Values that
-    cannot be true (not a number, negative, over ten times the limit) refuse the whole window.
+    cannot be true (not a number, negative, over ten times the limit) refuse the whole window. `load` are the rhythms
+    of what ran, against which the looks of a part-time sensor may beat.
     """
     views = _views(channels, polls, window, rate_hz)
     energy_j, chosen = views.primary.joules, views.chosen
-    terms = () if energy_j is None else _budget(views, window, rate_hz, energy_j)
+    apart = alias_rel(channels, polls, window, rate_hz=rate_hz)
+    terms = () if energy_j is None else _budget(views, window, rate_hz, energy_j, apart, load)
     u = combined(terms) if terms else None
     seen = coverage(chosen.times_ns, window.start_ns, window.end_ns, max_gap_s(chosen.channel, rate_hz) * 1e9)
     values = chosen.between(window.start_ns, window.end_ns).values
@@ -112,29 +101,13 @@ def channel_energy(
         updates=change_count(values),
         coverage=seen.share,
         max_gap_s=seen.max_gap_s,
+        sampling_fraction=sampling_fraction(chosen),
         u_absolute_rel=None if u is None else u.absolute_rel,
         u_comparison_rel=None if u is None else u.comparison_rel,
         budget=terms,
         reason=views.reason,
         notes=views.notes,
     )
-
-
-def estimate(series: Series, start_ns: int, end_ns: int, rate_hz: float) -> Estimate:
-    """Return what one channel's samples say of the energy between two instants, by its kind's own method."""
-    gap_s = max_gap_s(series.channel, rate_hz)
-    try:
-        if series.channel.kind == "counter":
-            joules = counter_delta_j(series.times_ns, series.values, start_ns, end_ns, _rules(series, gap_s))
-        else:
-            joules = integrate_j(series.times_ns, series.values, start_ns, end_ns, gap_s * 1e9)
-    except (SamplingGapError, SensorError) as exc:
-        why = f"{exc.what}: {exc.why}" if exc.why else exc.what
-        return Estimate(joules=None, reason=f"{series.channel.id}: {why}")
-    if not 0 < joules < math.inf:
-        why = absurd(f"{series.channel.id} saw {joules:g} J, and no powered device draws nothing")
-        return Estimate(joules=None, reason=why)
-    return Estimate(joules=joules, reason=None)
 
 
 def alias_rel(
@@ -211,68 +184,23 @@ def _notes(
     return tuple(notes)
 
 
-def _rules(series: Series, gap_s: float) -> CounterRules:
-    limit_w = series.channel.limit_w
-    return CounterRules(
-        max_gap_ns=gap_s * 1e9,
-        period_ns=series.period_s * 1e9,
-        wraps_at_j=series.channel.wraps_at_j,
-        plausible_w=None if limit_w is None else ABSURD_FACTOR * limit_w,
-    )
-
-
-def _budget(views: _Views, window: Window, rate_hz: float, energy_j: float) -> tuple[BudgetTerm, ...]:
-    """Return the budget of the primary view's energy, every figure taken from the log itself where it can be."""
-    chosen = views.chosen
-    channel = chosen.channel
-    independent_s = max(chosen.period_s, chosen.spacing_s)
-    edge_s = max(independent_s, channel.averaging_window_s or 0.0)
-    lag_u_s = edge_s / math.sqrt(3) if channel.lag_s is None else chosen.period_s / math.sqrt(12)
-    known = "lag unknown, taken as 0" if channel.lag_s is None else f"lag {channel.lag_s:.3g} s"
-    inputs = BudgetInputs(
-        duration_s=window.duration_s,
-        gain_rel=channel.accuracy_rel,
-        gain_basis=channel.accuracy_basis,
-        gain_shared=channel.kind != "model",
-        edge_period_s=edge_s,
-        lag_rel=_lag_rel(chosen, window, rate_hz, energy_j, lag_u_s),
-        lag_basis=f"{known} +- {lag_u_s:.3g} s, by shifting the window over the log",
-        seen_share=_seen_share(chosen),
-        spread_rel=_spread_rel(views, window, rate_hz, energy_j / window.duration_s),
-        independent_s=independent_s,
+def _budget(
+    views: _Views,
+    window: Window,
+    rate_hz: float,
+    energy_j: float,
+    apart: float | None,
+    load: Sequence[Rhythm],
+) -> tuple[BudgetTerm, ...]:
+    """Return the budget of the primary view's energy."""
+    sight = Sight(
+        chosen=views.chosen,
+        power=views.chosen if views.power is None or views.by_integral.joules is None else views.power,
+        windows=(window,),
+        energy_j=energy_j,
+        rate_hz=rate_hz,
         residual=views.residual,
+        apart=apart,
+        load=load,
     )
-    return window_budget(inputs)
-
-
-def _lag_rel(series: Series, window: Window, rate_hz: float, energy_j: float, lag_u_s: float) -> float:
-    """Return how much the energy changes when the window is shifted by the lag's uncertainty, either way.
-
-    Where the log allows no shift the worst is taken: full power on one side of an edge, none on the other.
-    """
-    shift_ns = round(lag_u_s * 1e9)
-    shifted = [
-        estimate(series, window.start_ns + by, window.end_ns + by, rate_hz).joules for by in (-shift_ns, shift_ns)
-    ]
-    changes = [abs(joules - energy_j) for joules in shifted if joules is not None]
-    return max(changes) / energy_j if changes else lag_u_s / window.duration_s
-
-
-def _seen_share(series: Series) -> float | None:
-    """Return the share of the time that the log sees: less than the sensor's when polls are rarer than its updates."""
-    channel = series.channel
-    if channel.seen_share is None or channel.kind == "counter":
-        return channel.seen_share
-    looked_s = max(series.period_s, channel.averaging_window_s or 0.0)
-    return channel.seen_share if looked_s >= series.spacing_s else channel.seen_share * looked_s / series.spacing_s
-
-
-def _spread_rel(views: _Views, window: Window, rate_hz: float, mean_w: float) -> float:
-    """Return the spread of power over its mean within the window: from the power channel, else the counter's ticks."""
-    if views.power is not None:
-        powers = views.power.between(window.start_ns, window.end_ns).values
-    else:
-        rows = views.chosen.between(window.start_ns, window.end_ns)
-        rules = _rules(views.chosen, max_gap_s(views.chosen.channel, rate_hz))
-        powers = tick_powers_w(find_ticks(rows.times_ns, rows.values, rules))
-    return pstdev(powers) / mean_w if len(powers) >= 2 else 0.0
+    return budget_of(sight)

@@ -1,0 +1,110 @@
+"""Every energy of a run from its raw polls alone: pure, so that anyone can compute it again."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from wattbench.harness.power.alias import Rhythm, rhythms
+from wattbench.harness.power.energy import channel_energy, groups_of
+from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs
+from wattbench.harness.power.phases import phase_energies
+from wattbench.results.energy import ChannelEnergy, ChannelRecord, Polls, PowerRecord
+from wattbench.results.measurement import IdleRecord, Repeat, Window
+from wattbench.results.rungs import PhaseEnergies, RungEnergy
+
+__all__ = ["Derived", "derive", "idle_rung_w", "ladder", "primary_name", "source_energies"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Derived:
+    """What the polls give: the idle windows and repeats with their energies, and what the repeats add up to.
+
+    `rung_energies` and `phases` have one entry a repeat, empty without a sensor; `idle_power_w` is by rung name.
+    """
+
+    idle: tuple[IdleRecord, ...]
+    repeats: tuple[Repeat, ...]
+    rung_energies: tuple[tuple[RungEnergy, ...], ...]
+    idle_power_w: dict[str, float]
+    phases: tuple[PhaseEnergies | None, ...]
+
+
+def derive(power: PowerRecord, idle: Sequence[IdleRecord], repeats: Sequence[Repeat], *, rate_hz: float) -> Derived:
+    """Return every energy of a run: of `power` its channels, polls and device; of the windows their times and work."""
+    if not power.channels:
+        return Derived(idle=tuple(idle), repeats=tuple(repeats), rung_energies=(), idle_power_w={}, phases=())
+
+    def energies(window: Window, before: Sequence[IdleRecord] | None, load: Sequence[Rhythm]) -> list[ChannelEnergy]:
+        return source_energies(power.channels, power.polls, window, rate_hz=rate_hz, idle=before, load=load)
+
+    rested = tuple(replace(record, energy=tuple(energies(record.window, None, ()))) for record in idle)
+    worked = tuple(
+        replace(repeat, energy=tuple(energies(repeat.window, rested, rhythms(repeat.completions, repeat.window))))
+        for repeat in repeats
+    )
+    name = primary_name(worked[0].energy, power.covers) if worked else None
+    ladders = tuple(ladder(repeat.energy, power.covers, name) for repeat in worked)
+    return Derived(
+        idle=rested,
+        repeats=worked,
+        rung_energies=ladders,
+        idle_power_w=idle_rung_w(rested),
+        phases=tuple(_phases(power, steps[0], r, rate_hz) for steps, r in zip(ladders, worked, strict=True)),
+    )
+
+
+def source_energies(
+    channels: Sequence[ChannelRecord],
+    polls: Sequence[Polls],
+    window: Window,
+    *,
+    rate_hz: float,
+    idle: Sequence[IdleRecord] | None = None,
+    load: Sequence[Rhythm] = (),
+) -> list[ChannelEnergy]:
+    """Return the energy of every source over a window; `idle` gives the power that net energy is counted from."""
+    found = []
+    for group in groups_of(channels):
+        idle_w = None if idle is None else _idle_of({c.id for c in group}, idle)
+        energy = channel_energy(group, polls, window, rate_hz=rate_hz, idle_power_w=idle_w, load=load)
+        found.append(energy)
+    return found
+
+
+def primary_name(energies: Sequence[ChannelEnergy], covers: str | None) -> str | None:
+    """Return the name of the rung that stands for a device, judged by one window; None where no sensor sees it."""
+    first = primary_rung(rungs(energies), covers)
+    return first.name if first else None
+
+
+def ladder(energies: Sequence[ChannelEnergy], covers: str | None, primary: str | None) -> tuple[RungEnergy, ...]:
+    """Return the energies added up by scope, the device's own rung first.
+
+    Where no sensor sees the device, the first rung is an absent one: no energy, with the reason.
+    """
+    found = rungs(energies)
+    own = [rung for rung in found if rung.name == primary] or [absent_rung(found, covers)]
+    return (*own, *(rung for rung in found if rung.name != primary))
+
+
+def idle_rung_w(idle: Iterable[IdleRecord]) -> dict[str, float]:
+    """Return the idle power with the model loaded, by rung name, in watts."""
+    loaded = [record for record in idle if record.state == "loaded"]
+    found = rungs(loaded[-1].energy) if loaded else ()
+    return {rung.name: rung.mean_power_w for rung in found if rung.mean_power_w is not None}
+
+
+def _phases(power: PowerRecord, own: RungEnergy, repeat: Repeat, rate_hz: float) -> PhaseEnergies | None:
+    """Return the phases of a repeat at the device's own rung; None where no sensor sees the device."""
+    groups = [group for group in groups_of(power.channels) if any(c.id in own.channels for c in group)]
+    if not groups:
+        return None
+    tokens = [rhythm for rhythm in rhythms(repeat.completions, repeat.window) if rhythm.what == "token"]
+    return phase_energies(groups, power.polls, repeat.completions, rate_hz=rate_hz, load=tokens)
+
+
+def _idle_of(channels: set[str], idle: Sequence[IdleRecord]) -> float | None:
+    """Return the power of a source with the model loaded and idle, in watts, or None when it was not measured."""
+    for record in reversed(idle):
+        if record.state == "loaded":
+            return next((e.mean_power_w for e in record.energy if e.channel in channels), None)
+    return None

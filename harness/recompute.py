@@ -1,0 +1,172 @@
+"""A result computed again from its raw polls and completions alone: which of its figures do not follow from them."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from wattbench.harness.power.derive import Derived, derive
+from wattbench.results.codec import to_builtins
+from wattbench.results.document import Result
+from wattbench.results.energy import Polls
+from wattbench.results.errors import DocumentError
+from wattbench.results.recheck import summary_differences
+from wattbench.results.summarise import summarise
+
+__all__ = ["Difference", "Recomputation", "recomputation_lines", "recompute"]
+
+TOLERANCE_REL = 1e-9
+"""Far above what another order of additions costs in doubles, far below any edit that would matter."""
+
+COMPARED_TEXT = frozenset({"channel", "scope", "covers", "name", "unit", "method", "provenance"})
+"""Texts that are facts of a figure; reasons, notes and bases are wording, which versions may improve."""
+
+WORDED_METHODS = "summary."
+"""Below this path a method is a sentence, not the name of one."""
+
+ENERGY = ("power.", "energy.", "efficiency.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Difference:
+    """One figure of the document that its raw data does not give: where it stands, what it says, what follows."""
+
+    path: str
+    stored: str
+    computed: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputation:
+    """What was computed again, from how many polls, and every difference; none means that the document follows.
+
+    `note` says what could not be computed again, or None.
+    """
+
+    polls: int
+    windows: int
+    figures: int
+    differences: tuple[Difference, ...]
+    note: str | None
+
+
+def recompute(result: Result, polls: Sequence[Polls]) -> Recomputation:
+    """Compute every energy, throughput, latency and efficiency of a result again and compare.
+
+    Energies come from `polls` alone, the rest from the completions; what the result says of either is not used.
+    Raises DocumentError for a result that has energies and no poll.
+    """
+    count = sum(len(log.value) for log in polls)
+    energies = [*(idle.energy for idle in result.idle), *(repeat.energy for repeat in result.repeats)]
+    if not count and any(energy.energy_j is not None for window in energies for energy in window):
+        why = "it has energies, and neither polls nor a file of them"
+        raise DocumentError("This result cannot be computed again", why, "Take the original result.")
+    power = replace(result.power, polls=tuple(polls), polls_file=None)
+    derived = derive(power, result.idle, result.repeats, rate_hz=result.plan.power_rate_hz)
+    pairs = [*_window_pairs(result, derived), *_summary_pairs(result, derived)]
+    leaves = [pair for path, stored, computed in pairs for pair in _leaves(path, stored, computed)]
+    found = [
+        Difference(path=path, stored=_text(stored), computed=_text(computed))
+        for path, stored, computed in leaves
+        if not _same(stored, computed)
+    ]
+    told = {difference.path for difference in found}
+    found += [difference for difference in _other_differences(result) if difference.path not in told]
+    return Recomputation(
+        polls=count,
+        windows=len(energies),
+        figures=len(leaves),
+        differences=tuple(found),
+        note=_note(result),
+    )
+
+
+def recomputation_lines(found: Recomputation) -> list[str]:
+    """Return the outcome as text for people."""
+    head = f"{found.figures} figures of {found.windows} windows computed again from {found.polls} polls"
+    lines = [head + (":" if found.differences else ": all the same.")]
+    lines += [f"  {d.path} is {d.stored}, the raw data gives {d.computed}" for d in found.differences]
+    if found.differences:
+        lines.append(f"{len(found.differences)} figures do not follow from the raw data.")
+    return [*lines, *([found.note] if found.note else [])]
+
+
+Pair = tuple[str, object, object]
+"""Where a value stands, what the document says, and what was computed."""
+
+
+def _window_pairs(result: Result, derived: Derived) -> Iterator[Pair]:
+    for index, (idle, again) in enumerate(zip(result.idle, derived.idle, strict=True)):
+        yield f"idle[{index}].energy", _plain(idle.energy), _plain(again.energy)
+    for index, (repeat, anew) in enumerate(zip(result.repeats, derived.repeats, strict=True)):
+        yield f"repeats[{index}].energy", _plain(repeat.energy), _plain(anew.energy)
+
+
+def _summary_pairs(result: Result, derived: Derived) -> Iterator[Pair]:
+    """Yield the energy metrics of the summary beside those that follow, in their order."""
+    if result.summary is None:
+        return
+    backend = result.backend
+    expected = summarise(
+        result.load,
+        derived.repeats,
+        rung_energies=derived.rung_energies,
+        idle_power_w=derived.idle_power_w,
+        memory_peak_bytes=backend.memory_peak_bytes if backend else None,
+        no_energy_reason=result.power.unavailable_reason,
+        phases=derived.phases if result.status != "started" else (),
+    )
+    stored = [metric for metric in result.summary.metrics if metric.name.startswith(ENERGY)]
+    computed = [metric for metric in expected.metrics if metric.name.startswith(ENERGY)]
+    for index in range(max(len(stored), len(computed))):
+        was = stored[index] if index < len(stored) else None
+        now = computed[index] if index < len(computed) else None
+        named = was or now
+        name = f"{named.name}@{named.scope}" if named and named.scope else named.name if named else ""
+        yield f"{WORDED_METHODS}{name}", _plain(was), _plain(now)
+
+
+def _other_differences(result: Result) -> Iterator[Difference]:
+    """Yield what the completions say otherwise of counts, throughput, latency and utilisation."""
+    for line in summary_differences(result):
+        path, _, rest = line.partition(" is ")
+        stored, _, computed = rest.partition(", its repeats give ")
+        yield Difference(path=path, stored=stored, computed=computed)
+
+
+def _plain(record: object) -> object:
+    return None if record is None else to_builtins(record)
+
+
+def _leaves(path: str, stored: object, computed: object) -> Iterator[Pair]:
+    """Yield the numbers and named facts of two plain values side by side."""
+    if isinstance(stored, dict) and isinstance(computed, dict):
+        for key in stored | computed:
+            worded = isinstance(stored.get(key), str) or isinstance(computed.get(key), str)
+            if worded and (key not in COMPARED_TEXT or (key == "method" and path.startswith(WORDED_METHODS))):
+                continue
+            yield from _leaves(f"{path}.{key}", stored.get(key), computed.get(key))
+    elif isinstance(stored, list | tuple) and isinstance(computed, list | tuple):
+        for index in range(max(len(stored), len(computed))):
+            was = stored[index] if index < len(stored) else None
+            now = computed[index] if index < len(computed) else None
+            yield from _leaves(f"{path}[{index}]", was, now)
+    else:
+        yield path, stored, computed
+
+
+def _same(stored: object, computed: object) -> bool:
+    if isinstance(stored, int | float) and isinstance(computed, int | float):
+        return math.isclose(stored, computed, rel_tol=TOLERANCE_REL, abs_tol=1e-15)
+    return stored == computed
+
+
+def _text(value: object) -> str:
+    return "not there" if value is None else f"{value}" if isinstance(value, int | float | str) else "a record"
+
+
+def _note(result: Result) -> str | None:
+    if result.power.unavailable_reason is not None:
+        return f"No energy was measured: {result.power.unavailable_reason}."
+    if result.status == "started":
+        return "The run did not end: its figures are those of the moment, from a log that may have gone on."
+    return None

@@ -1,0 +1,111 @@
+"""Raw polls as the bytes of a Parquet file and back: the only file that knows pyarrow, imported when it is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from wattbench.results.energy import Polls
+from wattbench.results.errors import DocumentError
+
+if TYPE_CHECKING:
+    import pyarrow
+
+__all__ = ["decode_polls", "encode_polls"]
+
+FORMAT = "wattbench.polls/1"
+METADATA = b"wattbench.polls"
+COLUMNS = ("channel", "before_ns", "after_ns", "value", "sensor_ns", "error")
+DELTAS = dict.fromkeys(("before_ns", "after_ns", "sensor_ns"), "DELTA_BINARY_PACKED")
+"""Time stamps differ by nearly the same from poll to poll."""
+
+REMEDY = "Take the original file; without it the energies of the result cannot be computed again."
+
+
+def encode_polls(polls: Sequence[Polls]) -> bytes:
+    """Return a Parquet file (zstd) with one row a poll, channel after channel.
+
+    Columns: `channel`, `before_ns`, `after_ns`, `value` (W or J, null for a failed read), `sensor_ns` (null without a
+    stamp), `error` (null without one). The file's metadata lists the channels in order, those without a poll too.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    named = [{"channel": log.channel, "stamped": log.sensor_ns is not None} for log in polls]
+    facts = {METADATA: json.dumps({"format": FORMAT, "channels": named}).encode()}
+    text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    kinds = (text, pyarrow.int64(), pyarrow.int64(), pyarrow.float64(), pyarrow.int64(), text)
+    schema = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True)), metadata=facts)
+    sink = pyarrow.BufferOutputStream()
+    table = pyarrow.concat_tables([schema.empty_table(), *(_table(log, schema) for log in polls)])
+    pyarrow.parquet.write_table(
+        table.unify_dictionaries(),
+        sink,
+        compression="zstd",
+        use_dictionary=["channel", "value", "error"],  # pyright: ignore[reportArgumentType]  # a list of columns is documented
+        column_encoding=DELTAS,
+    )
+    return bytes(sink.getvalue())
+
+
+def decode_polls(data: bytes, rows: int) -> tuple[Polls, ...]:
+    """Return the polls in a Parquet file that `encode_polls` made.
+
+    Raises DocumentError when it is none, or does not hold `rows` polls.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        file = pyarrow.parquet.ParquetFile(pyarrow.BufferReader(data))
+        if file.metadata.num_rows != rows:
+            raise _foreign(f"it holds {file.metadata.num_rows} polls, the result says {rows}")
+        table = file.read()
+        facts = json.loads((table.schema.metadata or {})[METADATA])
+        if facts["format"] != FORMAT:
+            raise _foreign(f"its format is {facts['format']!r}, this version reads {FORMAT}")
+        columns = {name: table.column(name).to_pylist() for name in COLUMNS}
+        return _split(columns, [(entry["channel"], entry["stamped"]) for entry in facts["channels"]])
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as exc:
+        raise _foreign(f"{type(exc).__name__}: {exc}") from exc
+
+
+def _table(log: Polls, schema: pyarrow.Schema) -> pyarrow.Table:
+    import pyarrow
+
+    count = len(log.value)
+    errors = [log.errors.get(str(row)) for row in range(count)]
+    sensor_ns = log.sensor_ns or [None] * count
+    columns = ([log.channel] * count, log.before_ns, log.after_ns, log.value, sensor_ns, errors)
+    arrays = [pyarrow.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)]
+    return pyarrow.Table.from_arrays(arrays, schema=schema)
+
+
+def _split(columns: dict[str, list[object]], channels: Sequence[tuple[str, bool]]) -> tuple[Polls, ...]:
+    """Return one record per channel. Raises ValueError when rows belong to no channel or are out of order."""
+    found, start = [], 0
+    for name, stamped in channels:
+        end = start
+        while end < len(columns["channel"]) and columns["channel"][end] == name:
+            end += 1
+        part = {key: column[start:end] for key, column in columns.items()}
+        errors = {str(row): error for row, error in enumerate(part["error"]) if error is not None}
+        found.append(
+            Polls(
+                channel=name,
+                before_ns=tuple(part["before_ns"]),  # type: ignore[arg-type]  # the schema has been checked
+                after_ns=tuple(part["after_ns"]),  # type: ignore[arg-type]  # the same
+                value=tuple(part["value"]),  # type: ignore[arg-type]  # the same
+                sensor_ns=tuple(part["sensor_ns"]) if stamped else None,  # type: ignore[arg-type]  # the same
+                errors=errors,  # type: ignore[arg-type]  # the same
+            )
+        )
+        start = end
+    if start != len(columns["channel"]):
+        raise ValueError(f"row {start} belongs to no channel of the file")
+    return tuple(found)
+
+
+def _foreign(why: str) -> DocumentError:
+    return DocumentError("This is not a file of polls", why, REMEDY)
