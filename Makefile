@@ -41,7 +41,7 @@ dev: $(VENV)/.dev ## install the tree itself, editable; repeat after adding a fi
 	rm -f $(VENV)/.wheel
 
 bench-self: $(VENV)/.wheel ## measure wattbench itself, one benchmark after the other (benchmarks/README.md has more)
-	@set -e; for name in imports overhead recorder repeatability; do echo "== $$name"; $(BIN)/python -P benchmarks/$$name.py; done
+	@set -e; for name in imports overhead recorder truth repeatability; do echo "== $$name"; $(BIN)/python -P benchmarks/$$name.py; done
 
 clean: ## remove everything that this file makes
 	rm -rf build $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

@@ -183,7 +183,7 @@ def _power_record(e: Evidence) -> Iterator[Doubt]:
             facts = f"sampler {health.sampler}: {health.failed} of {health.polls} reads failed"
             yield _doubt("sensor_failed", facts, "See the polls of the result for the cause.")
     for facts in e.aliases:
-        yield _doubt("alias", facts, "Lengthen the windows, or change the batch so that its rhythm is another.")
+        yield _doubt("alias", facts, "Lengthen the windows, change the batch, or pause at random between requests.")
     for r in e.repeats:
         for energy in r.energy:
             yield from _channel(f"repeat {r.index}, {energy.channel}", energy, r.window.duration_s)

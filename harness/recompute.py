@@ -9,6 +9,7 @@ from wattbench.results.codec import to_builtins
 from wattbench.results.document import Result
 from wattbench.results.energy import Polls
 from wattbench.results.errors import DocumentError
+from wattbench.results.metrics import Metric, Summary
 from wattbench.results.recheck import summary_differences
 from wattbench.results.summarise import summarise
 
@@ -115,14 +116,20 @@ def _summary_pairs(result: Result, derived: Derived) -> Iterator[Pair]:
         no_energy_reason=result.power.unavailable_reason,
         phases=derived.phases if result.status != "started" else (),
     )
-    stored = [metric for metric in result.summary.metrics if metric.name.startswith(ENERGY)]
-    computed = [metric for metric in expected.metrics if metric.name.startswith(ENERGY)]
-    for index in range(max(len(stored), len(computed))):
-        was = stored[index] if index < len(stored) else None
-        now = computed[index] if index < len(computed) else None
-        named = was or now
-        name = f"{named.name}@{named.scope}" if named and named.scope else named.name if named else ""
-        yield f"{WORDED_METHODS}{name}", _plain(was), _plain(now)
+    stored, computed = _by_name(result.summary), _by_name(expected)
+    for name in stored | computed:
+        yield f"{WORDED_METHODS}{name}", _plain(stored.get(name)), _plain(computed.get(name))
+
+
+def _by_name(summary: Summary) -> dict[str, Metric]:
+    """Return the energy metrics by name and scope, a later one of the same name and scope with its number."""
+    found: dict[str, Metric] = {}
+    for metric in summary.metrics:
+        if metric.name.startswith(ENERGY):
+            name = f"{metric.name}@{metric.scope}" if metric.scope else metric.name
+            count = sum(1 for known in found if known.split("#")[0] == name)
+            found[f"{name}#{count + 1}" if count else name] = metric
+    return found
 
 
 def _other_differences(result: Result) -> Iterator[Difference]:

@@ -17,7 +17,7 @@ from wattbench.results.errors import DocumentError, StorageError, UsageError
 
 SHORT = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
 TINY = ("--backend", "mock", "--load", "tiny-encoder", *SHORT)
-HEAVY = ("torch", "transformers", "pynvml", "pandas", "numpy", "msgspec", "rich", "psutil", "onnxruntime")
+HEAVY = ("torch", "transformers", "pynvml", "pandas", "numpy", "msgspec", "rich", "psutil", "onnxruntime", "pyarrow")
 
 
 @pytest.fixture(autouse=True)

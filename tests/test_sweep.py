@@ -13,10 +13,12 @@ import psutil
 import pytest
 
 from wattbench.harness.cli.sweep import command
+from wattbench.harness.recompute import recompute
 from wattbench.harness.sweep.folder import MANIFEST
 from wattbench.results.document import Result
 from wattbench.results.errors import UsageError
 from wattbench.results.files import read_result
+from wattbench.results.sidecar import with_polls
 
 PLUGINS = (Path(__file__).parent / "plugins_sweep", Path(__file__).parent / "plugins")
 SHORT = ("--window", "0.1", "--warm-up-max", "0.1", "--idle", "0", "--ceilings", "none")
@@ -73,9 +75,9 @@ class Sweep:
         return [point["status"] for point in self.manifest()["points"]]
 
     def results(self) -> list[Result]:
-        """Return the result of every point that has one, through every check, in the points' order."""
+        """Return the result of every point that has one, with its polls and through every check, in their order."""
         files = [self.out / point["file"] for point in self.manifest()["points"]]
-        return [read_result(path) for path in files if path.exists()]
+        return [with_polls(read_result(path), path) for path in files if path.exists()]
 
     def wait_for(self, process: subprocess.Popen[str], status: str, count: int) -> None:
         """Wait until so many points have a status."""
@@ -159,6 +161,8 @@ def test_a_shared_recorder_gives_each_point_its_own_joules_and_polls(sweep: Swee
 
     assert [100.0] * 6 == pytest.approx(joules, rel=1e-6)
     assert [] == strangers
+    assert 2 == len(list(sweep.out.glob("*.polls.parquet")))
+    assert [(), ()] == [recompute(result, result.power.polls).differences for result in (first, second)]
     assert [False, False] == [health.silent for result in (first, second) for health in result.power.health]
 
 

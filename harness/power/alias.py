@@ -110,7 +110,7 @@ def independent_looks(values: Sequence[float]) -> float:
     if not variance:
         return float(max(n, 1))
     shares = (math.fsum(map(mul, apart, apart[lag:])) / variance for lag in range(1, n))
-    positive: Iterator[float] = takewhile(0.0.__lt__, shares)
+    positive: Iterator[float] = takewhile((0.0).__lt__, shares)
     return max(n / (1 + 2 * math.fsum(positive)), 1.0)
 
 
