@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 
 from wattbench.harness.power.estimate import estimate, powers_w
-from wattbench.harness.power.series import Series
+from wattbench.harness.power.series import Series, make_series
 
 SECOND = 1_000_000_000
 TIMES = tuple(n * SECOND // 10 for n in range(200))
@@ -15,7 +15,7 @@ RISING = tuple(1000.0 + 30.0 * n for n in range(200))
 
 def counted(factories: ModuleType, values: tuple[float, ...]) -> Series:
     """Return a counter's log of 20 s at 10 Hz."""
-    return Series(channel=factories.make_power().channels[0], times_ns=TIMES, values=values)
+    return make_series(factories.make_power().channels[0], TIMES, values)
 
 
 def test_a_counter_gives_joules_and_powers(factories: ModuleType) -> None:
@@ -29,7 +29,7 @@ def test_a_counter_gives_joules_and_powers(factories: ModuleType) -> None:
 def test_a_power_channel_shows_its_samples(factories: ModuleType) -> None:
     """Samples within the window, end excluded."""
     power = replace(factories.make_power().channels[0], kind="power", unit="W")
-    series = Series(channel=power, times_ns=(0, SECOND, 2 * SECOND), values=(1.0, 2.0, 3.0))
+    series = make_series(power, (0, SECOND, 2 * SECOND), (1.0, 2.0, 3.0))
 
     assert (1.0, 2.0) == powers_w(series, 0, 2 * SECOND, 10)
 

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from wattbench.harness.power.series import Series
+from wattbench.harness.power.series import make_series
 
 MS = 1_000_000
 
@@ -26,4 +26,4 @@ def test_the_update_period(
     channel = replace(factories.make_power().channels[0], update_period_s=stated_s)
     times = tuple(n * 50 * MS for n in range(len(values)))
 
-    assert expected_s == Series(channel=channel, times_ns=times, values=values).period_s
+    assert expected_s == make_series(channel, times, values).period_s

@@ -7,7 +7,8 @@ from wattbench.harness.power.alias import Rhythm, rhythms
 from wattbench.harness.power.energy import channel_energy, groups_of
 from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs
 from wattbench.harness.power.phases import phase_energies
-from wattbench.results.energy import ChannelEnergy, ChannelRecord, Polls, PowerRecord
+from wattbench.harness.power.series import Log, series_of
+from wattbench.results.energy import ChannelEnergy, ChannelRecord, PowerRecord
 from wattbench.results.measurement import IdleRecord, Repeat, Window
 from wattbench.results.rungs import PhaseEnergies, RungEnergy
 
@@ -33,8 +34,10 @@ def derive(power: PowerRecord, idle: Sequence[IdleRecord], repeats: Sequence[Rep
     if not power.channels:
         return Derived(idle=tuple(idle), repeats=tuple(repeats), rung_energies=(), idle_power_w={}, phases=())
 
+    log = {channel.id: series_of(channel, power.polls) for channel in power.channels}
+
     def energies(window: Window, before: Sequence[IdleRecord] | None, load: Sequence[Rhythm]) -> list[ChannelEnergy]:
-        return source_energies(power.channels, power.polls, window, rate_hz=rate_hz, idle=before, load=load)
+        return source_energies(power.channels, log, window, rate_hz=rate_hz, idle=before, load=load)
 
     rested = tuple(replace(record, energy=tuple(energies(record.window, None, ()))) for record in idle)
     worked = tuple(
@@ -48,13 +51,15 @@ def derive(power: PowerRecord, idle: Sequence[IdleRecord], repeats: Sequence[Rep
         repeats=worked,
         rung_energies=ladders,
         idle_power_w=idle_rung_w(rested),
-        phases=tuple(_phases(power, steps[0], r, rate_hz) for steps, r in zip(ladders, worked, strict=True)),
+        phases=tuple(
+            _phases(power.channels, log, steps[0], r, rate_hz) for steps, r in zip(ladders, worked, strict=True)
+        ),
     )
 
 
 def source_energies(
     channels: Sequence[ChannelRecord],
-    polls: Sequence[Polls],
+    polls: Log,
     window: Window,
     *,
     rate_hz: float,
@@ -93,13 +98,15 @@ def idle_rung_w(idle: Iterable[IdleRecord]) -> dict[str, float]:
     return {rung.name: rung.mean_power_w for rung in found if rung.mean_power_w is not None}
 
 
-def _phases(power: PowerRecord, own: RungEnergy, repeat: Repeat, rate_hz: float) -> PhaseEnergies | None:
+def _phases(
+    channels: Sequence[ChannelRecord], log: Log, own: RungEnergy, repeat: Repeat, rate_hz: float
+) -> PhaseEnergies | None:
     """Return the phases of a repeat at the device's own rung; None where no sensor sees the device."""
-    groups = [group for group in groups_of(power.channels) if any(c.id in own.channels for c in group)]
+    groups = [group for group in groups_of(channels) if any(c.id in own.channels for c in group)]
     if not groups:
         return None
     tokens = [rhythm for rhythm in rhythms(repeat.completions, repeat.window) if rhythm.what == "token"]
-    return phase_energies(groups, power.polls, repeat.completions, rate_hz=rate_hz, load=tokens)
+    return phase_energies(groups, log, repeat.completions, rate_hz=rate_hz, load=tokens)
 
 
 def _idle_of(channels: set[str], idle: Sequence[IdleRecord]) -> float | None:

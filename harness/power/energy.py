@@ -8,9 +8,9 @@ from wattbench.harness.power.alias import Rhythm
 from wattbench.harness.power.budget import combined
 from wattbench.harness.power.curve import change_count, coverage
 from wattbench.harness.power.estimate import Estimate, estimate
-from wattbench.harness.power.series import Series, absurd_reason, max_gap_s, series_of
+from wattbench.harness.power.series import Log, Series, absurd_reason, max_gap_s, series_of
 from wattbench.harness.power.terms import Sight, budget_of, sampling_fraction
-from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, EnergyMethod, Polls
+from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, EnergyMethod
 from wattbench.results.measurement import Window
 
 __all__ = [
@@ -63,7 +63,7 @@ def groups_of(channels: Sequence[ChannelRecord]) -> tuple[tuple[ChannelRecord, .
 
 def channel_energy(
     channels: Sequence[ChannelRecord],
-    polls: Sequence[Polls],
+    polls: Log,
     window: Window,
     *,
     rate_hz: float,
@@ -110,9 +110,7 @@ def channel_energy(
     )
 
 
-def alias_rel(
-    channels: Sequence[ChannelRecord], polls: Sequence[Polls], window: Window, *, rate_hz: float
-) -> float | None:
+def alias_rel(channels: Sequence[ChannelRecord], polls: Log, window: Window, *, rate_hz: float) -> float | None:
     """Return how far a part-time power channel lies from the group's other views, as a fraction; None without both.
 
     A sensor that looks 25 of every 100 ms beats against a load of a similar rhythm (arXiv 2312.02741): its integral
@@ -125,7 +123,7 @@ def alias_rel(
     return max(apart, key=abs) if apart else None
 
 
-def _views(channels: Sequence[ChannelRecord], polls: Sequence[Polls], window: Window, rate_hz: float) -> _Views:
+def _views(channels: Sequence[ChannelRecord], polls: Log, window: Window, rate_hz: float) -> _Views:
     every = [series_of(c, polls) for c in channels]
     counter = next((s for s in every if s.channel.kind == "counter"), None)
     power = min((s for s in every if s.channel.kind != "counter"), key=_preference, default=None)

@@ -9,9 +9,9 @@ from math import fsum
 from wattbench.harness.power.alias import Rhythm
 from wattbench.harness.power.budget import combined
 from wattbench.harness.power.estimate import estimate
-from wattbench.harness.power.series import Series, absurd_reason, max_gap_s, series_of
+from wattbench.harness.power.series import Log, Series, absurd_reason, max_gap_s, series_of
 from wattbench.harness.power.terms import Sight, budget_of
-from wattbench.results.energy import ChannelRecord, Polls
+from wattbench.results.energy import ChannelRecord
 from wattbench.results.measurement import Completions, Window
 from wattbench.results.rungs import PhaseEnergies, PhaseEnergy
 
@@ -46,7 +46,7 @@ def phase_windows(done: Completions) -> PhaseWindows:
 
 def phase_energies(
     groups: Sequence[Sequence[ChannelRecord]],
-    polls: Sequence[Polls],
+    polls: Log,
     done: Completions,
     *,
     rate_hz: float,
@@ -69,7 +69,7 @@ def phase_energies(
 
 def phase_energy(
     channels: Sequence[ChannelRecord],
-    polls: Sequence[Polls],
+    polls: Log,
     windows: Sequence[Window],
     *,
     rate_hz: float,

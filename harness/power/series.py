@@ -2,15 +2,26 @@
 
 import math
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from statistics import median
 
 from wattbench.harness.power.curve import observed_period_ns
 from wattbench.results.energy import ChannelRecord, Polls
 
-__all__ = ["ABSURD_FACTOR", "Series", "absurd", "absurd_reason", "is_absurd", "max_gap_s", "series_of", "settle_s"]
+__all__ = [
+    "ABSURD_FACTOR",
+    "Log",
+    "Series",
+    "absurd",
+    "absurd_reason",
+    "is_absurd",
+    "make_series",
+    "max_gap_s",
+    "series_of",
+    "settle_s",
+]
 
 ABSURD_FACTOR = 10
 """A reading above this many times the source's own power limit cannot be true."""
@@ -24,41 +35,50 @@ GAP_FLOOR_S = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Series:
-    """One channel's good polls: instants (ns, set back by the lag) and values in its unit."""
+    """One channel's good polls: instants (ns, set back by the lag) and values in its unit.
+
+    `spacing_s` is the median time between good polls of the whole log (0 for fewer than two), `period_s` the update
+    period: the stated one, else the observed one, else the spacing.
+    """
 
     channel: ChannelRecord
     times_ns: tuple[int, ...]
     values: tuple[float, ...]
-
-    @property
-    def spacing_s(self) -> float:
-        """Return the median time between good polls, in seconds (0 for fewer than two)."""
-        gaps = [b - a for a, b in pairwise(self.times_ns)]
-        return median(gaps) / 1e9 if gaps else 0.0
-
-    @property
-    def period_s(self) -> float:
-        """Return the update period: the stated one, else the observed one, else the spacing of the polls."""
-        if self.channel.update_period_s is not None:
-            return self.channel.update_period_s
-        observed = observed_period_ns(self.times_ns, self.values)
-        return self.spacing_s if observed is None else observed / 1e9
+    spacing_s: float
+    period_s: float
 
     def between(self, start_ns: int, end_ns: int) -> "Series":
         """Return the part of the series whose instants lie in [start_ns, end_ns)."""
         part = slice(bisect_left(self.times_ns, start_ns), bisect_left(self.times_ns, end_ns))
-        return Series(channel=self.channel, times_ns=self.times_ns[part], values=self.values[part])
+        return replace(self, times_ns=self.times_ns[part], values=self.values[part])
 
 
-def series_of(channel: ChannelRecord, polls: Sequence[Polls]) -> Series:
+Log = Sequence[Polls] | Mapping[str, Series]
+"""The log of a run: its raw polls, or the series made of them once, by channel, where many windows are asked for."""
+
+
+def make_series(channel: ChannelRecord, times_ns: tuple[int, ...], values: tuple[float, ...]) -> Series:
+    """Return the series of these samples, with what the whole of them tells of its times."""
+    gaps = [b - a for a, b in pairwise(times_ns)]
+    spacing_s = median(gaps) / 1e9 if gaps else 0.0
+    period_s = channel.update_period_s
+    if period_s is None:
+        observed = observed_period_ns(times_ns, values)
+        period_s = spacing_s if observed is None else observed / 1e9
+    return Series(channel=channel, times_ns=times_ns, values=values, spacing_s=spacing_s, period_s=period_s)
+
+
+def series_of(channel: ChannelRecord, log: Log) -> Series:
     """Return the good polls of a channel: each read is placed at its middle, minus the lag; failed reads fall out."""
-    rows = next((p for p in polls if p.channel == channel.id), None)
+    if isinstance(log, Mapping):
+        return log[channel.id]
+    rows = next((p for p in log if p.channel == channel.id), None)
     lag_ns = round((channel.lag_s or 0.0) * 1e9)
     if rows is None:
-        return Series(channel=channel, times_ns=(), values=())
+        return make_series(channel, (), ())
     columns = zip(rows.before_ns, rows.after_ns, rows.value, strict=True)
     good = [((before + after) // 2 - lag_ns, value) for before, after, value in columns if value is not None]
-    return Series(channel=channel, times_ns=tuple(t for t, _ in good), values=tuple(v for _, v in good))
+    return make_series(channel, tuple(t for t, _ in good), tuple(v for _, v in good))
 
 
 def absurd(facts: str) -> str:
