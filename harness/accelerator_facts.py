@@ -74,6 +74,7 @@ def _nvidia(nvml: Any) -> tuple[AcceleratorFacts, ...]:  # any: NVML's module
 def _nvidia_device(nvml: Any, index: int, handle: Any, driver: str | None) -> AcceleratorFacts:  # any: see above
     memory = tell(nvml, nvml.nvmlDeviceGetMemoryInfo, handle)
     processes = process_ids(nvml, handle)
+    limits_mw = tell(nvml, nvml.nvmlDeviceGetPowerManagementLimitConstraints, handle) or (None, None)
     return AcceleratorFacts(
         vendor="NVIDIA",
         name=tell(nvml, nvml.nvmlDeviceGetName, handle) or "NVIDIA device without a name",
@@ -88,6 +89,9 @@ def _nvidia_device(nvml: Any, index: int, handle: Any, driver: str | None) -> Ac
         ecc=_truth(_first(tell(nvml, nvml.nvmlDeviceGetEccMode, handle))),
         mig=_truth(_first(tell(nvml, nvml.nvmlDeviceGetMigMode, handle))),
         other_processes=None if processes is None else len(processes),
+        power_limit_enforced_w=_watts(tell(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, handle)),
+        power_limit_min_w=_watts(limits_mw[0]),
+        power_limit_max_w=_watts(limits_mw[1]),
     )
 
 

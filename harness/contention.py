@@ -8,6 +8,7 @@ from typing import Any
 import psutil
 
 from wattbench.harness.accelerator_facts import open_nvml, process_ids, tell
+from wattbench.harness.power.nvml_ring import plain_number
 from wattbench.results.checks import require
 
 __all__ = [
@@ -29,6 +30,10 @@ THROTTLE_REASONS = {
     0x80: "hardware power brake",
 }
 """The bits of nvmlDeviceGetCurrentClocksEventReasons that mean slowed down (nvml.h, nvmlClocksEventReason*)."""
+
+POWER_FIELD, THERMAL_FIELD = 74, 75
+"""NVML_FI_DEV_PERF_POLICY_POWER and _THERMAL. The finer fields NVML_FI_DEV_CLOCKS_EVENT_REASON_* are left alone: their
+numbers changed between driver branches (251 to 253, then 269 to 271), so an old driver would answer something else."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,12 +207,21 @@ def _state(nvml: Any, handle: Any) -> DeviceState:  # any: NVIDIA's untyped bind
         clock_mhz=tell(nvml, nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_SM),
         memory_clock_mhz=tell(nvml, nvml.nvmlDeviceGetClockInfo, handle, nvml.NVML_CLOCK_MEM),
         power_limit_w=None if limit_mw is None else limit_mw / 1000,
-        power_slowed_s=_slowed_s(nvml, handle, nvml.NVML_PERF_POLICY_POWER),
-        thermal_slowed_s=_slowed_s(nvml, handle, nvml.NVML_PERF_POLICY_THERMAL),
+        power_slowed_s=_slowed_s(nvml, handle, nvml.NVML_PERF_POLICY_POWER, POWER_FIELD),
+        thermal_slowed_s=_slowed_s(nvml, handle, nvml.NVML_PERF_POLICY_THERMAL, THERMAL_FIELD),
     )
 
 
-def _slowed_s(nvml: Any, handle: Any, policy: int) -> float | None:  # any: NVIDIA's untyped bindings
-    """Return the time slowed for one cause since the driver started (nvml.h, nvmlViolationTime_t: ns)."""
+def _slowed_s(nvml: Any, handle: Any, policy: int, field: int) -> float | None:  # any: NVIDIA's untyped bindings
+    """Return the time slowed for one cause since the driver started, in seconds; both sources count ns.
+
+    The call is documented (nvml.h, nvmlViolationTime_t) and deprecated, so the field stands in where it is gone.
+    """
     status = tell(nvml, nvml.nvmlDeviceGetViolationStatus, handle, policy)
-    return None if status is None else status.violationTime / 1e9
+    if status is not None:
+        return float(status.violationTime / 1e9)
+    fields = tell(nvml, nvml.nvmlDeviceGetFieldValues, handle, [field])
+    if not fields or fields[0].nvmlReturn != 0:
+        return None
+    slowed_ns = plain_number(fields[0].value, fields[0].valueType)
+    return None if slowed_ns is None else slowed_ns / 1e9

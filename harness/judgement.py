@@ -257,8 +257,9 @@ def _of_load(share: float, cores: int) -> str:
 
 
 def _machine(e: Evidence) -> Iterator[Doubt]:
-    if e.throttle_reasons:
-        facts = f"the device slowed itself down: {', '.join(e.throttle_reasons)}"
+    reasons = dict.fromkeys((*e.throttle_reasons, *(c for r in e.repeats for c, s in _throttled(r) if s > 0)))
+    if reasons:
+        facts = f"the device slowed itself down: {', '.join(_slowed(e.repeats, cause) for cause in reasons)}"
         yield _doubt("throttled", facts, "The figure is true for this power limit and cooling; both are recorded.")
     if e.power_limit_changed is not None:
         yield _doubt("power_limit_changed", e.power_limit_changed, "Compare only with runs at the same limit.")
@@ -274,6 +275,19 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
         yield _doubt("clock_unsynchronised", facts, "Windows are unaffected; UTC times after the jump are not.")
     if e.moved_because is not None:
         yield _doubt("storage", e.moved_because, "The file at the wanted path holds an earlier state of this run.")
+
+
+def _throttled(repeat: Repeat) -> Iterator[tuple[str, float]]:
+    yield from (repeat.throttled_s or {}).items()
+
+
+def _slowed(repeats: tuple[Repeat, ...], cause: str) -> str:
+    """Return a cause with the measured window that it slowed most, where the device counts that."""
+    shares = [
+        (seconds / r.observed_s, r.index) for r in repeats if r.observed_s for c, seconds in _throttled(r) if c == cause
+    ]
+    share, index = max(shares, default=(0.0, 0))
+    return f"{cause} (up to {100 * share:.0f} % of the time, in repeat {index})" if share > 0 else cause
 
 
 RULES: tuple[Callable[[Evidence], Iterator[Doubt]], ...] = (

@@ -312,6 +312,7 @@ class Run:
             other_cpu_s=cpu.other_s,
             steal_s=cpu.steal_s,
             temperature_c=after.temperatures_since(before),
+            throttled_s=after.slowed_since(before),
         )
 
     def _narrow_enough(self) -> bool:

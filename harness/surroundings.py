@@ -36,6 +36,14 @@ class Moment:
         last = self.device.temperature_c if self.device else None
         return None if first is None or last is None else (first, last)
 
+    def slowed_since(self, earlier: "Moment") -> dict[str, float] | None:
+        """Return for how long each cause slowed the device since `earlier`, in seconds; None when it does not say."""
+        if earlier.device is None or self.device is None:
+            return None
+        totals = zip(_totals(earlier.device).items(), _totals(self.device).values(), strict=True)
+        known = {cause: (then, now) for (cause, then), now in totals if then is not None and now is not None}
+        return {cause: max(now - then, 0.0) for cause, (then, now) in known.items()} if known else None
+
 
 class Surroundings:
     """Looks at the machine between windows and remembers what slowed the device or shared it.
@@ -85,10 +93,7 @@ class Surroundings:
         if previous is None:
             return
         # the running totals miss nothing between two looks; the bits are only what is seen at a look
-        for name, before, after in (
-            ("power cap", previous.power_slowed_s, device.power_slowed_s),
-            ("heat", previous.thermal_slowed_s, device.thermal_slowed_s),
-        ):
+        for (name, before), after in zip(_totals(previous).items(), _totals(device).values(), strict=True):
             if before is not None and after is not None and after > before:
                 self._reasons[name] = None
         self._reasons.update(dict.fromkeys(device.reasons or ()))
@@ -98,6 +103,11 @@ class Surroundings:
             return
         foreign = foreign_gpu_processes(self._uuid, _own_pids())
         self.foreign_gpu_processes = max(self.foreign_gpu_processes, len(foreign or ()))
+
+
+def _totals(device: DeviceState) -> dict[str, float | None]:
+    """Return the running totals of the time slowed, by cause, in seconds."""
+    return {"power cap": device.power_slowed_s, "heat": device.thermal_slowed_s}
 
 
 def _own_pids() -> set[int]:

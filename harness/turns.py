@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import takewhile
 
 from wattbench.results.energy import Polls, PowerRecord
 from wattbench.results.measurement import Window
@@ -19,10 +20,11 @@ def polls_within(record: PowerRecord, windows: Sequence[Window]) -> PowerRecord:
 
 
 def _within(polls: Polls, windows: Sequence[Window]) -> Polls:
-    """Return a channel's polls in the windows; the rows of its errors are counted anew."""
+    """Return a channel's polls in the windows, by read or by when a value was taken; error rows are counted anew."""
     rows: dict[int, None] = {}
     for window in windows:  # the reads of a channel follow one another, so both columns ascend
         first, end = bisect_left(polls.after_ns, window.start_ns), bisect_left(polls.before_ns, window.end_ns)
+        end += _taken_before(window.end_ns, (polls.taken_ns or ())[end:])
         rows.update(dict.fromkeys(range(first, end)))
     kept = sorted(rows)
     return Polls(
@@ -32,4 +34,10 @@ def _within(polls: Polls, windows: Sequence[Window]) -> Polls:
         value=tuple(polls.value[i] for i in kept),
         sensor_ns=None if polls.sensor_ns is None else tuple(polls.sensor_ns[i] for i in kept),
         errors={str(row): polls.errors[str(i)] for row, i in enumerate(kept) if str(i) in polls.errors},
+        taken_ns=None if polls.taken_ns is None else tuple(polls.taken_ns[i] for i in kept),
     )
+
+
+def _taken_before(end_ns: int, taken_ns: Sequence[int | None]) -> int:
+    """Return how many of the values that were read after a window were taken within it."""
+    return sum(1 for _ in takewhile(lambda t: t is not None and t < end_ns, taken_ns))

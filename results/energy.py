@@ -38,7 +38,8 @@ class ChannelRecord:
     source (a board's counter and its power field), so that they are compared and never added. `covers` names the
     device whose draw is seen (a UUID, "cpu:0", or None for the whole node); `wraps_at_j` is a counter's range,
     `seen_share` the part of the time that the sensor looks at its source, `limit_w` the source's own power limit.
-    Unknown facts are None.
+    Unknown facts are None. A `buffered` source keeps a log of its own: one poll brings all values since the last one,
+    each with the instant at which it was taken, or none.
     """
 
     id: str
@@ -58,6 +59,7 @@ class ChannelRecord:
     limit_w: float | None
     accuracy_rel: float | None
     accuracy_basis: str
+    buffered: bool = False
 
     def __post_init__(self) -> None:
         require((self.unit == "J") == (self.kind == "counter"), "a counter is in J, everything else in W")
@@ -72,10 +74,11 @@ class ChannelRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polls:
-    """Every poll of one channel, by column, nothing dropped or deduplicated.
+    """Every poll of one channel, by column, nothing dropped or deduplicated; a row a value.
 
     `before_ns` and `after_ns` bracket the read on the run's clock, `value` is in the channel's unit (None when the
     read failed), `sensor_ns` the driver's own time stamp where it gives one. `errors` maps a poll's row to the cause.
+    `taken_ns` is when a buffered source took the value, on the run's clock; several rows may come from one read.
     """
 
     channel: str
@@ -84,9 +87,11 @@ class Polls:
     value: tuple[float | None, ...]
     sensor_ns: tuple[int | None, ...] | None
     errors: dict[str, str]
+    taken_ns: tuple[int | None, ...] | None = None
 
     def __post_init__(self) -> None:
         require(len(self.before_ns) == len(self.after_ns) == len(self.value), "the columns of polls differ in length")
+        require(self.taken_ns is None or len(self.taken_ns) == len(self.value), "the columns of polls differ in length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

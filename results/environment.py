@@ -28,7 +28,9 @@ class CpuFacts:
 class AcceleratorFacts:
     """One accelerator as its vendor's library or its kernel driver describes it; unknown facts are None.
 
-    `index` counts within the vendor. `other_processes` used it when the facts were collected.
+    `index` counts within the vendor. `other_processes` used it when the facts were collected. `power_limit_w` is the
+    limit that was set, `power_limit_enforced_w` the lowest of all limits in force; it may be set from
+    `power_limit_min_w` to `power_limit_max_w`.
     """
 
     vendor: str
@@ -44,6 +46,9 @@ class AcceleratorFacts:
     ecc: bool | None
     mig: bool | None
     other_processes: int | None
+    power_limit_enforced_w: float | None = None
+    power_limit_min_w: float | None = None
+    power_limit_max_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,8 @@ class Repeat:
 
     `jitter_s` is the random pause before it, `worker_cpu_s` the worker's CPU time within the window. Counted over
     `observed_s` seconds around it (pause, lead-in, window, lead-out) in core-seconds: `parent_cpu_s` the measuring
-    process's own CPU time, `other_cpu_s` that of everything else on the machine, `steal_s` what the hypervisor took.
+    process's own CPU time, `other_cpu_s` that of everything else on the machine, `steal_s` what the hypervisor took,
+    and, in seconds by cause, `throttled_s` for how long the device slowed itself down (None: it does not say).
     """
 
     index: int
@@ -95,11 +96,13 @@ class Repeat:
     other_cpu_s: float | None
     steal_s: float | None
     temperature_c: tuple[float, float] | None
+    throttled_s: dict[str, float] | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
             index=self.index, jitter_s=self.jitter_s, worker_cpu_s=self.worker_cpu_s, parent_cpu_s=self.parent_cpu_s
         )
+        require_not_negative(**(self.throttled_s or {}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

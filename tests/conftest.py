@@ -1,6 +1,8 @@
 """Fixtures that many tests share."""
 
 import importlib.util
+import shutil
+import subprocess
 from pathlib import Path
 from types import ModuleType
 
@@ -21,3 +23,20 @@ def factories() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Compile the stand-in for NVIDIA's library once, and return the folder that holds it."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        pytest.skip("needs a C compiler for the stand-in library")
+    folder = tmp_path_factory.mktemp("nvml")
+    target = folder / "libnvidia-ml.so.1"
+    flags = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1"]
+    subprocess.run(
+        [compiler, *flags, "-o", str(target), str(Path(__file__).parent / "native" / "fake_nvml.c")],
+        check=True,
+        timeout=120,
+    )
+    return folder

@@ -290,3 +290,15 @@ def test_every_doubt_code_can_be_raised(make: Make) -> None:
     raised = {code for _, _, change in CASES for code in codes(change(evidence))}
 
     assert set(DOUBT_CODES) == raised | {code for other in others for code in codes(other)}
+
+
+def test_throttling_names_its_share_of_the_worst_window(make: Make) -> None:
+    """The device's own count of the time slowed is set against the time around each window."""
+    sound = make()
+    slowed = [
+        replace(r, throttled_s={"power cap": 0.25 * r.index * r.observed_s, "heat": 0.0}) for r in sound.repeats[:3]
+    ]
+    doubts = doubts_of(replace(sound, repeats=tuple(slowed)))
+
+    expected = "the device slowed itself down: power cap (up to 50 % of the time, in repeat 2)"
+    assert [expected] == [d.facts for d in doubts if d.code == "throttled"]

@@ -1,5 +1,6 @@
 """The polls of a shared recorder that belong to one run."""
 
+from dataclasses import replace
 from types import ModuleType
 
 from wattbench.harness.turns import polls_within
@@ -50,3 +51,20 @@ def test_without_windows_nothing_is_kept_but_the_channels(factories: ModuleType)
 
     assert () == none.polls[0].value
     assert (whole.channels, whole.health) == (none.channels, none.health)
+
+
+def test_a_value_taken_within_a_turn_is_its_own_though_it_was_read_after(factories: ModuleType) -> None:
+    """A buffered source's values are kept by when they were taken; the next turn's are not."""
+    power = factories.make_power()
+    polls = Polls(
+        channel=power.channels[0].id,
+        before_ns=(100, 200, 200),
+        after_ns=(110, 210, 210),
+        value=(1.0, 2.0, 3.0),
+        sensor_ns=None,
+        errors={},
+        taken_ns=(90, 140, 160),
+    )
+    kept = polls_within(replace(power, polls=(polls,)), [Window(start_ns=50, end_ns=150)]).polls[0]
+
+    assert ((1.0, 2.0), (90, 140)) == (kept.value, kept.taken_ns)

@@ -27,12 +27,15 @@ class Reading:
     """One value of one channel, as the source gave it but in J or W: no integration, no filtering.
 
     `value` is None and `error` says why when this channel could not be read this time. `sensor_ns` is the source's
-    own time stamp (its own clock), where it gives one.
+    own time stamp (its own clock), where it gives one. Only a buffered channel (`ChannelRecord.buffered`) gives several
+    readings in one read, oldest first, or none, and only it knows `taken_ns`: when the source took the value, on the
+    run's clock (`time.perf_counter_ns`).
     """
 
     channel: str
     value: float | None
     sensor_ns: int | None = None
+    taken_ns: int | None = None
     error: str | None = None
 
 
@@ -51,7 +54,10 @@ class Sampler(Protocol):
         ...
 
     def read(self) -> tuple[Reading, ...]:
-        """Read every channel once. Raises SensorError when the whole source fails; one failing channel is a Reading."""
+        """Read every channel once, a buffered one as far as it has news.
+
+        Raises SensorError when the whole source fails; one failing channel is a Reading.
+        """
         ...
 
     def close(self) -> None:

@@ -5,9 +5,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Accuracy", "Behaviour", "Field", "accuracy_of", "architecture_of", "behaviour_of"]
+__all__ = ["UNCOMPARED", "Accuracy", "Behaviour", "Field", "accuracy_of", "architecture_of", "behaviour_of"]
 
-Field = Literal["instant", "average", "usage", "counter"]
+Field = Literal["instant", "average", "usage", "counter", "energy", "samples"]
+
+UNCOMPARED = "nobody compared this part's sensor with a meter in public"
 
 _SOURCE = "Yang, Adamek, Armour, arXiv 2312.02741 and its data (GPU_Power_Benchmark), driver 535"
 
@@ -103,9 +105,12 @@ def behaviour_of(architecture: str, field: Field) -> Behaviour:
 
     "usage" (nvmlDeviceGetPowerUsage) is the averaged field where the architecture has one, else the instant one. The
     counter is updated about every 100 ms (20 ms on Volta); whether it takes in what the instant field does not see is
-    not published, so it is credited with no more.
+    not published, so it is credited with no more. Field 191 ("energy") is the same counter. How often the driver puts a
+    sample into its log, and what a sample averages, is not published.
     """
-    if field == "counter":
+    if field == "samples":
+        return Behaviour()
+    if field in ("counter", "energy"):
         instant = _INSTANT.get(architecture, Behaviour())
         return Behaviour(update_period_s=instant.update_period_s, seen_share=instant.seen_share)
     if field == "instant":

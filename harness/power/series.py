@@ -69,15 +69,19 @@ def make_series(channel: ChannelRecord, times_ns: tuple[int, ...], values: tuple
 
 
 def series_of(channel: ChannelRecord, log: Log) -> Series:
-    """Return the good polls of a channel: each read is placed at its middle, minus the lag; failed reads fall out."""
+    """Return the good polls of a channel, minus the lag; failed reads fall out.
+
+    A value stands where its source took it, if it says so, else in the middle of its read.
+    """
     if isinstance(log, Mapping):
         return log[channel.id]
     rows = next((p for p in log if p.channel == channel.id), None)
     lag_ns = round((channel.lag_s or 0.0) * 1e9)
     if rows is None:
         return make_series(channel, (), ())
-    columns = zip(rows.before_ns, rows.after_ns, rows.value, strict=True)
-    good = [((before + after) // 2 - lag_ns, value) for before, after, value in columns if value is not None]
+    middles = ((before + after) // 2 for before, after in zip(rows.before_ns, rows.after_ns, strict=True))
+    columns = zip(middles, rows.taken_ns or (None,) * len(rows.value), rows.value, strict=True)
+    good = [((middle if taken is None else taken) - lag_ns, v) for middle, taken, v in columns if v is not None]
     return make_series(channel, tuple(t for t, _ in good), tuple(v for _, v in good))
 
 

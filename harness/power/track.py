@@ -4,6 +4,7 @@ import contextlib
 import math
 import threading
 import time
+from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 from wattbench.harness.power.contract import Reading, Sampler
@@ -28,15 +29,47 @@ _LONGEST_NS = 3_600_000_000_000
 
 
 class _Column:
-    """The growing columns of one channel."""
+    """The growing columns of one channel; all times count from the log's origin."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, buffered: bool) -> None:
+        self.buffered = buffered
+        self.before_ns: list[int] = []
+        self.after_ns: list[int] = []
         self.value: list[float | None] = []
         self.sensor_ns: list[int | None] = []
+        self.taken_ns: list[int | None] = []
         self.errors: dict[str, str] = {}
 
-    def append(self, reading: Reading) -> None:
-        """Log one reading; a value that is no finite number is logged as missing, with that as the cause."""
+    def log(self, before_ns: int, after_ns: int, origin_ns: int, readings: list[Reading]) -> bool:
+        """Log what one read brought and return whether all of it is good."""
+        for reading in readings:
+            self._append(reading)
+            self.before_ns.append(before_ns)
+            self.after_ns.append(after_ns)
+            self.taken_ns.append(None if reading.taken_ns is None else reading.taken_ns - origin_ns)
+        return all(v is not None for v in self.value[len(self.value) - len(readings) :])
+
+    def since(self, since_ns: int) -> list[tuple[int, float]]:
+        """Return the good values read since an instant, with the instants."""
+        first = bisect_left(self.before_ns, since_ns)
+        rows = zip(self.taken_ns[first:], self.before_ns[first:], self.value[first:], strict=True)
+        return [(read_ns if taken_ns is None else taken_ns, v) for taken_ns, read_ns, v in rows if v is not None]
+
+    def snapshot(self, name: str) -> Polls:
+        """Return a copy of the columns; those that no value has are left out."""
+        stamped, taken = (any(t is not None for t in column) for column in (self.sensor_ns, self.taken_ns))
+        return Polls(
+            channel=name,
+            before_ns=tuple(self.before_ns),
+            after_ns=tuple(self.after_ns),
+            value=tuple(self.value),
+            sensor_ns=tuple(self.sensor_ns) if stamped else None,
+            errors=dict(self.errors),
+            taken_ns=tuple(self.taken_ns) if taken else None,
+        )
+
+    def _append(self, reading: Reading) -> None:
+        """Log one value; one that is no finite number is logged as missing, with that as the cause."""
         value, error = reading.value, reading.error
         if value is None:
             error = error or "the sampler gave no value and no cause"
@@ -61,10 +94,9 @@ class Track:
         self._clock = clock
         self._origin_ns = origin_ns
         self._lock = threading.Lock()
-        self._before: list[int] = []
-        self._after: list[int] = []
-        self._columns = {c.id: _Column() for c in self.channels}
-        self._failed = 0
+        self._columns = {c.id: _Column(buffered=c.buffered) for c in self.channels}
+        self._first_ns = self._last_ns = 0
+        self._count = self._failed = 0
         self._last_good_ns: int | None = None
         self._max_gap_ns: int | None = None
         self._cpu_ns = 0
@@ -88,12 +120,12 @@ class Track:
         before_ns = self._clock.now_ns()
         self._out_since_ns = before_ns
         try:
-            readings = {r.channel: r for r in self._sampler.read()}
+            readings = self._sampler.read()
             cause = "the sampler left this channel out"
         except WattbenchError as exc:
-            readings, cause = {}, f"{exc.what}: {exc.why}" if exc.why else exc.what
+            readings, cause = None, f"{exc.what}: {exc.why}" if exc.why else exc.what
         except Exception as exc:  # noqa: BLE001 - a plug-in's bug is logged as a failed read, the recording goes on
-            readings, cause = {}, f"{type(exc).__name__}: {exc}"
+            readings, cause = None, f"{type(exc).__name__}: {exc}"
         after_ns = self._clock.now_ns()
         self._out_since_ns = None
         with self._lock:
@@ -109,15 +141,14 @@ class Track:
     def polls(self) -> tuple[Polls, ...]:
         """Return a snapshot of the log, one record per channel."""
         with self._lock:
-            before, after = tuple(self._before), tuple(self._after)
-            return tuple(_snapshot(name, before, after, column) for name, column in self._columns.items())
+            return tuple(column.snapshot(name) for name, column in self._columns.items())
 
     def health(self) -> RecorderHealth:
         """Return the rate reached, the largest gap between good polls, the share of one core, and the failures."""
         now_ns = self._clock.now_ns() - self._origin_ns
         with self._lock:
-            count, failed = len(self._before), self._failed
-            first, last = (self._before[0], self._before[-1]) if count else (0, 0)
+            count, failed = self._count, self._failed
+            first, last = self._first_ns, self._last_ns
             gap_ns = self._gap_ns(last if self._sealed and not self._hung else now_ns)
         return RecorderHealth(
             sampler=self.name,
@@ -134,25 +165,29 @@ class Track:
         """Return a channel's mean power over the last second before now, in watts, or None."""
         since_ns = self._clock.now_ns() - self._origin_ns - _LATEST_NS
         with self._lock:
-            column = self._columns[channel.id].value
-            first = next((i for i in range(len(column), 0, -1) if self._before[i - 1] < since_ns), 0)
-            points = [(self._before[i], v) for i, v in enumerate(column[first:], first) if v is not None]
+            points = self._columns[channel.id].since(since_ns)
         if channel.kind != "counter":
             return math.fsum(v for _, v in points) / len(points) if points else None
         if len(points) < 2 or points[-1][1] < points[0][1]:
             return None
         return (points[-1][1] - points[0][1]) * 1e9 / (points[-1][0] - points[0][0])
 
-    def _append(self, before_ns: int, after_ns: int, readings: dict[str, Reading], cause: str) -> None:
+    def _append(self, before_ns: int, after_ns: int, readings: tuple[Reading, ...] | None, cause: str) -> None:
+        """Log a read (None: it failed as a whole); a channel that it left out failed, unless it is buffered."""
+        before, after, good = before_ns - self._origin_ns, after_ns - self._origin_ns, True
         for name, column in self._columns.items():
-            column.append(readings.get(name) or Reading(channel=name, value=None, error=cause))
-        self._before.append(before_ns - self._origin_ns)
-        self._after.append(after_ns - self._origin_ns)
-        if any(column.value[-1] is None for column in self._columns.values()):
-            self._failed += 1
+            own = [r for r in readings or () if r.channel == name]
+            if not own and (readings is None or not column.buffered):
+                own = [Reading(channel=name, value=None, error=cause)]
+            good = column.log(before, after, self._origin_ns, own if column.buffered else own[-1:]) and good
+        self._first_ns = before if self._count == 0 else self._first_ns
+        self._last_ns = before
+        self._count += 1
+        if good:
+            self._max_gap_ns = self._gap_ns(before)
+            self._last_good_ns = before
         else:
-            self._max_gap_ns = self._gap_ns(self._before[-1])
-            self._last_good_ns = self._before[-1]
+            self._failed += 1
 
     def _gap_ns(self, until_ns: int) -> int | None:
         """Return the largest gap between good polls, counting the one that is still open until an instant."""
@@ -167,15 +202,3 @@ class Track:
     def _close(self) -> None:
         with contextlib.suppress(Exception):  # the recording is over; a plug-in's bug in closing may not cost it
             self._sampler.close()
-
-
-def _snapshot(name: str, before: tuple[int, ...], after: tuple[int, ...], column: _Column) -> Polls:
-    stamped = any(stamp is not None for stamp in column.sensor_ns)
-    return Polls(
-        channel=name,
-        before_ns=before,
-        after_ns=after,
-        value=tuple(column.value),
-        sensor_ns=tuple(column.sensor_ns) if stamped else None,
-        errors=dict(column.errors),
-    )

@@ -14,7 +14,8 @@
  *           no_fields 1: the driver knows no fields; field_return, instant_return, average_return: codes inside them;
  *           value_type (1, unsigned int); instant_mw, average_mw: say this whatever the curve; instant_window_us (0)
  * ring      samples_period_us (0: not supported), samples_buffer (120), samples_shift_us: added to the time stamps,
- *           samples_return: return code; module_samples 1: of the module too
+ *           samples_jump_us: too, from 12 s on; samples_return_after_us: an error from then on; module_samples 1: of
+ *           the module too
  * driver    init_return, usage_return, slow_us: reads take so long, slow_after: from that read on,
  *           lost_after: reads of the counter until the board is lost, lost_at_us: when it is lost
  * boards    boards (1), reversed 1: the index runs the other way; name, arch (9, Hopper), mig, vgpu
@@ -29,7 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15 };
+enum { SUCCESS = 0, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7, GPU_IS_LOST = 15,
+       UNKNOWN = 999 };
 enum { FI_POWER_POLICY = 74, FI_THERMAL_POLICY = 75, FI_AVERAGE = 185, FI_INSTANT = 186, FI_ENERGY = 191 };
 enum { GPU, MODULE, MEMORY, GPU_BASE };
 enum { MOST_BOARDS = 8, UNSIGNED_INT = 1, UNSIGNED_LONG_LONG = 3, ONE_SECOND_US = 1000000, UPDATE_US = 100000 };
@@ -406,7 +408,7 @@ int nvmlDeviceGetSamples(void *device, int type, unsigned long long last_seen_us
     long long buffer = of(board, "samples_buffer", 120);
     if (period_us <= 0 || (type != 0 && !(type == 7 && of(board, "module_samples", 0)))) return NOT_SUPPORTED;
     if (lost(board)) return GPU_IS_LOST;
-    if (of(board, "samples_return", SUCCESS)) return (int)of(board, "samples_return", SUCCESS);
+    if (clock_us() >= of(board, "samples_return_after_us", 1LL << 62)) return UNKNOWN;
     *value_type = UNSIGNED_INT;
     if (!samples) { /* the first of two calls asks how many there can be */
         *count = (unsigned int)buffer;
@@ -415,8 +417,9 @@ int nvmlDeviceGetSamples(void *device, int type, unsigned long long last_seen_us
     long long newest = clock_us() / period_us;
     unsigned int filled = 0;
     for (long long n = newest > buffer ? newest - buffer + 1 : 1; n <= newest && filled < *count; n++) {
-        if (n * period_us + shift_us <= (long long)last_seen_us) continue;
-        samples[filled].timestamp_us = (unsigned long long)(n * period_us + shift_us);
+        long long stamp_us = n * period_us + shift_us + (n * period_us > 12000000 ? of(board, "samples_jump_us", 0) : 0);
+        if (stamp_us <= (long long)last_seen_us) continue;
+        samples[filled].timestamp_us = (unsigned long long)stamp_us;
         samples[filled].value.ull = 0;
         samples[filled++].value.ui = (unsigned int)mean_mw(board, scope, n * period_us, period_us);
     }

@@ -1,0 +1,132 @@
+"""NVML's own log of power samples: its time stamps placed on the run's clock."""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wattbench.harness.power.contract import Reading
+
+__all__ = ["ClockPair", "SampleRing", "pair_clocks", "plain_number"]
+
+_VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # by nvmlValueType_t
+
+_TRIES = 3
+_JUMP_NS = 10_000_000
+"""A wall clock that moves by more than this between two polls was set; time services slew slower (0.5 ms/s)."""
+
+_FUTURE_NS = 50_000_000
+_REMEMBERED = 4096
+_STRANGE_S = 60.0
+"""A newest sample that is this far from the wall clock is stamped by another clock, and cannot be placed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClockPair:
+    """One instant on the run's clock and on the wall clock, in ns; `width_ns` bounds how far apart they were read."""
+
+    run_ns: int
+    wall_ns: int
+    width_ns: int
+
+    def on_run_clock(self, wall_us: int) -> int:
+        """Return an instant of the wall clock, in us, on the run's clock, in ns."""
+        return self.run_ns - (self.wall_ns - wall_us * 1000)
+
+
+def pair_clocks(
+    now_ns: Callable[[], int] = time.perf_counter_ns, wall_ns: Callable[[], int] = time.time_ns
+) -> ClockPair:
+    """Return both clocks' time at one instant: the wall clock read between two reads of the run's, the closest of 3."""
+    pairs = []
+    for _ in range(_TRIES):
+        before, wall, after = now_ns(), wall_ns(), now_ns()
+        pairs.append(ClockPair(run_ns=(before + after) // 2, wall_ns=wall, width_ns=after - before))
+    return min(pairs, key=lambda pair: pair.width_ns)
+
+
+def plain_number(value: Any, value_type: int) -> float | None:  # any: NVML's untyped union
+    """Return the member of an nvmlValue_t that its type names, or None for a type that nobody knows."""
+    return getattr(value, _VALUE_MEMBERS[value_type]) if 0 <= value_type < len(_VALUE_MEMBERS) else None
+
+
+class SampleRing:
+    """What `nvmlDeviceGetSamples` has of one board since the last look.
+
+    The driver stamps its samples with the machine's wall clock (nvml.h, nvmlSample_t: CPU time stamp in us). Each poll
+    reads that clock beside the run's clock and places the stamps by the difference, so a wall clock that is slewed or
+    set in the middle of a run moves no more than the samples of one poll; those that would then lie in the future or
+    before an earlier one are logged without a value. A clock that was set back makes old stamps look like the future's:
+    those that were read before are known, and passed over.
+    """
+
+    def __init__(self, nvml: Any, handle: Any, kind: int) -> None:  # any: NVML's module and handle
+        self._nvml = nvml
+        self._handle = handle
+        self._kind = kind
+        self._seen_us = 0
+        self._read_us: deque[int] = deque(maxlen=_REMEMBERED)
+        self._set_back = False
+        self._last_taken_ns: int | None = None
+        self._pair: ClockPair | None = None
+
+    def open(self, pair: ClockPair) -> str | None:
+        """Look for the first time, past what lies in the ring; return why it cannot be used, or None."""
+        try:
+            _, samples = self._nvml.nvmlDeviceGetSamples(self._handle, self._kind, 0)
+        except self._nvml.NVMLError as exc:
+            return str(exc)
+        if not samples:
+            return "it is empty"
+        self._read_us.extend(int(s.timeStamp) for s in samples)
+        self._seen_us = max(self._read_us)
+        off_s = abs(pair.on_run_clock(self._seen_us) - pair.run_ns) / 1e9
+        self._pair = pair
+        return f"its stamps are {off_s:.0f} s off the wall clock" if off_s > _STRANGE_S else None
+
+    def read(self, channel: str, pair: ClockPair) -> list[Reading]:
+        """Return what is new, in W, oldest first; nothing new is no reading."""
+        self._follow(pair)
+        try:
+            value_type, samples = self._nvml.nvmlDeviceGetSamples(self._handle, self._kind, self._seen_us)
+        except self._nvml.NVMLError_NotFound:
+            return []
+        except self._nvml.NVMLError as exc:
+            return [Reading(channel=channel, value=None, error=f"NVML: {exc}")]
+        new = sorted((s for s in samples if self._is_new(int(s.timeStamp), pair)), key=lambda s: int(s.timeStamp))
+        self._read_us.extend(int(s.timeStamp) for s in new)
+        return [self._placed(channel, s, value_type, pair) for s in new]
+
+    def _is_new(self, stamp_us: int, pair: ClockPair) -> bool:
+        if stamp_us <= self._seen_us:
+            return False
+        return not (self._set_back and _is_ahead(pair, stamp_us) and stamp_us in self._read_us)
+
+    def _follow(self, pair: ClockPair) -> None:
+        """Move the last stamp seen with a wall clock that was set, or the ring would seem empty until it catches up."""
+        if self._pair is not None:
+            moved_ns = (pair.wall_ns - self._pair.wall_ns) - (pair.run_ns - self._pair.run_ns)
+            if abs(moved_ns) > _JUMP_NS:
+                self._seen_us += moved_ns // 1000
+                self._set_back = self._set_back or moved_ns < 0
+        self._pair = pair
+
+    def _placed(self, channel: str, sample: Any, value_type: int, pair: ClockPair) -> Reading:  # any: NVML's struct
+        stamp_us = int(sample.timeStamp)
+        milliwatt = plain_number(sample.sampleValue, value_type)
+        taken_ns = pair.on_run_clock(stamp_us)
+        last_ns = self._last_taken_ns
+        if milliwatt is None:
+            self._seen_us = max(self._seen_us, stamp_us)
+            return Reading(channel=channel, value=None, error=f"NVML: value type {value_type} is not known")
+        if _is_ahead(pair, stamp_us) or (last_ns is not None and taken_ns <= last_ns):
+            error = "its time stamp cannot be placed: the wall clock was set"
+            return Reading(channel=channel, value=None, sensor_ns=stamp_us * 1000, error=error)
+        self._last_taken_ns = taken_ns
+        self._seen_us = max(self._seen_us, stamp_us)
+        return Reading(channel=channel, value=milliwatt / 1000, sensor_ns=stamp_us * 1000, taken_ns=taken_ns)
+
+
+def _is_ahead(pair: ClockPair, stamp_us: int) -> bool:
+    return pair.on_run_clock(stamp_us) > pair.run_ns + _FUTURE_NS
