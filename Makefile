@@ -14,7 +14,7 @@ ROOMS := backends harness models results
 SOURCES := pyproject.toml README.md LICENSE \
 	$(shell find api $(ROOMS) -name __pycache__ -prune -o -type d -print -o -type f -print)
 
-.PHONY: help run test lint dev bench-self clean
+.PHONY: help run test lint dev bench-self power-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what each target does
@@ -42,6 +42,10 @@ dev: $(VENV)/.dev ## install the tree itself, editable; repeat after adding a fi
 
 bench-self: $(VENV)/.wheel ## measure wattbench itself, one benchmark after the other (benchmarks/README.md has more)
 	@set -e; for name in imports overhead recorder truth repeatability; do echo "== $$name"; $(BIN)/python -P benchmarks/$$name.py; done
+
+power-peers: ## install the tools that --cross-check is tested with, in an environment of their own (500 MB)
+	$(PYTHON) -m venv build/power-peers
+	build/power-peers/bin/python -m pip install --quiet --disable-pip-version-check zeus==0.16.0 codecarbon==3.3.2
 
 clean: ## remove everything that this file makes
 	rm -rf build $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage

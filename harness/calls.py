@@ -37,6 +37,8 @@ def run(
     tuning: str | None = None,
     allow_fallback: bool | None = None,
     ceilings: str | None = None,
+    cross_check: str | tuple[str, ...] | list[str] | None = None,
+    cross_check_python: str | None = None,
     plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
@@ -65,8 +67,8 @@ def run(
 
 def _request(knobs: dict[str, object], plan: Path | None) -> RunRequest:
     """Return the knobs of a call over those of its plan file. Raises UsageError naming one of a wrong type."""
-    one = knobs["power"]
-    checked = make_request({**knobs, "power": (one,) if isinstance(one, str) else one}, "wattbench.run: wrong argument")
+    lists = {name: (one,) if isinstance(one := knobs[name], str) else one for name in ("power", "cross_check")}
+    checked = make_request({**knobs, **lists}, "wattbench.run: wrong argument")
     return merge_requests(read_request(plan), checked) if plan is not None else checked
 
 

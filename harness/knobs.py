@@ -51,15 +51,17 @@ RANGES = {
 }
 """The knobs that are numbers; the highest seed is the largest integer that a result file keeps exactly."""
 
-TEXTS = ("load", "backend", "device", "precision", "scenario", "weights", "tuning", "ceilings")
+TEXTS = ("load", "backend", "device", "precision", "scenario", "weights", "tuning", "ceilings", "cross_check_python")
 
 
 def check_knobs(request: RunRequest) -> None:
     """Raise UsageError for the first number out of its range, empty or broken text, or unknown processor."""
     for name in TEXTS:
-        check_text(f"--{name}", getattr(request, name))
+        check_text(f"--{name.replace('_', '-')}", getattr(request, name))
     for source in request.power or ():
         check_text("--power", source)
+    for peer in request.cross_check or ():
+        check_text("--cross-check", peer)
     for name, limits in RANGES.items():
         limits.check(getattr(request, name))
     if request.affinity is not None:

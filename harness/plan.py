@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, Level, Tunable
 from wattbench.harness.knobs import check_knobs, check_weights
 from wattbench.harness.memory import available_bytes, refuse_if_too_big
+from wattbench.harness.peers.client import PEERS
 from wattbench.harness.request import RunRequest
 from wattbench.harness.storage import cache_directory
 from wattbench.models.find import find_load
@@ -100,6 +101,8 @@ def resolve(request: RunRequest) -> Resolved:
         tuning=tuning,
         allow_fallback=bool(request.allow_fallback),
         ceilings=_ceilings(request.ceilings or "auto"),
+        cross_check=_peers(request),
+        cross_check_python=request.cross_check_python,
     )
     return Resolved(plan=plan, load=load, device=device)
 
@@ -141,6 +144,17 @@ def _tuning(backend: Backend, load: Load, device: DeviceInfo, precision: str, wa
 def _ceilings(wanted: str) -> str:
     if wanted not in CEILINGS:
         raise UsageError(f"Unknown --ceilings {wanted!r}", *nearest_lines(wanted, CEILINGS))
+    return wanted
+
+
+def _peers(request: RunRequest) -> tuple[str, ...]:
+    wanted = tuple(dict.fromkeys(request.cross_check or ()))
+    for name in wanted:
+        if name not in PEERS:
+            raise UsageError(f"Unknown --cross-check {name!r}", *nearest_lines(name, tuple(PEERS)))
+    if request.cross_check_python is not None and not wanted:
+        why = "there is nothing to check against"
+        raise UsageError("--cross-check-python without --cross-check", why, "Name a peer: --cross-check zeus")
     return wanted
 
 

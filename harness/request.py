@@ -40,6 +40,8 @@ class RunRequest:
     tuning: str | None = None
     allow_fallback: bool | None = None
     ceilings: str | None = None
+    cross_check: tuple[str, ...] | None = None
+    cross_check_python: str | None = None
 
 
 def merge_requests(base: RunRequest, over: RunRequest) -> RunRequest:

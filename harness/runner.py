@@ -297,6 +297,7 @@ class Run:
         done = worker.ask(command, Measured, self._answer_timeout(plan.window_s + 2 * lead_s + pause_s))
         after = self._surroundings.moment(worker.pid)
         cpu = after.cpu_since(before)
+        energy = self._power.energies(done.window, self._draft.idle, rhythms(done.completions, done.window))
         self._outside_share = max(self._outside_share, done.outside_share)
         if self._draft.backend is not None and done.memory_peak_bytes is not None:
             self._draft.backend = replace(self._draft.backend, memory_peak_bytes=done.memory_peak_bytes)
@@ -305,7 +306,7 @@ class Run:
             window=done.window,
             jitter_s=pause_s,
             completions=done.completions,
-            energy=self._power.energies(done.window, self._draft.idle, rhythms(done.completions, done.window)),
+            energy=energy,
             worker_cpu_s=done.worker_cpu_s,
             observed_s=cpu.duration_s,
             parent_cpu_s=cpu.parent_s,
@@ -313,6 +314,7 @@ class Run:
             steal_s=cpu.steal_s,
             temperature_c=after.temperatures_since(before),
             throttled_s=after.slowed_since(before),
+            peers=self._power.peer_energies(done.window, energy),
         )
 
     def _narrow_enough(self) -> bool:

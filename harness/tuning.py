@@ -11,6 +11,7 @@ from wattbench.harness.candidates import Candidates, candidates
 from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command
 from wattbench.harness.environment import PACKAGES, collect_packages
 from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply, WarmUp
+from wattbench.harness.peers.client import check_peers
 from wattbench.harness.plan import Resolved
 from wattbench.harness.reference import StoredReference, reference_for
 from wattbench.harness.reporter import Reporter
@@ -57,10 +58,11 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 
     Trials of the same plan with the same versions are remembered for a day. `--quick` searches nothing: without
     remembered trials it takes the candidate that is the cheapest to prepare. Raises UsageError and its kin for a
-    request that allows no candidate, DeviceError when none could be run.
+    request that allows no candidate or whose peers are not installed, DeviceError when none could be run.
     """
     found = candidates(request)
     cheapest = found.resolved[0]
+    check_peers(cheapest.plan.cross_check, cheapest.plan.cross_check_python)
     if len(found.resolved) == 1:
         return Choice(resolved=cheapest, tuning=None)
     path = _path(found)

@@ -34,6 +34,7 @@ def _within(polls: Polls, windows: Sequence[Window]) -> Polls:
         value=tuple(polls.value[i] for i in kept),
         sensor_ns=None if polls.sensor_ns is None else tuple(polls.sensor_ns[i] for i in kept),
         errors={str(row): polls.errors[str(i)] for row, i in enumerate(kept) if str(i) in polls.errors},
+        sensor_origin_us=polls.sensor_origin_us,
         taken_ns=None if polls.taken_ns is None else tuple(polls.taken_ns[i] for i in kept),
     )
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 
 from wattbench.harness.clock import RunClock
+from wattbench.harness.peers.session import Peers
 from wattbench.harness.power.alias import Rhythm
 from wattbench.harness.power.derive import idle_rung_w, ladder, primary_name, source_energies
 from wattbench.harness.power.energy import alias_rel, groups_of
@@ -12,7 +13,9 @@ from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
 from wattbench.harness.power.series import settle_s
 from wattbench.harness.power.terms import APART_MAX
+from wattbench.results.crosscheck import PeerEnergy
 from wattbench.results.energy import ChannelEnergy, PowerRecord
+from wattbench.results.errors import WattbenchError
 from wattbench.results.measurement import IdleRecord, Repeat, Window
 from wattbench.results.plan import Plan
 from wattbench.results.rungs import RungEnergy
@@ -27,18 +30,25 @@ SETTLE_MARGIN_S = 1.0
 class PowerSession:
     """Reads watts for one run; without a sensor it stays inactive and says why."""
 
-    def __init__(self, plan: Plan, covers: str | None, selection: Selection) -> None:
+    def __init__(self, plan: Plan, covers: str | None, selection: Selection, peers: Peers | None = None) -> None:
         self._rate_hz = plan.power_rate_hz
         self._covers = covers
         self._selection = selection
+        self._peers = peers or Peers()
+        self._origin_ns = 0
         self._recorder: Recorder | None = None
         self._primary: str | None = None
         """The name of the device's own rung, chosen at the first window."""
 
     @classmethod
     def open(cls, plan: Plan, covers: str | None) -> "PowerSession":
-        """Open the samplers that the plan asks for. Raises UsageError or SensorError when one cannot be had."""
-        return cls(plan, covers, open_samplers(plan.power, covers))
+        """Open the samplers and peers of the plan. Raises UsageError or SensorError when one cannot be had."""
+        peers = Peers.open(plan.cross_check, plan.cross_check_python, covers)
+        try:
+            return cls(plan, covers, open_samplers(plan.power, covers), peers)
+        except WattbenchError:
+            peers.close()
+            raise
 
     @property
     def active(self) -> bool:
@@ -54,12 +64,12 @@ class PowerSession:
     def lag_s(self) -> float:
         """Return how long after a window its energy can be computed, in seconds."""
         channels = self._recorder.channels if self._recorder else ()
-        return settle_s(channels, self._rate_hz)
+        return max(settle_s(channels, self._rate_hz), self._peers.lag_s)
 
     @property
     def lead_s(self) -> float:
         """Return how long the load should run before and after a window, so that sensors see only load, in seconds."""
-        return max(self.lag_s, LEAD_FLOOR_S) if self.active else 0.0
+        return max(self.lag_s, LEAD_FLOOR_S) if self.active or self._peers.records else 0.0
 
     @property
     def settle_before_idle_s(self) -> float:
@@ -72,6 +82,7 @@ class PowerSession:
 
     def start(self, clock: RunClock) -> None:
         """Start polling on the run's clock."""
+        self._origin_ns = clock.origin_ns
         if self.active:
             self._recorder = Recorder(self._selection.samplers, self._rate_hz, origin_ns=clock.origin_ns)
             self._recorder.start()
@@ -84,6 +95,7 @@ class PowerSession:
     def close(self) -> None:
         """Stop polling and release the samplers."""
         self.stop()
+        self._peers.close()
         if self._recorder is None:
             for sampler in self._selection.samplers:
                 sampler.close()
@@ -107,6 +119,7 @@ class PowerSession:
             polls=self._recorder.polls() if self._recorder else (),
             unavailable_reason=self.unavailable_reason,
             covers=self._covers,
+            peers=self._peers.records,
         )
 
     def energies(
@@ -120,6 +133,10 @@ class PowerSession:
             return ()
         channels, polls = self._recorder.channels, self._recorder.polls()
         return tuple(source_energies(channels, polls, window, rate_hz=self._rate_hz, idle=idle, load=load))
+
+    def peer_energies(self, window: Window, energies: Sequence[ChannelEnergy]) -> tuple[PeerEnergy, ...]:
+        """Return what the peers counted in a window, beside our own energies of it."""
+        return self._peers.energies(window, energies, self._origin_ns)
 
     def rungs(self, energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
         """Return the energies added up by scope, the device's own rung first and the same one for every window.

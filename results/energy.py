@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wattbench.results.checks import require, require_finite, require_not_negative
+from wattbench.results.crosscheck import PeerRecord
 
 Scope = Literal["board", "module", "package", "dram", "psys", "node", "wall", "other"]
 ChannelKind = Literal["counter", "power", "model"]
@@ -77,8 +78,10 @@ class Polls:
     """Every poll of one channel, by column, nothing dropped or deduplicated; a row a value.
 
     `before_ns` and `after_ns` bracket the read on the run's clock, `value` is in the channel's unit (None when the
-    read failed), `sensor_ns` the driver's own time stamp where it gives one. `errors` maps a poll's row to the cause.
-    `taken_ns` is when a buffered source took the value, on the run's clock; several rows may come from one read.
+    read failed), `sensor_ns` the driver's own time stamp where it gives one, counted from `sensor_origin_us` on the
+    driver's own clock (most count from 1970, and ns since then are more than JSON keeps). `errors` maps a poll's row
+    to the cause. `taken_ns` is when a buffered source took the value, on the run's clock; several rows may come from
+    one read.
     """
 
     channel: str
@@ -88,6 +91,7 @@ class Polls:
     sensor_ns: tuple[int | None, ...] | None
     errors: dict[str, str]
     taken_ns: tuple[int | None, ...] | None = None
+    sensor_origin_us: int | None = None
 
     def __post_init__(self) -> None:
         require(len(self.before_ns) == len(self.after_ns) == len(self.value), "the columns of polls differ in length")
@@ -205,6 +209,7 @@ class PowerRecord:
 
     The polls are either here or in a file of their own, which `polls_file` names. `covers` is the device under test
     whose energy leads (a UUID, "cpu", or None: any).
+    `peers` are the other tools that watched beside ours (`--cross-check`).
     """
 
     samplers: tuple[SamplerRecord, ...]
@@ -214,6 +219,8 @@ class PowerRecord:
     unavailable_reason: str | None
     polls_file: PollsFile | None = None
     covers: str | None = None
+
+    peers: tuple[PeerRecord, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.polls_file is None or not self.polls, "polls are in the document or in a file of their own")

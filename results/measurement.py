@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from wattbench.results.checks import require, require_not_negative
+from wattbench.results.crosscheck import PeerEnergy
 from wattbench.results.energy import ChannelEnergy
 
 __all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "WarmupRecord", "Window"]
@@ -83,6 +84,7 @@ class Repeat:
     `observed_s` seconds around it (pause, lead-in, window, lead-out) in core-seconds: `parent_cpu_s` the measuring
     process's own CPU time, `other_cpu_s` that of everything else on the machine, `steal_s` what the hypervisor took,
     and, in seconds by cause, `throttled_s` for how long the device slowed itself down (None: it does not say).
+    `peers` is what other tools said of the same window.
     """
 
     index: int
@@ -97,6 +99,7 @@ class Repeat:
     steal_s: float | None
     temperature_c: tuple[float, float] | None
     throttled_s: dict[str, float] | None = None
+    peers: tuple[PeerEnergy, ...] = ()
 
     def __post_init__(self) -> None:
         require_not_negative(

@@ -17,7 +17,8 @@ class Plan:
     `window_s` is the least length of a measured window, `interval_goal_*` the relative 95 % half-widths at
     which repeats stop, `power` the samplers asked for ("auto", "none", a name, or "replay:FILE"). `tuning` names the
     backend's engine or optimisation level, `allow_fallback` whether work may run on the CPU instead of the device, and
-    `ceilings` whether the device's ceilings are measured ("auto": unless known; "fresh"; "none").
+    `ceilings` whether the device's ceilings are measured ("auto": unless known; "fresh"; "none"). `cross_check` names
+    the other tools that watch the same windows, `cross_check_python` the Python that has them (None: this one).
     """
 
     load: str
@@ -45,6 +46,8 @@ class Plan:
     tuning: str = "eager"
     allow_fallback: bool = False
     ceilings: str = "none"
+    cross_check: tuple[str, ...] = ()
+    cross_check_python: str | None = None
 
     def __post_init__(self) -> None:
         require(self.batch >= 1, "batch must be at least 1")

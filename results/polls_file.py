@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from wattbench.results.energy import Polls
 from wattbench.results.errors import DocumentError
@@ -16,8 +16,8 @@ __all__ = ["decode_polls", "encode_polls"]
 
 FORMAT = "wattbench.polls/1"
 METADATA = b"wattbench.polls"
-COLUMNS = ("channel", "before_ns", "after_ns", "value", "sensor_ns", "error")
-DELTAS = dict.fromkeys(("before_ns", "after_ns", "sensor_ns"), "DELTA_BINARY_PACKED")
+COLUMNS = ("channel", "before_ns", "after_ns", "value", "sensor_ns", "taken_ns", "error")
+DELTAS = dict.fromkeys(("before_ns", "after_ns", "sensor_ns", "taken_ns"), "DELTA_BINARY_PACKED")
 """Time stamps differ by nearly the same from poll to poll."""
 
 REMEDY = "Take the original file; without it the energies of the result cannot be computed again."
@@ -26,16 +26,26 @@ REMEDY = "Take the original file; without it the energies of the result cannot b
 def encode_polls(polls: Sequence[Polls]) -> bytes:
     """Return a Parquet file (zstd) with one row a poll, channel after channel.
 
-    Columns: `channel`, `before_ns`, `after_ns`, `value` (W or J, null for a failed read), `sensor_ns` (null without a
-    stamp), `error` (null without one). The file's metadata lists the channels in order, those without a poll too.
+    Columns: `channel`, `before_ns`, `after_ns`, `value` (W or J, null for a failed read), `sensor_ns` and
+    `taken_ns` (null without a stamp), `error` (null without one). The file's metadata lists the channels in order,
+    those without a poll too, with which stamps they have and where the sensor's clock starts.
     """
     import pyarrow
     import pyarrow.parquet
 
-    named = [{"channel": log.channel, "stamped": log.sensor_ns is not None} for log in polls]
+    named = [
+        {
+            "channel": log.channel,
+            "stamped": log.sensor_ns is not None,
+            "taken": log.taken_ns is not None,
+            "sensor_origin_us": log.sensor_origin_us,
+        }
+        for log in polls
+    ]
     facts = {METADATA: json.dumps({"format": FORMAT, "channels": named}).encode()}
     text = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
-    kinds = (text, pyarrow.int64(), pyarrow.int64(), pyarrow.float64(), pyarrow.int64(), text)
+    whole = pyarrow.int64()
+    kinds = (text, whole, whole, pyarrow.float64(), whole, whole, text)
     schema = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True)), metadata=facts)
     sink = pyarrow.BufferOutputStream()
     table = pyarrow.concat_tables([schema.empty_table(), *(_table(log, schema) for log in polls)])
@@ -66,7 +76,7 @@ def decode_polls(data: bytes, rows: int) -> tuple[Polls, ...]:
         if facts["format"] != FORMAT:
             raise _foreign(f"its format is {facts['format']!r}, this version reads {FORMAT}")
         columns = {name: table.column(name).to_pylist() for name in COLUMNS}
-        return _split(columns, [(entry["channel"], entry["stamped"]) for entry in facts["channels"]])
+        return _split(columns, facts["channels"])
     except (pyarrow.ArrowException, OSError, ValueError, KeyError, TypeError) as exc:
         raise _foreign(f"{type(exc).__name__}: {exc}") from exc
 
@@ -77,27 +87,30 @@ def _table(log: Polls, schema: pyarrow.Schema) -> pyarrow.Table:
     count = len(log.value)
     errors = [log.errors.get(str(row)) for row in range(count)]
     sensor_ns = log.sensor_ns or [None] * count
-    columns = ([log.channel] * count, log.before_ns, log.after_ns, log.value, sensor_ns, errors)
+    taken_ns = log.taken_ns or [None] * count
+    columns = ([log.channel] * count, log.before_ns, log.after_ns, log.value, sensor_ns, taken_ns, errors)
     arrays = [pyarrow.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)]
     return pyarrow.Table.from_arrays(arrays, schema=schema)
 
 
-def _split(columns: dict[str, list[object]], channels: Sequence[tuple[str, bool]]) -> tuple[Polls, ...]:
+def _split(columns: dict[str, list[object]], channels: Sequence[dict[str, Any]]) -> tuple[Polls, ...]:
     """Return one record per channel. Raises ValueError when rows belong to no channel or are out of order."""
     found, start = [], 0
-    for name, stamped in channels:
+    for facts in channels:
         end = start
-        while end < len(columns["channel"]) and columns["channel"][end] == name:
+        while end < len(columns["channel"]) and columns["channel"][end] == facts["channel"]:
             end += 1
         part = {key: column[start:end] for key, column in columns.items()}
         errors = {str(row): error for row, error in enumerate(part["error"]) if error is not None}
         found.append(
             Polls(
-                channel=name,
+                channel=facts["channel"],
                 before_ns=tuple(part["before_ns"]),  # type: ignore[arg-type]  # the schema has been checked
                 after_ns=tuple(part["after_ns"]),  # type: ignore[arg-type]  # the same
                 value=tuple(part["value"]),  # type: ignore[arg-type]  # the same
-                sensor_ns=tuple(part["sensor_ns"]) if stamped else None,  # type: ignore[arg-type]  # the same
+                sensor_ns=tuple(part["sensor_ns"]) if facts["stamped"] else None,  # type: ignore[arg-type]  # the same
+                taken_ns=tuple(part["taken_ns"]) if facts["taken"] else None,  # type: ignore[arg-type]  # the same
+                sensor_origin_us=facts["sensor_origin_us"],
                 errors=errors,  # type: ignore[arg-type]  # the same
             )
         )

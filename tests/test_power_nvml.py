@@ -128,10 +128,10 @@ def test_channels_carry_the_architectures_behaviour(nvml_library: Path) -> None:
 
 
 def test_the_drivers_time_stamp_is_logged(nvml_library: Path) -> None:
-    """Field values bring the driver's own stamp, in ns; the counter has none."""
+    """Field values bring the driver's own stamp, counted from the first one; the counter has none."""
     polls = {p["channel"].rsplit(":", 1)[1]: p for p in sampled(nvml_library)["polls"]}
 
-    assert 5_050_000_000 == polls["instant"]["sensor_ns"][1]
+    assert (5_000_000, 50_000_000) == (polls["instant"]["sensor_origin_us"], polls["instant"]["sensor_ns"][1])
     assert polls["counter"]["sensor_ns"] is None
 
 
@@ -328,7 +328,8 @@ def test_the_drivers_own_log_is_read_whole(nvml_library: Path) -> None:
     polls = of_channel(answer, "samples")
 
     assert list(range(20_000_000, 14_000_000_000, 20_000_000)) == polls["taken_ns"][: 13_980 // 20]
-    assert [taken + 5 * 10**9 for taken in polls["taken_ns"]] == polls["sensor_ns"]
+    origin_ns = 1000 * polls["sensor_origin_us"]
+    assert [taken + 5 * 10**9 for taken in polls["taken_ns"]] == [origin_ns + stamp for stamp in polls["sensor_ns"]]
     assert {300.0} == set(polls["value"])
     assert 0 == answer["failed"]
 

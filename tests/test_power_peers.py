@@ -1,21 +1,114 @@
-"""Failures that power tools in use are known for, each as a case that gives the right joules here."""
+"""Failures that power tools in use are known for, each as a case that gives the right joules here.
 
+Every case names the tool, the version that was read or run, and what it gives. Cases of a power curve stand in a table;
+what needs counters, requests or missing sensors has a test of its own below it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from wattbench.harness.power.contract import SamplerOptions
+from wattbench.harness.power.contract import ChannelRecord, Reading, Sampler, SamplerOptions
 from wattbench.harness.power.energy import channel_energy, groups_of
-from wattbench.harness.power.ladder import rungs
+from wattbench.harness.power.ladder import absent_rung, rungs
 from wattbench.harness.power.rapl import RaplSampler
 from wattbench.harness.power.replay import ReplaySampler
 from wattbench.harness.power.track import Track
 from wattbench.results.energy import ChannelEnergy
+from wattbench.results.errors import SensorError
 from wattbench.results.measurement import Window
 
 SECOND = 1_000_000_000
 RANGE_UJ = 262_143_328_850
 WINDOW = Window(start_ns=2 * SECOND, end_ns=12 * SECOND)
+
+TRAILING = "# lag_s: 0.5\n# averaging_window_s: 1.0\n# update_period_s: 0.1\n"
+
+
+def trailing(load_w: Callable[[float], float]) -> str:
+    """Return a recording of what NVML's average field shows of a load: each value the mean of the second before it."""
+    steps = [(t / 10, sum(load_w((t - n) / 10 - 0.05) for n in range(10)) / 10) for t in range(160)]
+    return TRAILING + "time_s,power_w\n" + "".join(f"{t},{w}\n" for t, w in steps)
+
+
+def rows(text: str) -> str:
+    """Return a recording of a few steps, "time,watts" separated by blanks; each holds until the next."""
+    return "time_s,power_w\n" + "\n".join([*text.split(), "20," + text.rsplit(",", 1)[1]]) + "\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """A power curve that a tool gets wrong: which tool, how, what it says in joules (as text), and the truth."""
+
+    tool: str
+    defect: str
+    says: str
+    recording: str
+    truth_j: float
+    within_j: float = 1e-6
+    window: Window = WINDOW
+
+
+CURVES = (
+    Curve(
+        tool="Zeus 0.16.0 PowerMonitor.get_energy",
+        defect="drops equal samples, then integrates what is left: constant power has one sample",
+        says="0 J of 3000",
+        recording=rows("0,300"),
+        truth_j=3000.0,
+    ),
+    Curve(
+        tool="Zeus 0.16.0 PowerMonitor.get_energy",
+        defect="draws one line between the two samples that differ",
+        says="2700 J of 1400",
+        recording=rows("0,100 11,500"),
+        truth_j=1400.0,
+        within_j=0.05 * 400,  # one poll
+    ),
+    Curve(
+        tool="Zeus 0.16.0 PowerMonitor.get_energy",
+        defect="loses both edges of a short window",
+        says="-27 % in 0.55 s",
+        recording=rows("0,300"),
+        truth_j=165.0,
+        window=Window(start_ns=2 * SECOND, end_ns=2 * SECOND + 550_000_000),
+    ),
+    Curve(
+        tool="llenergymeasure 0.7.0, energy-bench 0.1.0, green-ai-profiler 0.1.0, TokenPowerBench ec00f52",
+        defect="take nvmlDeviceGetPowerUsage, the mean of the trailing second, for the power of this moment",
+        says="by that rule 4800 J of 5000",
+        recording=trailing(lambda t: 500.0 if t >= 2 else 100.0),
+        truth_j=5000.0,
+        within_j=0.15 * 400,  # the second's ramp is known by its middle, not undone
+    ),
+    Curve(
+        tool="green-ai-profiler 0.1.0",
+        defect="mean power of the samples at start and stop, times the duration",
+        says="by that rule 1000 J of 4920",
+        recording=rows("0,100 2.1,500 11.9,100"),
+        truth_j=4920.0,
+        within_j=0.05 * 800,
+    ),
+    Curve(
+        tool="TokenPowerBench ec00f52",
+        defect="starts two seconds before the load and cuts a tenth off both ends: idle is in, load is out",
+        says="the mean of another span",
+        recording=rows("0,1000 1.9,100 12.1,1000"),
+        truth_j=1000.0,
+    ),
+    Curve(
+        tool="TokenPowerBench ec00f52",
+        defect="mean of readings times the duration, though readings crowd where they come faster",
+        says="by that rule about 5000 J of 1400",
+        recording=rows("0,100 11,100 " + " ".join(f"{11 + n / 1000},500" for n in range(1000))),
+        truth_j=1400.0,
+        within_j=0.05 * 400,
+    ),
+)
 
 
 class Dial:
@@ -32,17 +125,29 @@ class Dial:
         return True
 
 
-def replayed(folder: Path, rows: str) -> ChannelEnergy:
-    """Return the energy of 2..12 s of a recording, polled every 50 ms."""
-    path = folder / "trace.csv"
-    path.write_text(f"time_s,power_w\n{rows}")
-    dial = Dial()
-    sampler = ReplaySampler(SamplerOptions(argument=str(path), covers=None), now_ns=dial.now_ns)
+def polled(sampler: Sampler, dial: Dial) -> Track:
+    """Return the log of 14 s of a sampler, polled every 50 ms."""
     assert sampler.probe().usable
     track = Track(sampler, 20, dial, 0)
     for dial.ns in range(0, 14 * SECOND, SECOND // 20):
         track.poll()
-    return channel_energy(track.channels, track.polls(), WINDOW, rate_hz=20)
+    return track
+
+
+def replayed(folder: Path, recording: str, window: Window = WINDOW, idle_w: float | None = None) -> ChannelEnergy:
+    """Return the energy of a recording's window, polled every 50 ms."""
+    path, dial = folder / "trace.csv", Dial()
+    path.write_text(recording)
+    track = polled(ReplaySampler(SamplerOptions(argument=str(path), covers=None), now_ns=dial.now_ns), dial)
+    return channel_energy(track.channels, track.polls(), window, rate_hz=20, idle_power_w=idle_w)
+
+
+@pytest.mark.parametrize("curve", CURVES, ids=lambda c: f"{c.tool.split(',')[0]}: {c.says}")
+def test_a_curve_gives_its_joules(tmp_path: Path, curve: Curve) -> None:
+    """Each curve that a tool gets wrong has its true energy here."""
+    assert curve.truth_j == pytest.approx(
+        replayed(tmp_path, curve.recording, curve.window).energy_j, abs=curve.within_j
+    )
 
 
 class Powercap:
@@ -81,25 +186,15 @@ class Powercap:
         return tuple(channel_energy(group, polls, WINDOW, rate_hz=20) for group in groups_of(track.channels))
 
 
-def test_constant_power_is_not_zero_joules(tmp_path: Path) -> None:
-    """A tool that drops equal samples before integrating gives 0 J for 300 W; here it is 3000 J."""
-    assert 3000.0 == replayed(tmp_path, "0,300\n20,300\n").energy_j
-
-
-def test_a_step_is_not_smeared_by_dropping_samples(tmp_path: Path) -> None:
-    """100 W that become 500 W after 9 of 10 s are 1400 J, not a triangle between the two changes."""
-    assert 1400.0 == pytest.approx(replayed(tmp_path, "0,100\n11,500\n20,500\n").energy_j, rel=0.01)
-
-
 def test_a_counter_wrap_is_not_negative_energy(tmp_path: Path) -> None:
-    """A tool whose wrap tracker polls apart from its reads gives -262 kJ for 50 J at 5 W; here it is 50 J."""
+    """Zeus 0.16.0's wrap tracker polls apart from its reads: -262 093 J instead of +50 J; here it is 50 J."""
     package = Powercap(tmp_path).energies({"package-0": 5}, first_uj=RANGE_UJ - 35_000_000)[0]
 
     assert 50.0 == pytest.approx(package.energy_j, rel=1e-6)
 
 
 def test_overlapping_domains_are_not_summed(tmp_path: Path) -> None:
-    """Core is in package, package is in psys: the CPU's energy is package and DRAM, once."""
+    """TokenPowerBench ec00f52 adds psys, package and core; core is in package, and package in psys."""
     found = rungs(Powercap(tmp_path).energies({"package-0": 100, "core": 80, "dram": 10, "psys": 150}))
 
     assert {"package+dram:cpu": 1100, "package:cpu": 1000, "psys": 1500} == {
@@ -108,22 +203,91 @@ def test_overlapping_domains_are_not_summed(tmp_path: Path) -> None:
 
 
 def test_a_silent_domain_is_not_zero_joules(tmp_path: Path) -> None:
-    """A package counter that stands still is unknown, and so is every sum with it."""
+    """TokenPowerBench ec00f52 shipped a result with package-0 = 0.0 W; a counter that stands still is unknown."""
     found = rungs(Powercap(tmp_path).energies({"package-0": 0, "dram": 10}))
 
     assert [None, None] == [r.energy_j for r in found if r.covers == "cpu"]
     assert all("did not advance" in str(r.reason) for r in found if r.covers == "cpu")
 
 
-def test_samples_before_and_after_the_window_do_not_count(tmp_path: Path) -> None:
-    """Energy is bound to its window: 1000 W of loading before it and 1000 W after it are not in its 100 W."""
-    found = replayed(tmp_path, "0,1000\n1.9,100\n12.1,1000\n20,1000\n")
+def test_no_sensor_is_not_zero_joules() -> None:
+    """Zeus 0.16.0 monitors a machine without sensors as total_energy == 0; ai_energy_benchmarks 0.0.7 returns 0.0."""
+    nothing = absent_rung((), "cpu")
 
-    assert 1000.0 == pytest.approx(found.energy_j)
+    assert nothing.energy_j is None
+    assert "no sensor sees cpu" in str(nothing.reason)
 
 
-def test_energy_is_not_the_mean_of_readings_times_time(tmp_path: Path) -> None:
-    """Readings that crowd in one part of the window weigh by their time, not by their number."""
-    rows = "0,100\n11,100\n" + "".join(f"{11 + n / 1000},500\n" for n in range(1000)) + "20,500\n"
+class Faulty:
+    """A recording whose reads fail for a while."""
 
-    assert 9 * 100 + 1 * 500 == pytest.approx(replayed(tmp_path, rows).energy_j, rel=0.01)
+    def __init__(self, whole: ReplaySampler, dial: Dial, span_s: tuple[float, float]) -> None:
+        self.name, self._whole, self._dial, self._span_s = whole.name, whole, dial, span_s
+        self.channels: tuple[ChannelRecord, ...] = ()
+
+    def probe(self) -> Any:  # any: what the recording's probe says
+        """Probe the recording."""
+        found = self._whole.probe()
+        self.channels = self._whole.channels
+        return found
+
+    def read(self) -> tuple[Reading, ...]:
+        """Read the recording, or fail."""
+        if self._span_s[0] <= self._dial.ns / SECOND < self._span_s[1]:
+            raise SensorError("Cannot read the board", "it does not answer")
+        return self._whole.read()
+
+    def close(self) -> None:
+        """Close the recording."""
+        self._whole.close()
+
+
+def test_the_mean_of_the_readings_that_survived_is_no_energy(tmp_path: Path) -> None:
+    """TokenPowerBench ec00f52 averages what it could read: 100 W when the 500 W were lost; here that is unknown."""
+    (tmp_path / "trace.csv").write_text(rows("0,100 5,500 9,100"))
+    dial = Dial()
+    whole = ReplaySampler(SamplerOptions(argument=str(tmp_path / "trace.csv"), covers=None), now_ns=dial.now_ns)
+    track = polled(Faulty(whole, dial, (5.0, 9.0)), dial)
+    found = channel_energy(track.channels, track.polls(), WINDOW, rate_hz=20)
+
+    assert found.energy_j is None
+    assert "4.050 s apart" in str(found.reason)
+
+
+def test_idle_above_the_load_is_not_clamped(tmp_path: Path) -> None:
+    """A max(0, raw - idle) as in llenergymeasure 0.7.0 hides drift: 300 W over 310 W of idle are -100 J net."""
+    assert -100.0 == pytest.approx(replayed(tmp_path, rows("0,300"), idle_w=310.0).energy_net_j)
+
+
+def test_joules_are_divided_by_requests_not_by_samples(factories: ModuleType) -> None:
+    """TokenPowerBench ec00f52 divides by the number of CPU samples: 66.7 J/response for 800.7 J and 32 responses."""
+    repeat = factories.make_repeat(completions=factories.make_completions(60 * SECOND, executions=8, requests=4))
+    summary = factories.summarise(
+        factories.make_load(),
+        (repeat,),
+        rung_energies=[[factories.make_rung(800.7)]],
+        idle_power_w={},
+        memory_peak_bytes=None,
+        no_energy_reason=None,
+    )
+
+    assert 800.7 / 32 == pytest.approx(summary.metric("energy.per_request").value)
+
+
+def test_each_windows_joules_meet_its_own_requests(factories: ModuleType) -> None:
+    """From different passes, as in optimum-benchmark, joules and requests part; here each window has its own ratio."""
+    fast, slow = (
+        factories.make_repeat(i, completions=factories.make_completions((60 + 12 * i) * SECOND, executions=n))
+        for i, n in enumerate((10, 5))
+    )
+    energies = [[factories.make_rung(3000.0)], [factories.make_rung(2000.0)]]
+    summary = factories.summarise(
+        factories.make_load(),
+        (fast, replace(slow, index=1)),
+        rung_energies=energies,
+        idle_power_w={},
+        memory_peak_bytes=None,
+        no_energy_reason=None,
+    )
+
+    assert (150.0, 200.0) == tuple(summary.metric("energy.per_request").samples)

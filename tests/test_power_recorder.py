@@ -104,7 +104,7 @@ def test_polls_lie_on_absolute_deadlines() -> None:
 
     assert tuple(n * 50 * MS for n in range(21)) == polls.before_ns
     assert (300.0,) * 21 == polls.value
-    assert (5,) * 21 == polls.sensor_ns
+    assert ((5,) * 21, 0) == (polls.sensor_ns, polls.sensor_origin_us)
 
 
 def test_missed_deadlines_are_skipped_not_made_up() -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from wattbench.harness.cli.escape import visible
+from wattbench.harness.cli.peer_lines import peer_lines
 from wattbench.results.document import Result
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
@@ -51,6 +52,7 @@ def result_lines(result: Result) -> list[str]:
         lines += ["", *_tuning_lines(result.tuning)]
     if result.summary is not None:
         lines += ["", *_summary_lines(result.summary), *_utilisation_lines(result, result.summary)]
+    lines += [_line("" if i else "cross-check", text) for i, text in enumerate(peer_lines(result))]
     lines += ["", *_verdict_lines(result)]
     return [visible(line) for line in lines]
 

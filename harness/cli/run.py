@@ -52,6 +52,13 @@ PROCESSOR_DIGITS = 6
 )
 @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the device cannot; the result says what.")
 @click.option("--ceilings", metavar="WHEN", help="Measure the device's limits: auto (once a day), fresh, none.")
+@click.option("--cross-check", metavar="TOOLS", help="Let other tools watch the same windows: zeus,codecarbon.")
+@click.option(
+    "--cross-check-python",
+    metavar="PATH",
+    envvar="WATTBENCH_CROSS_CHECK_PYTHON",
+    help="The Python that has them [default: this one].",
+)
 @click.option("--plan", "plan_file", metavar="FILE", help="Knobs from a TOML file.")
 @click.option("--out", "-o", metavar="PATH", help="Result file (.json) or folder.")
 @click.option("--json", "as_json", is_flag=True, help="The result document on standard output, for machines.")
@@ -79,6 +86,8 @@ def command(
     tuning: str | None,
     allow_fallback: bool,
     ceilings: str | None,
+    cross_check: str | None,
+    cross_check_python: str | None,
     plan_file: str | None,
     out: str | None,
     as_json: bool,
@@ -91,6 +100,8 @@ def command(
     for flag in ("quick", "allow_fallback", "power"):
         knobs[flag] = knobs[flag] or None  # not given: a plan file may say otherwise
     knobs["affinity"] = parse_affinity(affinity)
+    knobs["cross_check"] = None if cross_check is None else tuple(word.strip() for word in cross_check.split(","))
+    knobs["cross_check_python"] = cross_check_python if cross_check is not None or plan_file is not None else None
     request = make_request(knobs, "bench run: wrong option")
     return run_and_print(request, user_path("--plan", plan_file), user_path("--out", out), as_json=as_json, quiet=quiet)
 

@@ -37,6 +37,7 @@ class _Column:
         self.after_ns: list[int] = []
         self.value: list[float | None] = []
         self.sensor_ns: list[int | None] = []
+        self.sensor_origin_us: int | None = None
         self.taken_ns: list[int | None] = []
         self.errors: dict[str, str] = {}
 
@@ -66,6 +67,7 @@ class _Column:
             sensor_ns=tuple(self.sensor_ns) if stamped else None,
             errors=dict(self.errors),
             taken_ns=tuple(self.taken_ns) if taken else None,
+            sensor_origin_us=self.sensor_origin_us,
         )
 
     def _append(self, reading: Reading) -> None:
@@ -78,7 +80,13 @@ class _Column:
         if error is not None:
             self.errors[str(len(self.value))] = error
         self.value.append(value)
-        self.sensor_ns.append(reading.sensor_ns)
+        self.sensor_ns.append(None if reading.sensor_ns is None else self._since_origin_ns(reading.sensor_ns))
+
+    def _since_origin_ns(self, sensor_ns: int) -> int:
+        """Return a stamp of the source's clock as ns since the us of its first one."""
+        if self.sensor_origin_us is None:
+            self.sensor_origin_us = sensor_ns // 1000
+        return sensor_ns - 1000 * self.sensor_origin_us
 
 
 class Track:
