@@ -189,7 +189,11 @@ def print_peer(tool: str, python: str, start: str, seconds: float, folder: Path,
     """Print what a peer costs at its defaults, its child processes included."""
     script = folder / f"{tool.split()[0].lower()}_alone.py"
     script.write_text(FAMILY.format(start="\n".join("    " + line for line in start.strip().splitlines())))
-    found = figures([python, str(script), str(seconds)], environment)
+    try:
+        found = figures([python, str(script), str(seconds)], environment)
+    except SystemExit as exc:
+        print(f"{tool:<18}did not run: {str(exc.code).strip().splitlines()[-1]}")
+        return
     size = f"{found['rss'] / 1e6:.0f} MB resident in {found['processes']} processes"
     print(f"{tool:<18}{100 * found['share']:.2f} % of one core, {size}")
 

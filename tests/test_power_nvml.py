@@ -323,11 +323,11 @@ def test_a_part_that_says_zero_is_no_sensor(nvml_library: Path) -> None:
 
 
 def test_the_drivers_own_log_is_read_whole(nvml_library: Path) -> None:
-    """At 50 samples a second and 20 polls, each poll brings two or three, each with the driver's stamp."""
+    """At 50 samples a second, each of five fetches a second brings ten, each with the driver's stamp."""
     answer = sampled(nvml_library, samples_period_us="20000")
     polls = of_channel(answer, "samples")
 
-    assert list(range(20_000_000, 14_000_000_000, 20_000_000)) == polls["taken_ns"][: 13_980 // 20]
+    assert list(range(20_000_000, 13_820_000_000, 20_000_000)) == polls["taken_ns"][: 13_800 // 20]
     origin_ns = 1000 * polls["sensor_origin_us"]
     assert [taken + 5 * 10**9 for taken in polls["taken_ns"]] == [origin_ns + stamp for stamp in polls["sensor_ns"]]
     assert {300.0} == set(polls["value"])
@@ -344,14 +344,14 @@ def test_the_drivers_log_alone_gives_the_joules(nvml_library: Path) -> None:
 
 
 @pytest.mark.parametrize("jump_ns", [-4_000_000_000, 3_600_000_000_000])
-def test_a_wall_clock_that_is_set_loses_no_more_than_a_polls_samples(nvml_library: Path, jump_ns: int) -> None:
+def test_a_wall_clock_that_is_set_loses_no_more_than_a_fetch(nvml_library: Path, jump_ns: int) -> None:
     """The driver stamps by the wall clock; when that is set, the joules stay what they are."""
     only = {"no_counter": "1", "no_fields": "1", "usage_return": "3", "samples_period_us": "20000"}
     answer = sampled(nvml_library, **only, wall_jump_ns=jump_ns, samples_jump_us=str(jump_ns // 1000))
     polls = of_channel(answer, "samples")
 
     assert 3000.0 == pytest.approx(answer["energy"][0]["energy_j"], rel=1e-6)
-    assert len(polls["errors"]) <= 5
+    assert len(polls["errors"]) <= 10
 
 
 def test_a_log_that_keeps_another_clock_is_refused(nvml_library: Path) -> None:

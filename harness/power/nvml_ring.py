@@ -18,6 +18,10 @@ _JUMP_NS = 10_000_000
 
 _FUTURE_NS = 50_000_000
 _REMEMBERED = 4096
+
+_EVERY_NS = 200_000_000
+"""The log is fetched no more often than this: it loses nothing in between, and a fetch costs as much as all fields."""
+
 _STRANGE_S = 60.0
 """A newest sample that is this far from the wall clock is stamped by another clock, and cannot be placed."""
 
@@ -55,10 +59,10 @@ class SampleRing:
     """What `nvmlDeviceGetSamples` has of one board since the last look.
 
     The driver stamps its samples with the machine's wall clock (nvml.h, nvmlSample_t: CPU time stamp in us). Each poll
-    reads that clock beside the run's clock and places the stamps by the difference, so a wall clock that is slewed or
-    set in the middle of a run moves no more than the samples of one poll; those that would then lie in the future or
-    before an earlier one are logged without a value. A clock that was set back makes old stamps look like the future's:
-    those that were read before are known, and passed over.
+    reads that clock beside the run's, and a fetch places the stamps by the difference, so a wall clock that is slewed
+    or set in the middle of a run moves no more than the samples of one fetch; those that would then lie in the future
+    or before an earlier one are logged without a value. A clock that was set back makes old stamps look like the
+    future's: those that were read before are known, and passed over.
     """
 
     def __init__(self, nvml: Any, handle: Any, kind: int) -> None:  # any: NVML's module and handle
@@ -70,6 +74,7 @@ class SampleRing:
         self._set_back = False
         self._last_taken_ns: int | None = None
         self._pair: ClockPair | None = None
+        self._fetched_ns: int | None = None
 
     def open(self, pair: ClockPair) -> str | None:
         """Look for the first time, past what lies in the ring; return why it cannot be used, or None."""
@@ -86,7 +91,10 @@ class SampleRing:
         return f"its stamps are {off_s:.0f} s off the wall clock" if off_s > _STRANGE_S else None
 
     def read(self, channel: str, pair: ClockPair) -> list[Reading]:
-        """Return what is new, in W, oldest first; nothing new is no reading."""
+        """Return what is new, in W, oldest first; nothing new, or a fetch not long ago, is no reading."""
+        if self._fetched_ns is not None and pair.run_ns - self._fetched_ns < _EVERY_NS:
+            return []
+        self._fetched_ns = pair.run_ns
         self._follow(pair)
         try:
             value_type, samples = self._nvml.nvmlDeviceGetSamples(self._handle, self._kind, self._seen_us)

@@ -414,10 +414,10 @@ int nvmlDeviceGetSamples(void *device, int type, unsigned long long last_seen_us
         *count = (unsigned int)buffer;
         return SUCCESS;
     }
-    long long newest = clock_us() / period_us;
+    long long newest = clock_us() / period_us, jump_us = of(board, "samples_jump_us", 0);
     unsigned int filled = 0;
     for (long long n = newest > buffer ? newest - buffer + 1 : 1; n <= newest && filled < *count; n++) {
-        long long stamp_us = n * period_us + shift_us + (n * period_us > 12000000 ? of(board, "samples_jump_us", 0) : 0);
+        long long stamp_us = n * period_us + shift_us + (n * period_us > 12000000 ? jump_us : 0);
         if (stamp_us <= (long long)last_seen_us) continue;
         samples[filled].timestamp_us = (unsigned long long)stamp_us;
         samples[filled].value.ull = 0;
