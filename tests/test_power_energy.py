@@ -76,6 +76,18 @@ def test_a_constant_power_is_not_zero() -> None:
     assert (1.0, 0, 200) == (found.coverage, found.updates, found.polls)
 
 
+def test_a_window_shorter_than_two_averages_has_no_integral() -> None:
+    """A sensor that shows means of 6 s tells nothing of 10 s alone; its counter, where there is one, still does."""
+    slow = replace(POWER, averaging_window_s=6.0)
+    alone = energy_of([slow], polls_of(slow, constant(300.0)))
+    both = energy_of([COUNTER, slow], polls_of(COUNTER, counted(300.0)), polls_of(slow, constant(300.0)))
+
+    assert alone.energy_j is None
+    assert "shows means of 6 s: a window of 10 s is too short, 12 s do" in str(alone.reason)
+    assert ("counter", 3000.0) == (both.method, pytest.approx(both.energy_j))
+    assert any("too short" in note for note in both.notes)
+
+
 def test_the_counter_is_primary_where_both_agree() -> None:
     """Counter and integral are both given, with their residual; the counter is the energy."""
     found = energy_of([COUNTER, POWER], polls_of(COUNTER, counted(300.0)), polls_of(POWER, constant(300.0)))

@@ -135,6 +135,69 @@ def test_a_device_that_is_gone_says_so(tree: Path, monkeypatch: pytest.MonkeyPat
     assert "No such device" in str(sampler.read()[0].error)
 
 
+def dual_die(root: Path, *, mirrored: bool) -> None:
+    """Make one package of two dies, each with memory, whose counters show one register or two."""
+    for die in (0, 1):
+        zone(root, f"intel-rapl:{die}", f"package-0-die-{die}", 7_000_000 + (0 if mirrored else die * 999))
+        zone(root, f"intel-rapl:{die}:0", "dram", 3_000_000 + (0 if mirrored else die * 999))
+
+
+def test_dies_with_counters_of_their_own_are_added(tmp_path: Path) -> None:
+    """Two dies whose counters differ are two packages of the sum, each with its memory."""
+    dual_die(tmp_path, mirrored=False)
+    sampler = RaplSampler(ANY, root=tmp_path)
+    sampler.probe()
+
+    assert [
+        ("package", "cpu:0:die:0"),
+        ("dram", "cpu:0:die:0"),
+        ("package", "cpu:0:die:1"),
+        ("dram", "cpu:0:die:1"),
+    ] == [(c.scope, c.covers) for c in sampler.channels]
+
+
+def test_dies_that_show_one_register_are_not_counted_twice(tmp_path: Path) -> None:
+    """Where every die mirrors the package's counter the first is the package, the others are "other" and say why."""
+    dual_die(tmp_path, mirrored=True)
+    zone(tmp_path, "intel-rapl:2", "package-0-die-2", 7_000_000)
+    sampler = RaplSampler(ANY, root=tmp_path)
+    found = sampler.probe()
+
+    assert [
+        ("package", "cpu:0"),
+        ("dram", "cpu:0"),
+        ("other", "cpu:0:die:1"),
+        ("other", "cpu:0:die:1"),
+        ("other", "cpu:0:die:2"),
+    ] == [(c.scope, c.covers) for c in sampler.channels]
+    assert "shows package-0-die-0's counter again" == found.facts["package-0-die-1"]
+    assert "package-0-die-0's counter again" in sampler.channels[4].accuracy_basis
+
+
+def test_sockets_are_never_taken_for_mirrors(tmp_path: Path) -> None:
+    """Two packages whose counters happen to be equal stay two: the defect is one of dies."""
+    zone(tmp_path, "intel-rapl:0", "package-0")
+    zone(tmp_path, "intel-rapl:1", "package-1")
+    sampler = RaplSampler(ANY, root=tmp_path)
+    sampler.probe()
+
+    assert ["package", "package"] == [c.scope for c in sampler.channels]
+
+
+def test_an_amd_processor_has_its_own_range(tmp_path: Path) -> None:
+    """Zen counts in 15.3 uJ: its package wraps at 65 532 J, its cores are a part, and it has no memory zone."""
+    package = zone(tmp_path, "intel-rapl:0", "package-0")
+    (package / "max_energy_range_uj").write_text("65532610987\n")
+    zone(tmp_path, "intel-rapl:0:0", "core")
+    sampler = RaplSampler(ANY, root=tmp_path)
+    sampler.probe()
+
+    assert [("package", 65_532.610987), ("other", RANGE_UJ / 1e6)] == [
+        (c.scope, c.wraps_at_j) for c in sampler.channels
+    ]
+    assert 15.3e-6 == pytest.approx(sampler.channels[0].resolution, rel=0.01)
+
+
 def test_closing_is_final_and_safe_twice(tree: Path) -> None:
     """A closed sampler reads nothing, a closed file says that it is closed."""
     sampler = RaplSampler(ANY, root=tree)

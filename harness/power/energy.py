@@ -8,7 +8,7 @@ from wattbench.harness.power.alias import Rhythm
 from wattbench.harness.power.budget import combined
 from wattbench.harness.power.curve import change_count, coverage
 from wattbench.harness.power.estimate import Estimate, estimate
-from wattbench.harness.power.series import Log, Series, absurd_reason, max_gap_s, series_of
+from wattbench.harness.power.series import Log, Series, absurd_reason, coarse_reason, max_gap_s, series_of
 from wattbench.harness.power.terms import Sight, budget_of, sampling_fraction
 from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, EnergyMethod
 from wattbench.results.measurement import Window
@@ -133,7 +133,7 @@ def _views(channels: Sequence[ChannelRecord], polls: Log, window: Window, rate_h
     by_counter, by_integral = (
         Estimate(joules=None, reason=refused)
         if s is None or refused is not None
-        else estimate(s, window.start_ns, window.end_ns, rate_hz)
+        else _estimate_window(s, window, rate_hz)
         for s in (counter, power)
     )
     residual = _residual(by_counter, by_integral)
@@ -148,6 +148,11 @@ def _views(channels: Sequence[ChannelRecord], polls: Log, window: Window, rate_h
         residual=residual,
         notes=_notes(counter, by_counter, power, by_integral, residual),
     )
+
+
+def _estimate_window(series: Series, window: Window, rate_hz: float) -> Estimate:
+    coarse = coarse_reason(series.channel, window.duration_s)
+    return Estimate(joules=None, reason=coarse) if coarse else estimate(series, window.start_ns, window.end_ns, rate_hz)
 
 
 def _preference(series: Series) -> tuple[float, float]:

@@ -1,10 +1,11 @@
 """The RAPL sampler: energy counters of CPU packages, DRAM and platform through Linux powercap."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
+from wattbench.harness.power.rapl_facts import RAPL_ACCURACY_BASIS, RAPL_ACCURACY_REL, RAPL_PERIOD_S, rapl_scope
 from wattbench.harness.power.sysfs import CounterFile, try_micro, try_word
 from wattbench.results.energy import Scope
 from wattbench.results.errors import SensorError
@@ -13,14 +14,8 @@ __all__ = ["RaplSampler"]
 
 _ZONE = re.compile(r"intel-rapl:(\d+)(?::(\d+))?")  # intel-rapl-mmio:* shows the same packages again and is left out
 
-_PERIOD_S = 0.001
-"""The counters are updated about every millisecond (Intel SDM volume 3, section on RAPL interfaces)."""
-
-_ACCURACY_REL = 0.03
-_ACCURACY_BASIS = (
-    "3 % (k=1) is customary and second-hand: neither Intel nor AMD publishes an accuracy; measured by the processor "
-    "since Haswell, modelled before (Hackenberg et al., IPDPSW 2015)"
-)
+_MIRROR_TRIES = 5
+"""So many times in a row one counter lies between two reads of another: then both show the same register."""
 
 _REMEDY = (
     "Grant read access: sudo chmod a+r /sys/class/powercap/intel-rapl:*/energy_uj "
@@ -34,13 +29,16 @@ class _Zone:
     name: str
     covers: str | None
     scope: Scope
+    mirrors: str | None = None
+    """The zone whose counter this one shows again, or None."""
 
 
 class RaplSampler:
     """Reads every `intel-rapl` zone under `root` (Intel, and AMD since Zen, share the path).
 
     Packages, their DRAM and psys are scopes of their own; core and uncore are parts of a package and get the scope
-    "other", so that nobody adds them.
+    "other", so that nobody adds them. Where the dies of one package show one register, the first one is the package
+    and the others get the scope "other" too, since their sum would count it twice (CodeCarbon issue 788).
     """
 
     name = "rapl"
@@ -60,18 +58,19 @@ class RaplSampler:
         if not zones:
             reason = f"no RAPL zone under {self._root}: a virtual machine, another processor, or a missing module"
             return Availability(state="absent", reason=reason, remedy="On bare metal: sudo modprobe intel_rapl_msr")
-        self.channels = tuple(_channel(zone) for zone in zones)
         try:
-            for zone, channel in zip(zones, self.channels, strict=True):
-                self._files += ((channel.id, CounterFile(zone.folder / "energy_uj")),)
+            for zone in zones:
+                self._files += ((f"rapl:{zone.name}", CounterFile(zone.folder / "energy_uj")),)
                 self._files[-1][1].read()
+            zones = _without_mirrors(zones, dict(self._files))
         except SensorError as exc:
             self.close()
-            self.channels = ()
             remedy = _REMEDY if isinstance(exc.__cause__, PermissionError) else "Check the kernel's log."
             return Availability(state="broken", reason=f"{exc.what}: {exc.why}", remedy=remedy)
+        self.channels = tuple(_channel(zone) for zone in zones)
         names = ", ".join(zone.name for zone in zones)
-        return Availability(state="present", reason=f"powercap zones {names}", facts={"zones": names})
+        mirrors = {zone.name: f"shows {zone.mirrors}'s counter again" for zone in zones if zone.mirrors is not None}
+        return Availability(state="present", reason=f"powercap zones {names}", facts={"zones": names, **mirrors})
 
     def read(self) -> tuple[Reading, ...]:
         """Read every counter once, in joules."""
@@ -102,16 +101,40 @@ def _find_zones(root: Path) -> tuple[_Zone, ...]:
         parent = None if child is None or parent_folder is None else try_word(parent_folder / "name")
         if own is not None:
             name = own if parent is None else f"{parent}/{own}"
-            zones.append(_Zone(folder=folder, name=name, covers=_covers(parent or own), scope=_scope(own)))
+            zones.append(
+                _Zone(folder=folder, name=name, covers=_covers(parent or own), scope=rapl_scope(own.partition("-")[0]))
+            )
     return tuple(zones)
 
 
-def _scope(name: str) -> Scope:
-    if name.startswith("package-"):
-        return "package"
-    if name in ("dram", "psys"):
-        return "dram" if name == "dram" else "psys"
-    return "other"
+def _without_mirrors(zones: tuple[_Zone, ...], files: dict[str, CounterFile]) -> tuple[_Zone, ...]:
+    """Return the zones with those marked that show another die's register. Raises SensorError when one is unreadable.
+
+    The first die then stands for its whole package, as the register does.
+    """
+    seen: list[_Zone] = []
+    for zone in zones:
+        die = zone.scope != "other" and zone.covers != _package(zone)
+        alike = (z for z in seen if die and z.scope == zone.scope and _package(z) == _package(zone))
+        twin = next((z for z in alike if _mirrored(files[f"rapl:{z.name}"], files[f"rapl:{zone.name}"])), None)
+        if twin is not None:
+            seen[seen.index(twin)] = replace(twin, covers=_package(twin))
+            zone = replace(zone, scope="other", mirrors=twin.name)
+        seen.append(zone)
+    return tuple(seen)
+
+
+def _package(zone: _Zone) -> str | None:
+    return None if zone.covers is None else zone.covers.partition(":die:")[0]
+
+
+def _mirrored(one: CounterFile, other: CounterFile) -> bool:
+    """Return whether a counter lies between two reads of another every time: two sources of their own do not."""
+    for _ in range(_MIRROR_TRIES):
+        before, between, after = one.read(), other.read(), one.read()
+        if before <= after and not before <= between <= after:  # after a wrap-around the reads tell nothing
+            return False
+    return True
 
 
 def _covers(package: str) -> str | None:
@@ -135,12 +158,12 @@ def _channel(zone: _Zone) -> ChannelRecord:
         unit="J",
         covers=zone.covers,
         resolution=None if wraps_at_j is None else wraps_at_j / (2**32 - 1),  # the register has 32 bits
-        update_period_s=_PERIOD_S,
+        update_period_s=RAPL_PERIOD_S,
         averaging_window_s=None,
         lag_s=0.0,
         seen_share=1.0,
         wraps_at_j=wraps_at_j,
         limit_w=max((w for w in limits if w), default=None),
-        accuracy_rel=_ACCURACY_REL,
-        accuracy_basis=_ACCURACY_BASIS,
+        accuracy_rel=RAPL_ACCURACY_REL,
+        accuracy_basis=RAPL_ACCURACY_BASIS + (f"; shows {zone.mirrors}'s counter again" if zone.mirrors else ""),
     )

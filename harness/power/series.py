@@ -16,6 +16,7 @@ __all__ = [
     "Series",
     "absurd",
     "absurd_reason",
+    "coarse_reason",
     "is_absurd",
     "make_series",
     "max_gap_s",
@@ -28,6 +29,9 @@ ABSURD_FACTOR = 10
 
 _ABSURD = "impossible reading: "
 """Marks a reason as an absurd value's; written by `absurd` and read by `is_absurd` alone."""
+
+COARSE_PERIODS = 2
+"""A window with fewer of a power sensor's updates has no energy of its own: mostly the time around it is seen."""
 
 GAP_FLOOR_S = 0.5
 """The least gap that is a fault: gaps of 3 polls or half a second, whichever is longer, can still be bridged."""
@@ -106,6 +110,15 @@ def absurd_reason(series: Series, start_ns: int, end_ns: int) -> str | None:
             above = f"more than {ABSURD_FACTOR} times its limit of {limit_w:g} W"
             return absurd(f"{series.channel.id} gave {value:g} W, {above}")
     return None
+
+
+def coarse_reason(channel: ChannelRecord, duration_s: float) -> str | None:
+    """Return why a power channel is too coarse for a window of that length, or None; a counter never is."""
+    memory_s = max(channel.update_period_s or 0.0, channel.averaging_window_s or 0.0)
+    if channel.kind == "counter" or duration_s >= COARSE_PERIODS * memory_s:
+        return None
+    need_s = COARSE_PERIODS * memory_s
+    return f"{channel.id} shows means of {memory_s:g} s: a window of {duration_s:.3g} s is too short, {need_s:g} s do"
 
 
 def max_gap_s(channel: ChannelRecord, rate_hz: float) -> float:
