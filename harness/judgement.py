@@ -172,6 +172,9 @@ def _power_source(e: Evidence) -> Iterator[Doubt]:
     if "modelled" in kinds:
         facts = "the watts are a model's estimate (u = 35 %)"
         yield _doubt("modelled_power", facts, "Never rank this beside measured watts.")
+    if "declared" in kinds:
+        facts = "the watts are a percentage of a maximum that was declared, not measured"
+        yield _doubt("modelled_power", facts, "Never rank this beside measured watts.")
 
 
 def _power_record(e: Evidence) -> Iterator[Doubt]:

@@ -208,7 +208,10 @@ def test_a_warm_up_that_ran_into_its_cap_is_doubted(make: Make) -> None:
     assert "180 s and 2 executions" in doubt.facts
 
 
-@pytest.mark.parametrize(("provenance", "code"), [("replayed", "replayed_power"), ("modelled", "modelled_power")])
+@pytest.mark.parametrize(
+    ("provenance", "code"),
+    [("replayed", "replayed_power"), ("modelled", "modelled_power"), ("declared", "modelled_power")],
+)
 def test_watts_that_are_not_measured_are_doubted(make: Make, provenance: str, code: str) -> None:
     """A recording and a model are named as such."""
     evidence = make()

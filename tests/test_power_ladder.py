@@ -69,6 +69,28 @@ def test_two_samplers_of_the_same_packages_are_not_added() -> None:
     assert [2000.0] == [r.energy_j for r in rungs([elsewhere, PACKAGE, SECOND_PACKAGE])]
 
 
+def test_two_samplers_of_the_platform_are_one_rung() -> None:
+    """Psys through powercap and through perf events is one view of one register, and a rung's name is its own."""
+    elsewhere = replace(PSYS, channel="perf:psys", energy_j=2501.0)
+
+    assert [("psys", 2501.0)] == [(r.name, r.energy_j) for r in rungs([elsewhere, PSYS])]
+
+
+@pytest.mark.parametrize("covers", ["cpu", "GPU-a", None])
+def test_one_chip_with_every_processor_stands_for_any_device(covers: str | None) -> None:
+    """Apple's chip and a Jetson's module hold CPU and GPU: their package and module see either."""
+    chip = replace(PACKAGE, channel="ioreport:soc", covers="soc")
+    memory = replace(DRAM, channel="ioreport:dram", covers="soc")
+    module = replace(PACKAGE, channel="jetson:VDD_IN", scope="module", covers="soc")
+    apple, jetson = primary_rung(rungs([chip, memory]), covers), primary_rung(rungs([module]), covers)
+
+    assert apple is not None
+    assert jetson is not None
+    assert ("package+dram:soc", 1100.0) == (apple.name, apple.energy_j)
+    assert apple.boundary.startswith("one chip with CPU, GPU and neural engine, and DRAM; not: ")
+    assert ("module:soc", 1000.0) == (jetson.name, jetson.energy_j)
+
+
 def test_boards_stand_alone_and_as_a_sum() -> None:
     """Every board is a rung; several have their sum beside them; a second view of one board is left out."""
     other = replace(BOARD, channel="nvml:GPU-b:counter", covers="GPU-b")

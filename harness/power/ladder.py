@@ -13,6 +13,8 @@ _BOUNDARY = {
     "board": "accelerator board, by its own sensor; not: host CPU, memory, disks, fans, power supply",
     "module": "accelerator module with all that is soldered to it, by its own sensor; not: disks, fans, power supply",
     "package": "CPU packages; not: DRAM outside the packages, board, disks, fans, power supply",
+    "package:soc": "one chip with CPU, GPU and neural engine; not: DRAM, board, screen, disks, power supply",
+    "package+dram:soc": "one chip with CPU, GPU and neural engine, and DRAM; not: board, screen, disks, power supply",
     "package+dram": "CPU packages and DRAM; not: board, disks, fans, power supply",
     "psys": "platform as the processor sees it (psys), its extent set by the board's maker; not: power supply losses",
     "node": "whole machine behind its power supply or battery; not: power supply losses, cooling of the room",
@@ -25,6 +27,9 @@ _ORDER = ("board", "package+dram", "package", "module", "psys", "node", "wall")
 _WIDE = ("psys", "node", "wall")
 """Scopes that take in whatever device the machine has."""
 
+_CHIP = "soc"
+"""What the sensors of a machine cover whose one chip holds every processor (Jetson, Apple): any device is on it."""
+
 Seer = TypeVar("Seer", RungEnergy, ChannelRecord)
 
 
@@ -33,8 +38,8 @@ def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
 
     CPU packages are added over sockets, and DRAM to them where every package has its own; boards and modules stand
     alone, with their sum where there are several; psys, node and wall are never added to anything, and scope "other"
-    (cores, uncore, unknown rails) makes no rung. Two samplers' views of the same thing are never added. A sum with one
-    unknown member is unknown, with that member's reason.
+    (cores, uncore, unknown rails) makes no rung. Two samplers' views of the same thing are never added, and psys has
+    the first one's. A sum with one unknown member is unknown, with that member's reason.
     """
     found: list[RungEnergy] = []
     for scope in ("board", "module"):
@@ -42,7 +47,8 @@ def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
         found += [_rung(scope, e.covers, [e]) for e in views]
         found += [_rung(scope, "all", views)] if len(views) > 1 else []
     found += _host_rungs(energies)
-    found += [_rung(e.scope, e.covers, [e]) for e in energies if e.scope in ("psys", "node", "wall")]
+    found += [_rung("psys", e.covers, [e]) for e in _one_sampler(energies, "psys")]
+    found += [_rung(e.scope, e.covers, [e]) for e in energies if e.scope in ("node", "wall")]
     return tuple(found)
 
 
@@ -97,9 +103,10 @@ def _host_rungs(energies: Sequence[ChannelEnergy]) -> list[RungEnergy]:
         return []
     sampler = _sampler(packages[0])
     drams = [e for e in energies if e.scope == "dram" and _sampler(e) == sampler]
-    host = [_rung("package", "cpu", packages)]
+    covers = _CHIP if {e.covers for e in packages} == {_CHIP} else "cpu"
+    host = [_rung("package", covers, packages)]
     if {e.covers for e in drams} == {e.covers for e in packages}:
-        host.insert(0, _rung("package+dram", "cpu", [*packages, *drams]))
+        host.insert(0, _rung("package+dram", covers, [*packages, *drams]))
     return host
 
 
@@ -128,11 +135,12 @@ def _rung(scope: str, covers: str | None, members: Sequence[ChannelEnergy]) -> R
     reasons = [e.reason for e in members if e.reason is not None]
     energy_j = _sum([e.energy_j for e in members])
     power_w = _sum([e.mean_power_w for e in members])
+    boundary = _BOUNDARY.get(f"{scope}:{covers}", _BOUNDARY[scope])
     return RungEnergy(
         name=scope if covers is None else f"{scope}:{covers}",
         scope=scope,
         covers=covers,
-        boundary=_BOUNDARY[scope] if len(members) == 1 else f"{_BOUNDARY[scope]} ({len(members)} sensors added)",
+        boundary=boundary if len(members) == 1 else f"{boundary} ({len(members)} sensors added)",
         provenance=members[0].provenance,
         channels=tuple(e.channel for e in members),
         energy_j=energy_j,
@@ -162,6 +170,8 @@ def _added_u_rel(members: Sequence[ChannelEnergy], shares: Sequence[float | None
 def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
     if scope in _WIDE or scope == "other":
         return scope != "other"
+    if seen == _CHIP:
+        return True
     return covers is not None and seen is not None and _device(seen) == _device(covers)
 
 
