@@ -27,15 +27,13 @@ def chip(root: Path, number: int, name: str, device: str | None = None, **files:
 @pytest.mark.parametrize(
     ("name", "label", "scope", "covers"),
     [
-        ("amdgpu", "PPT", "board", "amdgpu:0000:03:00.0"),
-        ("i915", None, "board", "i915:0000:03:00.0"),
-        ("xe", "card", "board", "xe:0000:03:00.0"),
+        ("amdgpu", "PPT", "board", "pci:0000:03:00.0"),
+        ("i915", None, "board", "pci:0000:03:00.0"),
+        ("xe", "card", "board", "pci:0000:03:00.0"),
         ("xe", "pkg", "other", None),
         ("amd_energy", "Esocket1", "package", "cpu:1"),
         ("amd_energy", "Ecore007", "other", None),
         ("amd_energy", None, "other", None),
-        ("ina3221", "VDD_IN", "module", "module:0"),
-        ("ina3221", "VDD_CPU_GPU_CV", "other", None),
         ("power_meter", None, "node", None),
         ("power_meter", "Module Power Socket 0", "module", "module:0"),
         ("power_meter", "Grace Power Socket 1", "package", "cpu:1"),
@@ -78,15 +76,50 @@ def test_a_gpu_has_power_and_counter_in_one_group(tmp_path: Path) -> None:
     assert [7.0, 250.5] == [r.value for r in sampler.read()]
 
 
-def test_a_jetson_rail_is_voltage_times_current(tmp_path: Path) -> None:
-    """INA3221 gives mV and mA: 5000 mV x 2000 mA are 10 W; a voltage of another chip is no power."""
+def test_voltages_and_currents_are_left_to_the_sampler_that_knows_them(tmp_path: Path) -> None:
+    """A Jetson's rails have voltage and current but no power; which of them may be added is not for hwmon to know."""
     chip(tmp_path, 0, "ina3221", in1_input="5000", curr1_input="2000", in1_label="VDD_IN", in2_input="3300")
-    chip(tmp_path, 1, "nct6775", in1_input="1200", curr1_input="1")
+
+    assert "absent" == HwmonSampler(ANY, root=tmp_path).probe().state
+
+
+def test_grace_shows_its_rails_by_their_names(tmp_path: Path) -> None:
+    """The module and the Grace socket have scopes; CPU and SysIO are parts of the socket and stay "other"."""
+    for number, rail in enumerate(("Module", "Grace", "CPU", "SysIO")):
+        chip(
+            tmp_path,
+            number,
+            "power_meter",
+            f"ACPI000D:0{number}",
+            power1_average=str(100_000_000 * (4 - number)),
+            power1_average_interval="50",
+            power1_oem_info=f"{rail} Power Socket 0",
+        )
     sampler = HwmonSampler(ANY, root=tmp_path)
     sampler.probe()
 
-    assert ["module"] == [c.scope for c in sampler.channels]
-    assert [10.0] == [r.value for r in sampler.read()]
+    assert [
+        ("module", "module:0", 400.0),
+        ("package", "cpu:0", 300.0),
+        ("other", None, 200.0),
+        ("other", None, 100.0),
+    ] == [(c.scope, c.covers, r.value) for c, r in zip(sampler.channels, sampler.read(), strict=True)]
+    assert {0.05} == {c.averaging_window_s for c in sampler.channels}
+
+
+@pytest.mark.parametrize(
+    ("name", "files"),
+    [("i915", {"energy1_input": "8000000"}), ("xe", {"energy1_input": "8000000", "energy1_label": "card"})],
+)
+def test_an_intel_gpu_has_a_counter(tmp_path: Path, name: str, files: dict[str, str]) -> None:
+    """Both of Intel's drivers count the board's energy in uJ."""
+    chip(tmp_path, 0, name, "0000:4d:00.0", power1_max="300000000", **files)
+    sampler = HwmonSampler(SamplerOptions(argument=None, covers="pci:0000:4d:00.0"), root=tmp_path)
+    sampler.probe()
+
+    assert [("board", "counter", 8.0)] == [
+        (c.scope, c.kind, r.value) for c, r in zip(sampler.channels, sampler.read(), strict=True)
+    ]
 
 
 def test_old_drivers_keep_their_files_below_the_device(tmp_path: Path) -> None:

@@ -7,40 +7,37 @@ from typing import Literal
 
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.hwmon_names import place_of
-from wattbench.harness.power.sysfs import read_int, read_micro, try_micro, try_word
+from wattbench.harness.power.sysfs import read_micro, try_micro, try_word
 from wattbench.results.energy import Scope
 from wattbench.results.errors import SensorError
 
 __all__ = ["HwmonSampler"]
 
-_FILE = re.compile(r"(power|energy|in)(\d+)_(input|average)")
+_FILE = re.compile(r"(power|energy)(\d+)_(input|average)")
 
 _NO_ACCURACY = "hwmon states no accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Source:
-    """One readable quantity: a file of micro-units, or voltage (mV) and current (mA) of a rail."""
+    """One readable quantity: a file of micro-units."""
 
     id: str
     group: str
     scope: Scope
     covers: str | None
     kind: Literal["power", "counter"]
-    files: tuple[Path, ...]
+    file: Path
     limit_w: float | None
     averaging_window_s: float | None
 
     def read(self) -> float:
         """Return watts or joules. Raises SensorError."""
-        if len(self.files) == 1:
-            return read_micro(self.files[0])
-        millivolt, milliampere = (read_int(f) for f in self.files)
-        return millivolt * milliampere / 1e6  # mV x mA = uW
+        return read_micro(self.file)
 
 
 class HwmonSampler:
-    """Reads `power[n]_input`, `power[n]_average` and `energy[n]_input` of every chip under `root`, and INA3221 rails.
+    """Reads `power[n]_input`, `power[n]_average` and `energy[n]_input` of every chip under `root`.
 
     What a file sees is taken from the chip's name and label (`hwmon_names`); an unknown one gets the scope "other",
     which is recorded and never added.
@@ -111,7 +108,10 @@ def _wanted(source: _Source, covers: str | None) -> bool:
 
 
 def _find(root: Path) -> list[_Source]:
-    """Return the sources of all chips in order; batteries are left to the sampler that knows their state."""
+    """Return the sources of all chips in order; batteries are left to the sampler that knows their state.
+
+    So are the rails of INA3221 chips, which have voltage and current but no power.
+    """
     found = []
     for chip in sorted(root.glob("hwmon*"), key=lambda p: (len(p.name), p.name)):
         chip_name = try_word(chip / "name") or try_word(chip / "device" / "name") or "unnamed"
@@ -119,22 +119,17 @@ def _find(root: Path) -> list[_Source]:
             continue
         for folder in (chip, chip / "device"):
             files = sorted(folder.iterdir()) if folder.is_dir() else []
-            found += [s for f in files if (m := _FILE.fullmatch(f.name)) and (s := _source(chip, chip_name, f, m))]
+            found += [_source(chip, chip_name, f, m) for f in files if (m := _FILE.fullmatch(f.name))]
     return found
 
 
-def _source(chip: Path, chip_name: str, file: Path, match: re.Match[str]) -> _Source | None:
+def _source(chip: Path, chip_name: str, file: Path, match: re.Match[str]) -> _Source:
     kind, number, form = match.groups()
-    files: tuple[Path, ...] = (file,)
-    if kind == "in":
-        files = (file, file.with_name(f"curr{number}_input"))
-        if chip_name not in ("ina3221", "ina3221x") or not files[1].exists():
-            return None
     stem = f"{kind}{number}"
     label = try_word(file.with_name(f"{stem}_label")) or try_word(file.with_name(f"{stem}_oem_info"))
     scope, covers = place_of(chip_name, label, (chip / "device").resolve().name)
     own = f"hwmon:{chip_name}@{chip.name}"
-    limits = [try_micro(file.with_name(f"{stem}_{word}")) for word in ("cap", "max")]
+    limits = [try_micro(file.with_name(f"power{number}_{word}")) for word in ("cap", "max")]  # a counter's too
     interval = try_word(file.with_name(f"{stem}_average_interval")) if form == "average" else None
     return _Source(
         id=f"{own}:{stem}_{form}" + (f":{label.replace(' ', '_')}" if label else ""),
@@ -142,7 +137,7 @@ def _source(chip: Path, chip_name: str, file: Path, match: re.Match[str]) -> _So
         scope=scope,
         covers=covers,
         kind="counter" if kind == "energy" else "power",
-        files=files,
+        file=file,
         limit_w=max((w for w in limits if w), default=None),
         averaging_window_s=int(interval) / 1000 if interval and interval.isdecimal() else None,
     )

@@ -16,12 +16,10 @@ def place_of(chip: str, label: str | None, device: str) -> tuple[Scope, str | No
     `label` is the file's label or oem_info, `device` the name of the chip's parent device (a PCI address for GPUs).
     """
     if chip in _GPU_CHIPS:
-        return ("other", None) if label == "pkg" else ("board", f"{chip}:{device}")
+        return ("other", None) if label == "pkg" else ("board", f"pci:{device.lower()}")
     if chip == "amd_energy":
         socket = re.fullmatch(r"Esocket(\d+)", label or "")
         return ("package", f"cpu:{socket[1]}") if socket else ("other", None)
-    if chip in ("ina3221", "ina3221x"):
-        return ("module", "module:0") if label == "VDD_IN" else ("other", None)  # Jetson Orin and Xavier NX: all rails
     if chip == "power_meter":
         return _acpi_place(label)
     return "other", None

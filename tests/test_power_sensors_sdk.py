@@ -1,0 +1,64 @@
+"""Trying a vendor's library in a child process: whatever it does there becomes one line."""
+
+import sys
+import warnings
+
+import pytest
+
+from wattbench.harness.power.sensors import sdk
+from wattbench.harness.power.sensors.sdk import hushed, is_installed, trial_fault
+
+
+def test_what_works_has_no_fault() -> None:
+    """Nothing is returned when the lines end well."""
+    assert trial_fault("import json") is None
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("print('loud'); import no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("raise SystemExit('zesInit returned 0x1')", "zesInit returned 0x1"),
+        ("import os; os._exit(3)", "exit status 3"),
+        ("import os; os.kill(os.getpid(), 11)", "it was killed by signal 11"),
+        ("import os; os.abort()", "it was killed by signal 6"),
+    ],
+)
+def test_what_fails_gives_its_last_line(code: str, reason: str, capfd: pytest.CaptureFixture[str]) -> None:
+    """An exception, an exit or a crash is a reason, and nothing is printed."""
+    found = trial_fault(code)
+    printed = capfd.readouterr()
+
+    assert (reason, "", "") == (found, printed.out, printed.err)
+
+
+def test_what_hangs_is_given_up() -> None:
+    """A library that never returns has a time limit."""
+    assert "no answer within 0.2 s" == trial_fault("import time; time.sleep(60)", limit_s=0.2)
+
+
+def test_a_missing_interpreter_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An embedded Python may have no program to start."""
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+
+    assert "cannot start /no/such/python: No such file or directory" == trial_fault("pass")
+
+
+def test_installed_is_told_without_importing() -> None:
+    """A module that can be found is not loaded for that."""
+    sys.modules.pop("this", None)
+
+    assert is_installed("this")
+    assert "this" not in sys.modules
+    assert not is_installed("no_such_module")
+
+
+def test_hushed_lets_nothing_out(capfd: pytest.CaptureFixture[str]) -> None:
+    """Prints and warnings of foreign code stay inside."""
+    with hushed():
+        print("loud")  # noqa: T201 - what it is about
+        print("loud", file=sys.stderr)  # noqa: T201 - what it is about
+        warnings.warn("loud", DeprecationWarning, stacklevel=1)
+
+    assert ("", "") == tuple(capfd.readouterr())
+    assert sdk.TRIAL_LIMIT_S > 0
