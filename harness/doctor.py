@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from wattbench.backends.contract import Backend, DeviceInfo, DeviceLister
 from wattbench.harness.environment import collect_environment
 from wattbench.harness.power.contract import Sampler, SamplerOptions
+from wattbench.harness.power.sensorless import SENSORLESS, Sensorless, present_here
 from wattbench.results.availability import Availability
 from wattbench.results.energy import ChannelRecord
 from wattbench.results.environment import Environment
 from wattbench.results.errors import WattbenchError
 from wattbench.results.plugins import load_plugin, plugin_names
 
-__all__ = ["BackendReport", "Report", "SamplerReport", "examine"]
+__all__ = ["BackendReport", "Report", "SamplerReport", "SensorlessReport", "examine"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +34,21 @@ class SamplerReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SensorlessReport:
+    """One kind of device that has no power sensor, and whether it is in this machine (None: cannot be told)."""
+
+    about: Sensorless
+    here: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """Everything that `bench doctor` says."""
 
     environment: Environment
     backends: tuple[BackendReport, ...]
     samplers: tuple[SamplerReport, ...]
+    sensorless: tuple[SensorlessReport, ...]
 
 
 def examine() -> Report:
@@ -47,6 +57,7 @@ def examine() -> Report:
         environment=collect_environment(),
         backends=tuple(_backend(name) for name in plugin_names("wattbench.backends")),
         samplers=tuple(_sampler(name) for name in plugin_names("wattbench.samplers")),
+        sensorless=_sensorless(),
     )
 
 
@@ -71,6 +82,11 @@ def _sampler(name: str) -> SamplerReport:
     except WattbenchError as exc:
         return SamplerReport(name=name, availability=_broken(exc), channels=())
     return SamplerReport(name=name, availability=availability, channels=channels)
+
+
+def _sensorless() -> tuple[SensorlessReport, ...]:
+    here = present_here()
+    return tuple(SensorlessReport(about=row, here=row in here if row.pci_ids else None) for row in SENSORLESS)
 
 
 def _broken(error: WattbenchError) -> Availability:

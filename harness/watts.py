@@ -11,6 +11,7 @@ from wattbench.harness.power.energy import alias_rel, groups_of
 from wattbench.harness.power.ladder import seeing
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
+from wattbench.harness.power.sensorless import sensorless_reason
 from wattbench.harness.power.series import settle_s
 from wattbench.harness.power.terms import APART_MAX
 from wattbench.results.crosscheck import PeerEnergy
@@ -36,6 +37,7 @@ class PowerSession:
         self._selection = selection
         self._peers = peers or Peers()
         self._origin_ns = 0
+        self._sensorless = sensorless_reason(plan.backend, plan.device)
         self._recorder: Recorder | None = None
         self._primary: str | None = None
         """The name of the device's own rung, chosen at the first window."""
@@ -58,7 +60,7 @@ class PowerSession:
     @property
     def unavailable_reason(self) -> str | None:
         """Return why there is no power at all, or None when there is some."""
-        return self._selection.unavailable_reason
+        return self._explained(self._selection.unavailable_reason)
 
     @property
     def lag_s(self) -> float:
@@ -175,3 +177,7 @@ class PowerSession:
                 if apart is not None and abs(apart) > APART_MAX:
                     facts.append(f"{where}{group[0].group}: {100 * apart:+.1f} % off the other views")
         return tuple(facts)
+
+    def _explained(self, reason: str | None) -> str | None:
+        """Return a reason for no power, with what is known of the device's kind where it has no sensor at all."""
+        return reason if reason is None or self._sensorless is None else f"{reason}; {self._sensorless}"

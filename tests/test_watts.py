@@ -13,6 +13,7 @@ from wattbench.harness.power.select import Selection
 from wattbench.harness.watts import PowerSession
 from wattbench.results.energy import BudgetTerm, ChannelEnergy, ChannelRecord, Polls
 from wattbench.results.measurement import Repeat, Window
+from wattbench.results.plan import Plan
 from wattbench.results.summarise import summarise
 
 SECOND = 1_000_000_000
@@ -77,6 +78,12 @@ class Parts:
         power = {"id": "fake:power", "group": "fake", "kind": "power", "unit": "W", "limit_w": None}
         return replace(self._result.power.channels[0], **(power | changes))
 
+    @property
+    def plan(self) -> Plan:
+        """Return a plan."""
+        plan: Plan = self._result.plan
+        return plan
+
     def session(self, covers: str | None, *channels: ChannelRecord) -> PowerSession:
         """Return a session of a fake sampler with these channels; without any, one without a sensor."""
         samplers = (FakeSampler(*channels),) if channels else ()
@@ -116,6 +123,21 @@ class Parts:
 @pytest.fixture(name="parts")
 def _parts(factories: ModuleType) -> Parts:
     return Parts(factories)
+
+
+def test_a_device_without_any_sensor_is_named_in_the_reason(parts: Parts) -> None:
+    """A TPU has no power sensor: that stands behind the reason, with and without another sensor read."""
+    plan = replace(parts.plan, backend="torch", device="xla:0")
+    nothing = Selection(samplers=(), records=(), unavailable_reason="no power sensor can be used here")
+    something = Selection(samplers=(FakeSampler(parts.channel()),), records=(), unavailable_reason=None)
+    absent = PowerSession(plan, "tpu:0", something).rungs([parts.package()])[0]
+
+    assert "no power sensor can be used here; Google TPU has no power sensor" in str(
+        PowerSession(plan, None, nothing).unavailable_reason
+    )
+    assert "no sensor sees tpu:0" in str(absent.reason)
+    assert "Google TPU has no power sensor" in str(absent.reason)
+    assert PowerSession(plan, None, something).unavailable_reason is None
 
 
 def test_another_devices_energy_is_not_the_headline(parts: Parts) -> None:

@@ -45,6 +45,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield from _availability_lines(sampler.name, sampler.availability)
         for channel in sampler.channels:
             yield f"       {_channel_text(channel)}"
+    yield from _sensorless_lines(report)
     yield "\nnext"
     yield from _advice_lines(report)
 
@@ -68,6 +69,15 @@ def _availability_lines(name: str, availability: Availability) -> Iterator[str]:
     yield f"  {MARKS[availability.state]} {name:<10} {availability.reason}"
     if not availability.usable and availability.remedy:
         yield f"                {availability.remedy}"
+
+
+def _sensorless_lines(report: Report) -> Iterator[str]:
+    for row in report.sensorless:
+        if row.here:
+            yield f"  -- {row.about.device:<10} has no power sensor: {row.about.why}"
+            yield f"                instead: {row.about.instead}"
+    names = ", ".join(row.about.device for row in report.sensorless if not row.here)
+    yield f"  without a sensor anywhere (docs/power.md#devices-without-a-sensor): {names}"
 
 
 def _device_text(device: DeviceInfo) -> str:
