@@ -49,6 +49,18 @@ def test_two_batteries_carry_the_machine_together(tmp_path: Path) -> None:
     assert [11.0] == [r.value for r in sampler.read()]
 
 
+def test_a_battery_is_known_by_its_type(tmp_path: Path) -> None:
+    """Names differ by driver; the charger and a wireless mouse are no battery of the machine."""
+    battery(tmp_path, "macsmc-battery", type="Battery", status="Discharging", power_now="9000000")
+    battery(tmp_path, "BATC", type="Mains", online="0")
+    battery(tmp_path, "hidpp_battery_0", type="Battery", scope="Device", status="Discharging", power_now="1")
+    sampler = BatterySampler(ANY, root=tmp_path)
+    found = sampler.probe()
+
+    assert {"batteries": "macsmc-battery"} == found.facts
+    assert [9.0] == [r.value for r in sampler.read()]
+
+
 @pytest.mark.parametrize("status", ["Charging", "Full", "Not charging", "Unknown"])
 def test_on_mains_the_battery_sees_nothing(tmp_path: Path, status: str) -> None:
     """Only while discharging does a battery see the machine's draw."""

@@ -136,6 +136,8 @@ def test_old_drivers_keep_their_files_below_the_device(tmp_path: Path) -> None:
 def test_batteries_are_left_to_their_own_sampler(tmp_path: Path) -> None:
     """The kernel shows a battery as hwmon too; only its own sampler knows whether it discharges."""
     chip(tmp_path, 0, "BAT0", power1_input="12000000")
+    path = chip(tmp_path, 1, "macsmc_battery", "macsmc-battery", power1_input="12000000")
+    (path / "device" / "type").write_text("Battery\n")
 
     assert "absent" == HwmonSampler(ANY, root=tmp_path).probe().state
 

@@ -42,7 +42,7 @@ class BatterySampler:
     def probe(self) -> Availability:
         """Find the batteries; usable only while they discharge, since on mains they do not see the machine's draw."""
         self.close()
-        folders = sorted(self._root.glob("BAT*")) if self._root.is_dir() else []
+        folders = sorted(filter(_carries_machine, self._root.iterdir())) if self._root.is_dir() else []
         if not folders:
             remedy = "Nothing to do on a machine without a battery."
             return Availability(state="absent", reason=f"no battery under {self._root}", remedy=remedy)
@@ -63,6 +63,13 @@ class BatterySampler:
     def close(self) -> None:
         """Forget the batteries."""
         self._batteries = ()
+
+
+def _carries_machine(folder: Path) -> bool:
+    """Return whether a power supply is a battery of the machine: not a charger, nor a mouse's (scope "Device")."""
+    kind = try_word(folder / "type")
+    battery = folder.name.startswith("BAT") if kind is None else kind == "Battery"
+    return battery and try_word(folder / "scope") != "Device"
 
 
 def _discharge_w(folders: tuple[Path, ...] | list[Path]) -> float:

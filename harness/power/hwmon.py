@@ -115,7 +115,7 @@ def _find(root: Path) -> list[_Source]:
     found = []
     for chip in sorted(root.glob("hwmon*"), key=lambda p: (len(p.name), p.name)):
         chip_name = try_word(chip / "name") or try_word(chip / "device" / "name") or "unnamed"
-        if chip_name.startswith("BAT"):
+        if chip_name.startswith("BAT") or try_word(chip / "device" / "type") == "Battery":
             continue
         for folder in (chip, chip / "device"):
             files = sorted(folder.iterdir()) if folder.is_dir() else []
