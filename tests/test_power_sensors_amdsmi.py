@@ -1,5 +1,6 @@
 """The amdsmi sampler through AMD's real bindings: without ROCm, and over a library of ours with its ABI."""
 
+import ctypes
 import re
 import shutil
 import subprocess
@@ -66,6 +67,17 @@ def test_without_the_package_the_pip_command_is_the_remedy(monkeypatch: pytest.M
     monkeypatch.setattr(module, "is_installed", lambda name: False)
 
     assert "pip install 'wattbench[amd]'" in AmdsmiSampler(ANY).probe().remedy
+
+
+def test_a_library_that_talks_is_not_heard(gpu: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    """What the C library prints on its start reaches nobody: standard output may be a JSON document."""
+    sampler = AmdsmiSampler(ANY)
+    found = sampler.probe()
+    sampler.close()
+    ctypes.CDLL(None).fflush(None)
+
+    assert found.usable
+    assert ("", "") == tuple(capfd.readouterr())
 
 
 def test_a_gpu_has_a_counter_and_its_socket_power(gpu: pytest.MonkeyPatch) -> None:

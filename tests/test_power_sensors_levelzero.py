@@ -137,6 +137,19 @@ def test_a_start_that_fails_says_the_code(gpu: pytest.MonkeyPatch, code: str, st
     assert f"0x{code}" in found.reason
 
 
+def test_an_older_loader_is_absent(gpu: pytest.MonkeyPatch) -> None:
+    """A function that the loader does not have yet is no bug of ours but an old driver."""
+    import pyzes
+
+    def missing(*arguments: object) -> int:
+        raise AttributeError("libze_loader.so.1: undefined symbol: zesDevicePciGetProperties")
+
+    gpu.setattr(pyzes, "zesDevicePciGetProperties", missing)
+    found = LevelZeroSampler(ANY).probe()
+
+    assert ("absent", True) == (found.state, "undefined symbol" in found.reason)
+
+
 def test_a_lost_device_is_a_failed_reading(gpu: pytest.MonkeyPatch) -> None:
     """After the probe an error code is the cause of a reading without a value."""
     sampler = LevelZeroSampler(ANY)

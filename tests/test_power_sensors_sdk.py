@@ -1,11 +1,13 @@
 """Trying a vendor's library in a child process: whatever it does there becomes one line."""
 
+import ctypes
+import os
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 
-from wattbench.harness.power.sensors import sdk
 from wattbench.harness.power.sensors.sdk import hushed, is_installed, trial_fault
 
 
@@ -54,11 +56,42 @@ def test_installed_is_told_without_importing() -> None:
 
 
 def test_hushed_lets_nothing_out(capfd: pytest.CaptureFixture[str]) -> None:
-    """Prints and warnings of foreign code stay inside."""
+    """Prints and warnings of foreign code stay inside, also what a C library has in its buffer."""
+    library = ctypes.CDLL(None)
     with hushed():
+        library.puts(b"loud")
+        os.write(2, b"loud")
         print("loud")  # noqa: T201 - what it is about
         print("loud", file=sys.stderr)  # noqa: T201 - what it is about
         warnings.warn("loud", DeprecationWarning, stacklevel=1)
 
+    library.fflush(None)
+
     assert ("", "") == tuple(capfd.readouterr())
-    assert sdk.TRIAL_LIMIT_S > 0
+
+
+def test_after_hushing_the_streams_are_as_before(capfd: pytest.CaptureFixture[str]) -> None:
+    """What is written afterwards is seen, whatever happened inside."""
+    before = len(os.listdir("/dev/fd"))
+    with pytest.raises(ValueError, match="inside"), hushed():
+        raise ValueError("inside")
+    os.write(1, b"seen")
+    print("seen too", flush=True)  # noqa: T201 - what it is about
+
+    assert "seenseen too\n" == capfd.readouterr().out
+    assert before == len(os.listdir("/dev/fd"))
+
+
+def test_a_closed_output_is_no_obstacle() -> None:
+    """A program without standard output (a service) can be hushed as well."""
+    code = "import os; os.close(1); from wattbench.harness.power.sensors.sdk import hushed\nwith hushed(): pass"
+
+    assert trial_fault(code) is None
+
+
+def test_a_module_in_this_folder_is_not_the_vendors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child does not import from the folder that the user happens to be in."""
+    (tmp_path / "some_vendor.py").write_text("")
+    monkeypatch.chdir(tmp_path)
+
+    assert "ModuleNotFoundError" in str(trial_fault("import some_vendor"))

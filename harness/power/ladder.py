@@ -56,8 +56,8 @@ def primary_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy 
     """Return the rung that stands for a device under test ("cpu", a UUID; None: unknown which), or None.
 
     The narrowest scope that sees the device, known energies first; a whole-node rung stands in where nothing closer
-    is read. Only such a rung stands for an unknown device, or the board where there is exactly one. Choose once per
-    run and follow the rung's `name` through the windows, so that scopes never mix.
+    is read. Only such a rung stands for an unknown device, or the one chip of a machine, or the board where there is
+    exactly one. Choose once per run and follow the rung's `name` through the windows, so that scopes never mix.
     """
     return min(seeing(found, covers), key=lambda r: (r.energy_j is None, _ORDER.index(r.scope)), default=None)
 

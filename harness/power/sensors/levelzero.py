@@ -75,6 +75,9 @@ class LevelZeroSampler:
             except SensorError as exc:
                 self.close()
                 return _unloadable(f"{exc.what}: {exc.why}")
+            except AttributeError as exc:  # a loader older than the function: "undefined symbol"
+                self.close()
+                return _unloadable(str(exc))
 
     def read(self) -> tuple[Reading, ...]:
         """Read every counter once, in joules, with the driver's own time stamp. Raises SensorError when closed."""

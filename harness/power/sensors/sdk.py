@@ -1,6 +1,8 @@
 """Trying a vendor's library in a child process first, so that what prints, hangs or dies there harms nobody here."""
 
+import ctypes
 import io
+import os
 import subprocess
 import sys
 import warnings
@@ -24,7 +26,7 @@ def trial_fault(code: str, *, limit_s: float = TRIAL_LIMIT_S) -> str | None:
 
     Nothing that they print is shown; the last line that they wrote is the reason.
     """
-    command = [sys.executable, "-W", "ignore", "-c", code]
+    command = [sys.executable, "-P", "-W", "ignore", "-c", code]  # -P: not the module of that name in this folder
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limit_s)
     except subprocess.TimeoutExpired:
@@ -41,7 +43,40 @@ def trial_fault(code: str, *, limit_s: float = TRIAL_LIMIT_S) -> str | None:
 
 @contextmanager
 def hushed() -> Iterator[None]:
-    """Let nothing that Python code prints or warns of reach the user."""
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), warnings.catch_warnings():
+    """Let nothing that foreign code prints or warns of reach the user, be it Python or C."""
+    with (
+        _descriptors_to_nowhere(),
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+        warnings.catch_warnings(),
+    ):
         warnings.simplefilter("ignore")
         yield
+
+
+def _is_open(fd: int) -> bool:
+    try:
+        os.fstat(fd)
+    except OSError:
+        return False
+    return True
+
+
+@contextmanager
+def _descriptors_to_nowhere() -> Iterator[None]:
+    """Lead the process's own standard output and error to nowhere for a while, what C code has buffered included."""
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        stream.flush()
+    saved = {fd: os.dup(fd) for fd in (1, 2) if _is_open(fd)}
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for fd in saved:
+            os.dup2(nowhere, fd)
+        yield
+    finally:
+        if os.name == "posix":
+            ctypes.CDLL(None).fflush(None)
+        for fd, kept in saved.items():
+            os.dup2(kept, fd)
+            os.close(kept)
+        os.close(nowhere)
