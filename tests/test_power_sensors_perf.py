@@ -124,6 +124,63 @@ def test_dies_of_one_package_are_told_apart(tmp_path: Path) -> None:
     ]
 
 
+class Register:
+    """What several counters may count: it moves at every read of any of them."""
+
+    def __init__(self, steps: tuple[int, ...]) -> None:
+        self.steps, self.reads, self.value = steps, 0, 0
+
+    def read(self) -> int:
+        """Return the next value."""
+        self.value += self.steps[self.reads % len(self.steps)]
+        self.reads += 1
+        return self.value
+
+
+class DieCounter:
+    """A perf event over a register, counted from its opening on."""
+
+    def __init__(self, register: Register) -> None:
+        self.register = register
+        self.start = register.read()
+
+    def read(self) -> int:
+        """Return the count since the opening."""
+        return self.register.read() - self.start
+
+    def close(self) -> None:
+        """Do nothing."""
+
+
+@pytest.mark.parametrize(
+    ("shared", "channels"),
+    [
+        (True, [("package", "cpu:0"), ("dram", "cpu:0"), ("other", "cpu:0:die:1"), ("other", "cpu:0:die:1")]),
+        (
+            False,
+            [("package", "cpu:0:die:0"), ("dram", "cpu:0:die:0"), ("package", "cpu:0:die:1"), ("dram", "cpu:0:die:1")],
+        ),
+    ],
+)
+def test_dies_that_count_one_register_are_not_added(
+    tmp_path: Path, shared: bool, channels: list[tuple[str, str]]
+) -> None:
+    """Counters of one register keep their distance: the first is the package. Those of their own drift apart."""
+    events = {"energy-pkg": 2, "energy-ram": 3}
+    topology(power_unit(tmp_path, events=events, cpumask="0-1"), {0: (0, 0), 1: (0, 1)})
+    registers: dict[tuple[int, int], Register] = {}
+
+    def open_event(kind: int, config: int, cpu: int) -> DieCounter:
+        steps = (1000, 1003) if cpu == 0 or shared else (1700, 1100)
+        return DieCounter(registers.setdefault((config, 0 if shared else cpu), Register(steps)))
+
+    sampler = PerfSampler(ANY, root=tmp_path, open_event=open_event, sleep=lambda seconds: None)
+    sampler.probe()
+
+    assert channels == [(c.scope, c.covers) for c in sampler.channels]
+    assert shared == ("shows perf:package-0-die-0's counter again" in sampler.channels[2].accuracy_basis)
+
+
 def test_counts_become_joules_by_the_kernels_scale(tmp_path: Path) -> None:
     """The scale file gives the joules of one count, which is the resolution too; 64 bits do not wrap."""
     topology(power_unit(tmp_path, events={"energy-pkg": 2}), {0: (0, 0)})

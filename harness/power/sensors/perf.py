@@ -1,9 +1,10 @@
 """The perf sampler: RAPL's energy counters as Linux perf events, which the kernel carries on in 64 bits."""
 
+import math
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,9 @@ _EVENT = re.compile(r"event=(0x[0-9a-f]+|\d+)", re.IGNORECASE)
 
 _TICK_TRIES, _TICK_PAUSE_S = 20, 0.005
 """A live counter moves every millisecond; one that stands for 100 ms is none (virtual machines show such)."""
+
+_MIRROR_TRIES = 10
+"""So many times in a row two counters keep one distance: then both count the same register."""
 
 _REMEDY = (
     "Allow it until the next boot: sudo sysctl kernel.perf_event_paranoid=0, or to this Python alone: "
@@ -55,7 +59,8 @@ class PerfSampler:
     """Reads the events `energy-*` of the kernel's `power` unit, on the one CPU of each package that it names.
 
     The kernel adds up the 32-bit registers in 64 bits, so nothing wraps. Packages, DRAM and psys are scopes of their
-    own; cores and graphics are parts of a package and get the scope "other", so that nobody adds them.
+    own; cores and graphics are parts of a package and get the scope "other", so that nobody adds them. Where the dies
+    of one package count one register, the first one is the package and the others get the scope "other" too.
     """
 
     name = "perf"
@@ -85,6 +90,7 @@ class PerfSampler:
             for event in events:
                 self._open += ((event, self._open_event(event.kind, event.config, event.cpu)),)
             still = self._standing()
+            self._mark_mirrors(still)
         except SensorError as exc:
             self.close()
             remedy = _REMEDY if isinstance(exc.__cause__, PermissionError) else "Check the kernel's log."
@@ -112,6 +118,33 @@ class PerfSampler:
                 break
         return still
 
+    def _mark_mirrors(self, still: set[str]) -> None:
+        """Take the first die for the whole package where the others count its register. Raises SensorError."""
+        opened = list(self._open)
+        for n, (event, counter) in enumerate(opened):
+            for m, (twin, twin_counter) in enumerate(opened[:n]):
+                alive = not {event.channel.id, twin.channel.id} & still
+                if alive and _may_mirror(twin.channel, event.channel) and self._mirrored(twin_counter, counter):
+                    whole = replace(twin.channel, covers=_package(twin.channel))
+                    basis = f"{event.channel.accuracy_basis}; shows {twin.channel.id}'s counter again"
+                    again = replace(event.channel, scope="other", accuracy_basis=basis)
+                    opened[m] = (replace(twin, channel=whole), twin_counter)
+                    opened[n] = (replace(event, channel=again), counter)
+                    break
+        self._open = tuple(opened)
+
+    def _mirrored(self, one: Counter, other: Counter) -> bool:
+        """Return whether two counters keep one distance while they move: two sources of their own do not."""
+        lowest, highest = -math.inf, math.inf
+        first = one.read()
+        for _ in range(_MIRROR_TRIES):
+            before, between, after = one.read(), other.read(), one.read()
+            lowest, highest = max(lowest, between - after), min(highest, between - before)
+            if lowest > highest:
+                return False
+            self._sleep(_TICK_PAUSE_S)
+        return one.read() > first
+
     def _keep_living(self, still: set[str]) -> Availability:
         """Close what stands still, packages excepted, and answer."""
         if len(still) == len(self._open):
@@ -127,6 +160,16 @@ class PerfSampler:
         self.channels = tuple(event.channel for event, _ in self._open)
         facts = {name: "the counter stands still" for name in sorted(still)}
         return Availability(state="present", reason=", ".join(c.id for c in self.channels), facts=facts)
+
+
+def _may_mirror(one: ChannelRecord, other: ChannelRecord) -> bool:
+    """Return whether two channels are the same domain of two dies of one package."""
+    dies = ":die:" in (other.covers or "") and one.scope == other.scope != "other"
+    return dies and _package(one) == _package(other)
+
+
+def _package(channel: ChannelRecord) -> str | None:
+    return None if channel.covers is None else channel.covers.partition(":die:")[0]
 
 
 def _joules(event: _Event, counter: Counter) -> Callable[[], float]:
