@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RESIDUAL_WINDOW_S
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
+from wattbench.harness.power.sensorless import sensorless_reason
 from wattbench.harness.power.series import is_absurd
 from wattbench.results.document import ErrorRecord
 from wattbench.results.doubts import Doubt, Severity
@@ -164,7 +165,9 @@ def _power_source(e: Evidence) -> Iterator[Doubt]:
         found = rungs(e.repeats[0].energy)
         if primary_rung(found, e.covers) is None:
             advice = "The other sensors' figures stand below; `bench doctor` says how to read the device's own."
-            yield _doubt("unmeasured_scope", no_rung_reason(found, e.covers), advice)
+            sensorless = sensorless_reason(e.plan.backend, e.plan.device)
+            reasons = (no_rung_reason(found, e.covers), sensorless)
+            yield _doubt("unmeasured_scope", "; ".join(filter(None, reasons)), advice)
     kinds = {c.provenance for c in e.power.channels}
     if "replayed" in kinds:
         facts = "the watts come from a recording, so the energy figures are not this machine's"

@@ -60,7 +60,8 @@ class PowerSession:
     @property
     def unavailable_reason(self) -> str | None:
         """Return why there is no power at all, or None when there is some."""
-        return self._explained(self._selection.unavailable_reason)
+        reason = self._selection.unavailable_reason
+        return reason if reason is None or self._sensorless is None else f"{reason}; {self._sensorless}"
 
     @property
     def lag_s(self) -> float:
@@ -177,7 +178,3 @@ class PowerSession:
                 if apart is not None and abs(apart) > APART_MAX:
                     facts.append(f"{where}{group[0].group}: {100 * apart:+.1f} % off the other views")
         return tuple(facts)
-
-    def _explained(self, reason: str | None) -> str | None:
-        """Return a reason for no power, with what is known of the device's kind where it has no sensor at all."""
-        return reason if reason is None or self._sensorless is None else f"{reason}; {self._sensorless}"

@@ -277,6 +277,15 @@ def test_a_device_that_no_sensor_sees_is_named(make: Make) -> None:
     assert "no sensor sees GPU-1234 (read were: package:cpu)" == doubt.facts
 
 
+def test_a_device_without_any_sensor_is_named(make: Make) -> None:
+    """Where other sensors are read and the device is a TPU, the doubt says that it has no sensor at all."""
+    evidence = make(covers="tpu:0")
+    (doubt,) = doubts_of(replace(evidence, plan=replace(evidence.plan, backend="torch", device="xla:0")))
+
+    assert "unmeasured_scope" == doubt.code
+    assert "no sensor sees tpu:0 (read were: board:GPU-00000000); Google TPU has no power sensor" in doubt.facts
+
+
 def test_every_doubt_code_can_be_raised(make: Make) -> None:
     """No code is documented that no evidence can raise."""
     evidence = make()
