@@ -70,7 +70,7 @@ $(VENV)/.torch: pyproject.toml constraints/tested.txt | $(BUILT)
 	touch $@
 
 $(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BUILT) $(VENV)/.torch
-	$(INSTALL) "$(WHEEL)[torch,dev,amd,intel,gaudi]"
+	$(INSTALL) "$(WHEEL)[torch,dev,amd,intel,gaudi,meters]"
 	touch $@
 
 # The plug-in provider of ggml is for the tests; it names an older ONNX Runtime, which it does not need.

@@ -17,7 +17,17 @@ settings.load_profile("untimed")
 @pytest.fixture(scope="session")
 def factories() -> ModuleType:
     """Give the module tests/factories.py: `make_result(...)`, `make_repeat(...)` and so on."""
-    spec = importlib.util.spec_from_file_location("factories", Path(__file__).parent / "factories.py")
+    return _module("factories", "factories.py")
+
+
+@pytest.fixture(scope="session")
+def peers() -> ModuleType:
+    """Give the module tests/peers/servers.py: what tests start on loopback."""
+    return _module("peers_servers", "peers/servers.py")
+
+
+def _module(name: str, file: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -1,12 +1,12 @@
 """The contract between the recorder and whatever reads watts: one Protocol of three methods, and its records."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wattbench.results.availability import Availability
 from wattbench.results.energy import ChannelRecord
 
-__all__ = ["Availability", "ChannelRecord", "Reading", "Sampler", "SamplerOptions"]
+__all__ = ["Availability", "ChannelRecord", "Paced", "Reading", "Sampler", "SamplerOptions"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +63,14 @@ class Sampler(Protocol):
     def close(self) -> None:
         """Release the source; safe to call twice."""
         ...
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """A sampler whose source must not be asked too often (a plug, a management controller): an optional ability.
+
+    `poll_period_s` is the least time between two reads, in seconds, known after `probe`; the recorder keeps it where
+    its own rate is higher.
+    """
+
+    poll_period_s: float

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
+from wattbench.harness.power.supplies import supply_of
 from wattbench.results.energy import ChannelEnergy, ChannelRecord
 from wattbench.results.rungs import RungEnergy
 
@@ -37,9 +39,10 @@ def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
     """Return the rungs of one window, narrowest scope first: which energies may be added, and what each sum means.
 
     CPU packages are added over sockets, and DRAM to them where every package has its own; boards and modules stand
-    alone, with their sum where there are several; psys, node and wall are never added to anything, and scope "other"
-    (cores, uncore, unknown rails) makes no rung. Two samplers' views of the same thing are never added, and psys has
-    the first one's. A sum with one unknown member is unknown, with that member's reason.
+    alone, with their sum where there are several; psys, node and wall are never added to anything (but the supplies of
+    one machine, "supply 1/2", to each other), and scope "other" (cores, uncore, unknown rails) makes no rung. Two
+    samplers' views of the same thing are never added, and psys has the first one's. A sum with one unknown member is
+    unknown, with that member's reason.
     """
     found: list[RungEnergy] = []
     for scope in ("board", "module"):
@@ -47,8 +50,9 @@ def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
         found += [_rung(scope, e.covers, [e]) for e in views]
         found += [_rung(scope, "all", views)] if len(views) > 1 else []
     found += _host_rungs(energies)
-    found += [_rung("psys", e.covers, [e]) for e in _one_sampler(energies, "psys")]
-    found += [_rung(e.scope, e.covers, [e]) for e in energies if e.scope in ("node", "wall")]
+    for scope in _WIDE:
+        views = _one_sampler(energies, scope) if scope == "psys" else [e for e in energies if e.scope == scope]
+        found += _wide_rungs(scope, views)
     return tuple(found)
 
 
@@ -110,6 +114,26 @@ def _host_rungs(energies: Sequence[ChannelEnergy]) -> list[RungEnergy]:
     return host
 
 
+def _wide_rungs(scope: str, energies: Sequence[ChannelEnergy]) -> list[RungEnergy]:
+    """Return a rung for each view of the whole machine, and one for its power supplies together.
+
+    A second view of the same scope carries its channel in its name, so that no two rungs have one name.
+    """
+    supplies = [e for e in energies if supply_of(e.covers) is not None]
+    found = [_rung(scope, None, supplies)] if supplies else []
+    found += [_rung(scope, _whole(e.covers), [e]) for e in energies if e not in supplies]
+    names = [rung.name for rung in found]
+    return [
+        replace(rung, name=f"{rung.name}:{rung.channels[0]}") if rung.name in names[:i] else rung
+        for i, rung in enumerate(found)
+    ]
+
+
+def _whole(covers: str | None) -> str | None:
+    """Return what a rung covers: a machine's only supply ("supply 1/1") is the whole machine."""
+    return None if covers == "supply 1/1" else covers
+
+
 def _one_sampler(energies: Sequence[ChannelEnergy], scope: str) -> list[ChannelEnergy]:
     """Return the energies of a scope from the sampler that sees most of them, the first one on a tie."""
     every = [e for e in energies if e.scope == scope]
@@ -169,7 +193,7 @@ def _added_u_rel(members: Sequence[ChannelEnergy], shares: Sequence[float | None
 
 def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
     if scope in _WIDE or scope == "other":
-        return scope != "other"
+        return scope != "other" and supply_of(seen) is None
     if seen == _CHIP:
         return True
     return covers is not None and seen is not None and _device(seen) == _device(covers)

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wattbench.harness.power.contract import Availability, ChannelRecord, Sampler, SamplerOptions
+from wattbench.harness.power.meters.argument import refuse_secrets
+from wattbench.harness.power.supplies import require_told_apart
 from wattbench.results.energy import SamplerRecord
 from wattbench.results.errors import SensorError, UsageError, WattbenchError
 from wattbench.results.plugins import load_plugin, nearest_lines, plugin_names
@@ -13,8 +15,8 @@ __all__ = ["GROUP", "Selection", "Wish", "make_sampler", "open_samplers", "parse
 GROUP = "wattbench.samplers"
 """The entry point group of samplers."""
 
-ON_REQUEST = ("model", "replay")
-"""Samplers that are no sensors, so that nobody misses them."""
+ON_REQUEST = ("model", "replay", "dcgm", "ipmi", "kasa", "prometheus", "redfish", "scpi", "shelly", "tasmota")
+"""Samplers that are no sensors of this machine, so that nobody misses them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,9 +44,10 @@ class Selection:
 def open_samplers(wanted: Sequence[str], covers: str | None) -> Selection:
     """Return the samplers that `--power` asked for, probed and ready to be read.
 
-    "auto" takes every one that can be used (a replay or model never is without its argument), "none" takes none,
-    "NAME" or "NAME:ARGUMENT" must work. Raises UsageError for unknown names and contradictions, SensorError with the
-    remedy when a named one cannot be used; nothing stays open then.
+    "auto" takes every one that can be used (a replay, model or meter never is without its argument), "none" takes none,
+    "NAME" or "NAME:ARGUMENT" must work, and a name may come again with another argument (two plugs). Raises UsageError
+    for unknown names and contradictions, SensorError with the remedy when a named one cannot be used; nothing stays
+    open then.
     """
     wishes = parse_wanted(wanted)
     if [w.name for w in wishes] == ["none"]:
@@ -54,6 +57,7 @@ def open_samplers(wanted: Sequence[str], covers: str | None) -> Selection:
     try:
         records = _open_all(wishes, covers, opened)
         _require_one_provenance(wishes, opened)
+        require_told_apart([c for sampler in opened for c in sampler.channels])
     except WattbenchError:
         for sampler in opened:
             sampler.close()
@@ -74,14 +78,16 @@ def make_sampler(name: str, argument: str | None, covers: str | None) -> Sampler
 
 def parse_wanted(wanted: Sequence[str]) -> tuple[Wish, ...]:
     """Return what `--power` asks for, or raise UsageError for an unknown, repeated or contradictory item."""
+    for word in wanted:
+        refuse_secrets(word)
     wishes = tuple(_wish(word) for word in wanted)
     names = [w.name for w in wishes]
     known = ("auto", "none", *plugin_names(GROUP))
     for name in names:
         if name not in known:
             raise UsageError(f"Unknown power source {name!r}", *nearest_lines(name, known))
-        if names.count(name) > 1:
-            raise UsageError(f"The power source {name!r} is asked for twice", remedy="Name it once.")
+    if twice := [w.name for w in wishes if wishes.count(w) > 1]:
+        raise UsageError(f"The power source {twice[0]!r} is asked for twice", remedy="Name it once.")
     if pointless := [w.name for w in wishes if w.name in ("auto", "none") and w.argument is not None]:
         raise UsageError(f"The power source {pointless[0]!r} takes no argument", remedy=f"Use --power {pointless[0]}.")
     if not names:
@@ -99,20 +105,30 @@ def _wish(word: str) -> Wish:
 
 def _open_all(wishes: Sequence[Wish], covers: str | None, opened: list[Sampler]) -> tuple[SamplerRecord, ...]:
     """Probe every known sampler that is wanted; usable ones are added to `opened`."""
-    arguments = {w.name: w.argument for w in wishes}
+    named = {w.name for w in wishes}
     records = []
-    for name in plugin_names(GROUP):
-        if name not in arguments and "auto" not in arguments:
+    for name in sorted(
+        plugin_names(GROUP), key=ON_REQUEST.__contains__
+    ):  # a board's own sensor before an exporter of it
+        if name not in named and "auto" not in named:
             records.append(_record(name, False, "not asked for", ""))
             continue
-        sampler, found = _probed(name, arguments.get(name), covers, forgiving=name not in arguments)
-        if sampler is not None and found.usable:
-            opened.append(sampler)
-        elif name in arguments:
-            error = SensorError if arguments[name] is None else UsageError  # an argument that does not do is the user's
-            raise error(f"The power source {name!r} cannot be used", found.reason, found.remedy)
-        records.append(_record(name, found.usable, found.reason, found.remedy))
+        arguments = [w.argument for w in wishes if w.name == name] or [None]
+        records += [_open_one(name, a, covers, opened, forgiving=name not in named) for a in arguments]
     return tuple(records)
+
+
+def _open_one(
+    name: str, argument: str | None, covers: str | None, opened: list[Sampler], *, forgiving: bool
+) -> SamplerRecord:
+    """Probe one sampler and add it to `opened` when it is usable; unless `forgiving` it must be."""
+    sampler, found = _probed(name, argument, covers, forgiving=forgiving)
+    if sampler is not None and found.usable:
+        opened.append(sampler)
+    elif not forgiving:
+        error = SensorError if argument is None else UsageError  # an argument that does not do is the user's
+        raise error(f"The power source {name!r} cannot be used", found.reason, found.remedy)
+    return _record(name, found.usable, found.reason, found.remedy)
 
 
 def _probed(

@@ -7,7 +7,7 @@ import time
 from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from wattbench.harness.power.contract import Reading, Sampler
+from wattbench.harness.power.contract import Paced, Reading, Sampler
 from wattbench.results.checks import require
 from wattbench.results.energy import ChannelRecord, Polls, RecorderHealth
 from wattbench.results.errors import WattbenchError
@@ -96,9 +96,9 @@ class Track:
         self.name = sampler.name
         self.channels: tuple[ChannelRecord, ...] = sampler.channels
         self._sampler = sampler
-        self._rate_hz = rate_hz
         require(math.isfinite(rate_hz) and rate_hz > 0, f"a rate of polls is a positive number, not {rate_hz}")
-        self._period_ns = round(min(max(1e9 / rate_hz, _SHORTEST_NS), _LONGEST_NS))
+        self._rate_hz = min(rate_hz, 1 / sampler.poll_period_s) if isinstance(sampler, Paced) else rate_hz
+        self._period_ns = round(min(max(1e9 / self._rate_hz, _SHORTEST_NS), _LONGEST_NS))
         self._clock = clock
         self._origin_ns = origin_ns
         self._lock = threading.Lock()

@@ -1,0 +1,114 @@
+"""Credentials of meters, from the environment or a guarded file: without a text form, and scrubbed from errors."""
+
+import base64
+import os
+import stat
+from pathlib import Path
+from urllib.parse import quote
+
+from wattbench.harness.power.meters.argument import Argument
+from wattbench.results.errors import UsageError
+
+__all__ = ["Credentials", "load_credentials"]
+
+_KEYS = ("user", "password", "token")
+_HIDDEN = "***"
+
+
+class Credentials:
+    """A user and password, or a token. Printing it shows nothing, and it is no record, so that no file can hold it."""
+
+    __slots__ = ("password", "token", "user")
+
+    def __init__(self, *, user: str | None = None, password: str | None = None, token: str | None = None) -> None:
+        self.user = user
+        self.password = password
+        self.token = token
+
+    def __repr__(self) -> str:
+        return "Credentials(***)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("credentials are not copied into files or other processes")
+
+    @property
+    def given(self) -> bool:
+        """Return whether there are any."""
+        return self.password is not None or self.token is not None
+
+    def scrub(self, text: str) -> str:
+        """Return a text with every form of the secrets taken out; for what libraries and servers say in errors."""
+        for secret in self._forms():
+            text = text.replace(secret, _HIDDEN)
+        return text
+
+    def _forms(self) -> list[str]:
+        """Return how the secrets may be written, longest first: plain, in a URL, in a repr, in a Basic header."""
+        forms = set()
+        for secret in (self.password, self.token):
+            if secret:
+                forms |= {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1]}
+                forms.add(base64.b64encode(f"{self.user or ''}:{secret}".encode()).decode())
+        return sorted(forms, key=len, reverse=True)
+
+
+def load_credentials(argument: Argument) -> Credentials:
+    """Return a meter's credentials: of the file of the option `credentials`, else of WATTBENCH_NAME_USER and so on.
+
+    None of them is needed: a meter may be open to all. Raises UsageError for a file that others may read or that is
+    not understood; its content is never repeated.
+    """
+    path = argument.options.get("credentials")
+    if path is not None:
+        return Credentials(**_read(Path(path)))
+    prefix = f"WATTBENCH_{argument.sampler.upper()}_"
+    return Credentials(**{key: os.environ.get(prefix + key.upper()) or None for key in _KEYS})
+
+
+def _read(path: Path) -> dict[str, str]:
+    """Return the `key = value` lines of a file that belongs to this user alone."""
+    text = _guarded_text(path)
+    found: dict[str, str] = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip() or line.lstrip().startswith("#"):
+            continue
+        key, equals, value = line.partition("=")
+        if not equals or key.strip() not in _KEYS:
+            raise UsageError(
+                f"The credentials file {path} is not understood",
+                f"line {number} is none of user = ..., password = ..., token = ...",
+                "Write one of these a line (docs/meters.md#credentials).",
+            )
+        found[key.strip()] = value.strip()
+    return found
+
+
+def _guarded_text(path: Path) -> str:
+    """Return a file's text, its owner and mode checked on the opened file itself, so that none can be swapped in."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as exc:
+        raise UsageError(f"Cannot read the credentials file {path}", exc.strerror or "", "Name another.") from exc
+    with os.fdopen(handle, encoding="utf-8") as file:
+        facts = os.fstat(file.fileno())
+        why = _unsafe(facts)
+        if why is not None:
+            remedy = f"chmod 600 {path}, as its owner (docs/meters.md#credentials)."
+            raise UsageError(f"The credentials file {path} is not safe", why, remedy)
+        try:
+            return file.read()
+        except UnicodeDecodeError as exc:
+            raise UsageError(f"The credentials file {path} is not text", "it is not UTF-8") from exc
+
+
+def _unsafe(facts: os.stat_result) -> str | None:
+    """Return why a file may not hold secrets, or None. Only POSIX knows owners and modes like this."""
+    if not stat.S_ISREG(facts.st_mode):
+        return "it is no plain file"
+    if not hasattr(os, "geteuid"):
+        return None
+    if facts.st_uid != os.geteuid():
+        return "it belongs to another user"
+    if facts.st_mode & 0o077:
+        return f"others may read or change it (mode {stat.S_IMODE(facts.st_mode):04o})"
+    return None
