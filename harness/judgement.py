@@ -1,6 +1,6 @@
 """The doubts about a run: pure functions from what was recorded to reasons for distrust, each with fitting advice."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RESIDUAL_WINDOW_S
@@ -18,7 +18,7 @@ from wattbench.results.stats import relative_half_width
 from wattbench.results.subject import BackendRecord, QualityRecord
 from wattbench.results.utilisation import over_ceiling
 
-__all__ = ["Evidence", "doubts_of", "interval_goals"]
+__all__ = ["POWER_RULES", "Evidence", "doubts_of", "interval_goals"]
 
 WINDOW_FLOOR_S = 10.0
 """Below this a window is too short for any power sensor (reference: edge error tau/sqrt(6)/T, docs/uncertainty.md)."""
@@ -61,15 +61,18 @@ class Evidence:
     error: ErrorRecord | None
 
 
+Rule = Callable[[Evidence], Iterator[Doubt]]
+
+
 def interval_goals(plan: Plan) -> dict[str, float]:
     """Return the relative half-width that each main figure's interval should have, by metric name."""
     return {"throughput.requests": plan.interval_goal_throughput, "energy.per_request": plan.interval_goal_energy}
 
 
-def doubts_of(evidence: Evidence) -> tuple[Doubt, ...]:
-    """Return every doubt that the evidence supports, the severe ones first."""
+def doubts_of(evidence: Evidence, rules: Sequence[Rule] | None = None) -> tuple[Doubt, ...]:
+    """Return every doubt that the evidence supports, the severe ones first; `rules` are all unless given."""
     order: dict[Severity, int] = {"severe": 0, "doubt": 1, "note": 2}
-    found = [doubt for rule in RULES for doubt in rule(evidence)]
+    found = [doubt for rule in rules or RULES for doubt in rule(evidence)]
     return tuple(sorted(found, key=lambda doubt: order[doubt.severity]))
 
 
@@ -296,7 +299,10 @@ def _slowed(repeats: tuple[Repeat, ...], cause: str) -> str:
     return f"{cause} (up to {100 * share:.0f} % of the time, in repeat {index})" if share > 0 else cause
 
 
-RULES: tuple[Callable[[Evidence], Iterator[Doubt]], ...] = (
+POWER_RULES: tuple[Rule, ...] = (_spread, _power_source, _power_record, _idle)
+"""What follows from energies alone, which a document holds: it can be judged again when a meter is attached."""
+
+RULES: tuple[Rule, ...] = (
     _identity,
     _ending,
     _work,

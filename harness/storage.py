@@ -15,7 +15,10 @@ from wattbench.results.files import write_result
 from wattbench.results.plan import Plan
 from wattbench.results.sidecar import write_with_polls
 
-__all__ = ["Destination", "cache_directory", "choose_path", "data_directory"]
+__all__ = ["Destination", "cache_directory", "choose_path", "data_directory", "import_path"]
+
+
+NUMBERED_MAX = 1000
 
 Kept = TypeVar("Kept")
 
@@ -74,6 +77,29 @@ def choose_path(out: Path | None, plan: Plan, run_id: str, stamp: str) -> Path:
     try:
         return _printable(_asked_for(out, name))
     except (OSError, ValueError) as exc:  # ValueError: a null character in the path
+        why = getattr(exc, "strerror", None) or str(exc)
+        raise UsageError(f"No result can lie at {str(out)!r}", why, "Choose another --out.") from exc
+
+
+def import_path(out: Path | None, name: str) -> Path:
+    """Return where a document that was not measured here goes, by the rules of `choose_path`.
+
+    Without `out` it goes into the data folder under `name`, numbered when that is taken.
+    """
+    slug = _slug(name)
+    if out is None or (out.suffix != ".json" and out.is_dir()):
+        folder = data_directory() / "results" if out is None else out
+        names = (f"{slug}.json", *(f"{slug}-{n}.json" for n in range(2, NUMBERED_MAX)))
+        free = (folder / each for each in names if not _is_there(folder / each))
+        found = next(free, None)
+        if found is None:
+            raise UsageError(
+                f"{folder} is full of files named {slug}", "all numbers are taken", "Choose another --out."
+            )
+        return _printable(found)
+    try:
+        return _printable(_asked_for(out, f"{slug}.json"))
+    except (OSError, ValueError) as exc:
         why = getattr(exc, "strerror", None) or str(exc)
         raise UsageError(f"No result can lie at {str(out)!r}", why, "Choose another --out.") from exc
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import fields, is_dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from wattbench.results.document import SCHEMA, Result
+from wattbench.results.document import SCHEMA, Kind, Result
 from wattbench.results.errors import DocumentError, TruncatedError
+from wattbench.results.imported import ImportedResult
 from wattbench.results.jsontree import doubles, first_problem
 
 __all__ = ["decode", "integers_json", "parse_json", "result_schema", "schema_text", "to_builtins"]
@@ -16,6 +17,10 @@ Record = TypeVar("Record")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "urn:wattbench:schema:result:1"
+DOCUMENTS = (Result, ImportedResult)
+KINDS = (get_args(Kind), ("imported",))
+"""The documents' records, and the values of `kind` that tell them apart."""
+
 CONTAINERS = frozenset({dict, list, tuple})
 REMEDY = "The file was made by something else or edited; measure again, or take the original file."
 
@@ -82,24 +87,28 @@ def parse_json(data: bytes) -> object:
 
 
 def result_schema() -> dict[str, Any]:  # any: JSON Schema is an open tree
-    """Return the JSON Schema 2020-12 of a result file, made from the records and their docstrings."""
+    """Return the JSON Schema 2020-12 of a result file, made from the records and their docstrings.
+
+    Either kind of document is a record of its own, told apart by `kind`: one of them must fit.
+    """
     import msgspec
 
-    (head,), definitions = msgspec.json.schema_components([Result], ref_template="#/$defs/{name}")
+    heads, definitions = msgspec.json.schema_components(DOCUMENTS, ref_template="#/$defs/{name}")
     for definition in definitions.values():
         definition["additionalProperties"] = False
         definition["description"] = " ".join(definition["description"].split())
-    name = head["$ref"].rsplit("/", 1)[-1]
-    top = definitions.pop(name)
     digest = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
-    properties = {**top.pop("properties"), "id": digest, "schema": {"const": SCHEMA}}
+    for head, kinds in zip(heads, KINDS, strict=True):
+        top = definitions[head["$ref"].rsplit("/", 1)[-1]]
+        top["properties"] |= {"id": digest, "schema": {"const": SCHEMA}, "kind": {"enum": list(kinds)}}
+        top["required"] = sorted({"id", "schema", "kind", *top["required"]})
     return {
         "$schema": DIALECT,
         "$id": SCHEMA_ID,
-        **top,
         "title": "wattbench result",
-        "properties": properties,
-        "required": ["id", "schema", *top["required"]],
+        "type": "object",
+        "required": ["id", "kind", "schema"],
+        "oneOf": list(heads),
         "$defs": dict(sorted(definitions.items())),
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from wattbench.results.attachment import AttachmentRecord
 from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.checks import require
 from wattbench.results.doubts import Doubt, Verdict, judge
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     import pandas
 
 Status = Literal["started", "complete", "partial", "error"]
-Kind = Literal["measured", "imported", "derived"]
+Kind = Literal["measured", "derived"]
+"""What a `Result` is; the third kind, "imported", is a record of its own (results/imported.py)."""
 
 SCHEMA = "wattbench.result/1"
 """The schema's name and major version. History: 1 = first published."""
@@ -112,6 +114,7 @@ class Result:
     error: ErrorRecord | None
     tuning: TuningRecord | None = None
     ceilings: CeilingsRecord | None = None
+    attachments: tuple[AttachmentRecord, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")

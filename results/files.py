@@ -12,9 +12,19 @@ from wattbench.results.canonical import write_canonical
 from wattbench.results.codec import decode, parse_json, to_builtins
 from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
+from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.migrate import schema_version, upgrade
 
-__all__ = ["SIZE_MAX_BYTES", "canonical_bytes", "document_id", "put_file", "read_result", "write_result"]
+__all__ = [
+    "SIZE_MAX_BYTES",
+    "canonical_bytes",
+    "document_id",
+    "put_file",
+    "read_document",
+    "read_result",
+    "stored_id",
+    "write_result",
+]
 
 SIZE_MAX_BYTES = 256 * 1024 * 1024
 """The largest result file that is written or read, so that a foreign file cannot fill the memory."""
@@ -42,7 +52,7 @@ def document_id(document: dict[str, object]) -> str:
     return "sha256:" + digest.hexdigest()
 
 
-def write_result(result: Result, path: Path) -> str:
+def write_result(result: Document, path: Path) -> str:
     """Write a result to `path`, all or nothing, and return its id; an old file stays intact on failure.
 
     Missing folders are made. Raises DocumentError when the result holds what JSON cannot, StorageError when the place
@@ -80,16 +90,40 @@ def _joined(fields: dict[str, bytes]) -> bytes:
 def read_result(path: Path) -> Result:
     """Return the result in a file, upgraded to the current schema, after its digest was checked.
 
-    Raises TruncatedError, NewerSchemaError, TamperedError, or DocumentError for everything else that is not a result;
-    the message starts with the path.
+    Raises TruncatedError, NewerSchemaError, TamperedError, or DocumentError for everything else that is not the result
+    of a run; the message starts with the path.
     """
+    document = read_document(path)
+    if isinstance(document, ImportedResult):
+        why = f"it was imported from {document.source.tool}, so it has no plan, environment or repeats"
+        raise DocumentError(f"{path}: This is not the result of a run", why, REMEDY)
+    return document
+
+
+def read_document(path: Path) -> Document:
+    """Return the document in a file, a run's result or an imported one, as `read_result` does."""
     try:
-        return _trusted_result(_file_bytes(path))
+        return _decoded(_trusted(_file_bytes(path)))
     except WattbenchError as exc:
         raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
 
 
-def _trusted_result(data: bytes) -> Result:
+def stored_id(path: Path) -> str:
+    """Return the digest that a document's file carries, after it was checked. Raises what `read_document` raises."""
+    try:
+        return document_id(_trusted(_file_bytes(path)))
+    except WattbenchError as exc:
+        raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
+
+
+def _decoded(document: dict[str, object]) -> Document:
+    if document.get("kind") == "imported":
+        return decode(upgrade(document), ImportedResult)
+    return decode(upgrade(document), Result)
+
+
+def _trusted(data: bytes) -> dict[str, object]:
+    """Return a document without its id, whose digest is the one that it states."""
     _require_columns(data)
     document = parse_json(data)
     del data  # a large file need not stay in the memory beside what was made of it
@@ -104,7 +138,7 @@ def _trusted_result(data: bytes) -> Result:
             why,
             "Take the original file, or measure again.",
         )
-    return decode(upgrade(document), Result)
+    return document
 
 
 def _require_columns(data: bytes) -> None:

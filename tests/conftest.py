@@ -26,6 +26,12 @@ def peers() -> ModuleType:
     return _module("peers_servers", "peers/servers.py")
 
 
+@pytest.fixture(scope="session")
+def mlperf_run() -> ModuleType:
+    """Give the module tests/mlperf_run.py: `unpack(folder)` and ways to damage a run's logs."""
+    return _module("mlperf_run", "mlperf_run.py")
+
+
 def _module(name: str, file: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
     assert spec is not None

@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.peer_lines import peer_lines
 from wattbench.results.document import Result
+from wattbench.results.doubts import Doubt
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
 from wattbench.results.stats import median
 from wattbench.results.tuning import TuningRecord
 from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, reached, scaled
 
-__all__ = ["result_lines"]
+__all__ = ["doubt_lines", "labelled", "number_text", "quantiles_text", "result_lines", "uncertainty_text"]
 
 LABEL_WIDTH = 16
 NOTHING = 1e-9
@@ -52,7 +53,7 @@ def result_lines(result: Result) -> list[str]:
         lines += ["", *_tuning_lines(result.tuning)]
     if result.summary is not None:
         lines += ["", *_summary_lines(result.summary), *_utilisation_lines(result, result.summary)]
-    lines += [_line("" if i else "cross-check", text) for i, text in enumerate(peer_lines(result))]
+    lines += [labelled("" if i else "cross-check", text) for i, text in enumerate(peer_lines(result))]
     lines += ["", *_verdict_lines(result)]
     return [visible(line) for line in lines]
 
@@ -74,31 +75,31 @@ def _subject_lines(result: Result) -> Iterator[str]:
 
 def _summary_lines(summary: Summary) -> Iterator[str]:
     seconds = f"{summary.measured_s:.0f} s measured in {summary.repeats} repeats"
-    yield _line("measured", f"{seconds}, {summary.requests} requests, {summary.failed_requests} failed")
+    yield labelled("measured", f"{seconds}, {summary.requests} requests, {summary.failed_requests} failed")
     rates = [("throughput" if i == 0 else "", *rate) for i, rate in enumerate(_known(summary, THROUGHPUTS))]
     for label, name, unit in (*rates, *PHASES):
         metric = summary.metric(name)
         if metric is not None and metric.value is not None:
-            yield _line(label, _figure(metric, unit))
+            yield labelled(label, _figure(metric, unit))
     for label, name in LATENCIES:
         latency = next((x for x in summary.latencies if x.name == name), None)
         if latency is not None and latency.count:
-            yield _line(label, _quantiles(latency))
+            yield labelled(label, quantiles_text(latency))
     yield from _energy_lines(summary)
     memory = summary.metric("memory.peak")
     if memory is not None and memory.value is not None:
-        yield _line("memory peak", f"{memory.value / 1e9:.2f} GB")
+        yield labelled("memory peak", f"{memory.value / 1e9:.2f} GB")
 
 
 def _tuning_lines(tuning: TuningRecord) -> Iterator[str]:
     """Yield the choice, and the fastest candidate of each phase where that is another one."""
     out = sum(trial.outcome != "measured" for trial in tuning.trials)
     failed = f", {out} of them failed" if out else ""
-    yield _line("tuning", f"{tuning.chosen}, the fastest of {len(tuning.trials)} candidates{failed}")
+    yield labelled("tuning", f"{tuning.chosen}, the fastest of {len(tuning.trials)} candidates{failed}")
     phases = (("prefill", tuning.fastest_prefill), ("decode", tuning.fastest_decode))
     faster = [f"{phase}: {name}" for phase, name in phases if name not in (None, tuning.chosen)]
     if faster:
-        yield _line("", f"faster in {', in '.join(faster)}")
+        yield labelled("", f"faster in {', in '.join(faster)}")
 
 
 def _utilisation_lines(result: Result, summary: Summary) -> Iterator[str]:
@@ -109,10 +110,10 @@ def _utilisation_lines(result: Result, summary: Summary) -> Iterator[str]:
         known: dict[Part, float] = {part: metric.value for part, metric in shares.items() if metric.value}
         reasons: dict[Part, str] = {part: metric.reason for part, metric in shares.items() if metric.reason is not None}
         if known:
-            yield _line(label, ", ".join(_shares(result, known)))
-            yield from (_line("", f"{NAMES[part]} - ({why})") for part, why in reasons.items() if _has(part, result))
+            yield labelled(label, ", ".join(_shares(result, known)))
+            yield from (labelled("", f"{NAMES[part]} - ({why})") for part, why in reasons.items() if _has(part, result))
         elif reasons:
-            yield _line(label, f"- ({reasons.get('flops') or next(iter(reasons.values()))})")
+            yield labelled(label, f"- ({reasons.get('flops') or next(iter(reasons.values()))})")
 
 
 def _has(part: Part, result: Result) -> bool:
@@ -152,34 +153,39 @@ def _known(summary: Summary, rates: Sequence[tuple[str, str]]) -> list[tuple[str
 def _energy_lines(summary: Summary) -> Iterator[str]:
     total = summary.metric("energy.total")
     if total is None or total.value is None:
-        yield _line("energy", f"not measured: {total.reason if total else 'no energy metric'}")
+        yield labelled("energy", f"not measured: {total.reason if total else 'no energy metric'}")
         return
     for label, name, unit in ENERGIES:
         metric = summary.metric(name)
         if metric is not None and metric.value is not None:
-            yield _line(label, _figure(metric, unit) + _uncertainty(metric))
-    yield _line("", f"scope {total.scope}: {total.boundary}")
+            yield labelled(label, _figure(metric, unit) + uncertainty_text(metric))
+    yield labelled("", f"scope {total.scope}: {total.boundary}")
 
 
 def _verdict_lines(result: Result) -> Iterator[str]:
     if result.error is not None:
-        yield _line("ended early", f"in phase {result.error.phase}: {result.error.what}: {result.error.why}")
+        yield labelled("ended early", f"in phase {result.error.phase}: {result.error.what}: {result.error.why}")
     standing = result.verdict.standing.upper() if result.verdict else "NONE (the run has not ended)"
-    yield _line("verdict", f"{standing}  (status {result.status})")
-    for doubt in result.doubts:
+    yield labelled("verdict", f"{standing}  (status {result.status})")
+    yield from doubt_lines(result.doubts)
+
+
+def doubt_lines(doubts: Sequence[Doubt]) -> Iterator[str]:
+    """Yield two lines for each doubt: its mark, code and facts, then the advice."""
+    for doubt in doubts:
         yield f"  {SEVERITY_MARK[doubt.severity]} {doubt.code}: {doubt.facts}"
         yield f"    {doubt.advice}"
 
 
 def _figure(metric: Metric, unit: str) -> str:
     assert metric.value is not None
-    text = f"{_number(metric.value)} {unit}"
+    text = f"{number_text(metric.value)} {unit}"
     if metric.interval is not None and metric.value:
-        text += f"  [{_number(metric.interval.low)} .. {_number(metric.interval.high)}]"
+        text += f"  [{number_text(metric.interval.low)} .. {number_text(metric.interval.high)}]"
     return text
 
 
-def _uncertainty(metric: Metric) -> str:
+def uncertainty_text(metric: Metric) -> str:
     """Return both expanded uncertainties (k=2), "unknown" for one that nothing states; "" when neither is stated."""
     if metric.u_absolute_rel is None and metric.u_comparison_rel is None:
         return ""
@@ -190,7 +196,8 @@ def _percent(standard_uncertainty: float | None) -> str:
     return "unknown" if standard_uncertainty is None else f"+/-{200 * standard_uncertainty:.1f} %"
 
 
-def _quantiles(latency: QuantileMetric) -> str:
+def quantiles_text(latency: QuantileMetric) -> str:
+    """Return the quantiles of a latency and, where there are requests enough, their bounds."""
     parts = [f"p{100 * q.q:g} {_duration(q.value)}" for q in latency.quantiles]
     bounds = [f"p{100 * q.q:g} <= {_duration(q.bound)}" for q in latency.quantiles if q.bound is not None and q.q > 0.5]
     text = f"{', '.join(parts)}  (n={latency.count})"
@@ -201,7 +208,8 @@ def _duration(seconds: float) -> str:
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
 
 
-def _number(value: float) -> str:
+def number_text(value: float) -> str:
+    """Return a figure with three digits or more, as people read it."""
     magnitude = abs(value)
     if magnitude < NOTHING:
         return "0"
@@ -210,5 +218,6 @@ def _number(value: float) -> str:
     return f"{value:.3g}" if magnitude < 100 else f"{value:.1f}"
 
 
-def _line(label: str, text: str) -> str:
+def labelled(label: str, text: str) -> str:
+    """Return a line with its label in the first column."""
     return f"{label:<{LABEL_WIDTH}}{text}"

@@ -5,8 +5,10 @@ import click
 __all__ = ["COMMANDS", "bench"]
 
 COMMANDS = {
+    "attach-power": ("wattbench.harness.cli.attaching", "Attach an external meter's recording to a finished result."),
     "ceilings": ("wattbench.harness.cli.ceilings", "Measure what a device can do at most: products, memory, copies."),
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
+    "import": ("wattbench.harness.cli.importing", "Import results that other tools measured, such as MLPerf's logs."),
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
     "energy-split": ("wattbench.harness.cli.energy_split", "Split energy into joules per token in and out over mixes."),
     "recompute": ("wattbench.harness.cli.recompute", "Compute a result again from its raw data and say what differs."),

@@ -2,6 +2,7 @@
 
 import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -9,6 +10,7 @@ import click
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import ConsoleReporter
+from wattbench.harness.exchange.mlperf_markers import check_marker_folder, write_markers
 from wattbench.harness.knobs import check_processors, user_path
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
 from wattbench.harness.runner import Outcome, execute
@@ -16,6 +18,9 @@ from wattbench.harness.tuning import choose
 from wattbench.results.errors import InterruptedRunError, StorageError
 
 __all__ = ["command", "parse_affinity"]
+
+OUTPUTS = ("plan_file", "out", "mlperf_markers", "as_json", "quiet")
+"""Options that are no knobs of the run."""
 
 PROCESSOR_DIGITS = 6
 """No machine has a million processors; longer numbers are not even read."""
@@ -61,6 +66,7 @@ PROCESSOR_DIGITS = 6
 )
 @click.option("--plan", "plan_file", metavar="FILE", help="Knobs from a TOML file.")
 @click.option("--out", "-o", metavar="PATH", help="Result file (.json) or folder.")
+@click.option("--mlperf-markers", metavar="DIR", help="Write the logs by which MLPerf's power director can measure it.")
 @click.option("--json", "as_json", is_flag=True, help="The result document on standard output, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
 def command(
@@ -90,29 +96,47 @@ def command(
     cross_check_python: str | None,
     plan_file: str | None,
     out: str | None,
+    mlperf_markers: str | None,
     as_json: bool,
     quiet: bool,
 ) -> int:
     """Run one load, measure it by the full protocol (about ten minutes; --quick: one), and write a result file."""
-    knobs: dict[str, object] = {
-        name: value for name, value in locals().items() if name not in ("plan_file", "out", "as_json", "quiet")
-    }
+    knobs: dict[str, object] = {name: value for name, value in locals().items() if name not in OUTPUTS}
     for flag in ("quick", "allow_fallback", "power"):
         knobs[flag] = knobs[flag] or None  # not given: a plan file may say otherwise
     knobs["affinity"] = parse_affinity(affinity)
     knobs["cross_check"] = None if cross_check is None else tuple(word.strip() for word in cross_check.split(","))
     knobs["cross_check_python"] = cross_check_python if cross_check is not None or plan_file is not None else None
     request = make_request(knobs, "bench run: wrong option")
-    return run_and_print(request, user_path("--plan", plan_file), user_path("--out", out), as_json=as_json, quiet=quiet)
+    places = Places(
+        plan=user_path("--plan", plan_file),
+        out=user_path("--out", out),
+        markers=user_path("--mlperf-markers", mlperf_markers),
+    )
+    return run_and_print(request, places, as_json=as_json, quiet=quiet)
 
 
-def run_and_print(flags: RunRequest, plan_file: Path | None, out: Path | None, *, as_json: bool, quiet: bool) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """Where a run reads its plan, and where its result and the markers for a power director go; None: nowhere asked."""
+
+    plan: Path | None
+    out: Path | None
+    markers: Path | None
+
+
+def run_and_print(flags: RunRequest, places: Places, *, as_json: bool, quiet: bool) -> int:
     """Run what the flags and the plan file ask for, print the outcome, and return the exit code."""
-    request = merge_requests(read_request(plan_file), flags) if plan_file else flags
+    if places.markers is not None:
+        check_marker_folder(places.markers)
+    request = merge_requests(read_request(places.plan), flags) if places.plan else flags
     reporter = ConsoleReporter(quiet=quiet)
     try:
         choice = choose(request, reporter)
-        outcome = execute(choice.resolved, tuning=choice.tuning, reporter=reporter, command=_command_line(), out=out)
+        outcome = execute(
+            choice.resolved, tuning=choice.tuning, reporter=reporter, command=_command_line(), out=places.out
+        )
+        _mark(outcome, places.markers)
         _print(outcome, as_json)
         return exit_code(outcome)
     except KeyboardInterrupt:
@@ -120,6 +144,15 @@ def run_and_print(flags: RunRequest, plan_file: Path | None, out: Path | None, *
             raise
         why = "the run had ended already"
         raise InterruptedRunError("Interrupted", why, f"The result file is {reporter.path}") from None
+
+
+def _mark(outcome: Outcome, folder: Path | None) -> None:
+    """Write the markers that were asked for. Raises StorageError naming the result file when they cannot be."""
+    try:
+        if folder is not None and not write_markers(outcome.result, folder):
+            click.echo("No power markers were written: no window was measured.", err=True)
+    except StorageError as exc:
+        raise StorageError(exc.what, exc.why, f"The result file is {outcome.path}") from exc
 
 
 def exit_code(outcome: Outcome) -> int:

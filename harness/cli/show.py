@@ -5,10 +5,12 @@ from pathlib import Path
 import click
 
 from wattbench.harness.cli.figures import result_lines
+from wattbench.harness.cli.imported_figures import imported_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.roofline import roofline_lines
 from wattbench.results.errors import TamperedError
-from wattbench.results.files import read_result
+from wattbench.results.files import read_document
+from wattbench.results.imported import ImportedResult
 from wattbench.results.recheck import summary_differences
 
 __all__ = ["command"]
@@ -22,9 +24,15 @@ def command(result: Path, as_json: bool, roofline: bool) -> int:
     """Show a result file: what ran, the figures, the verdict and its reasons, and the roofline.
 
     The file's digest is checked first, and its summary is computed again from the raw repeats: a truncated, newer or
-    altered file is refused by name.
+    altered file is refused by name. An imported result is shown with its tool's figures and ours.
     """
-    document = read_result(result)
+    document = read_document(result)
+    if isinstance(document, ImportedResult):
+        if as_json:
+            print_json(document)
+        else:
+            print_lines(imported_lines(document))
+        return 0
     if differences := summary_differences(document):
         raise TamperedError(f"{result}: the summary does not follow from the raw repeats", "; ".join(differences[:3]))
     if as_json:

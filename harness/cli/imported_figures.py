@@ -1,0 +1,98 @@
+"""An imported result as lines of text: who measured what, the official figures, ours. Nothing here prints."""
+
+from collections.abc import Iterator
+
+from wattbench.harness.cli.escape import visible
+from wattbench.harness.cli.figures import doubt_lines, labelled, number_text, quantiles_text, uncertainty_text
+from wattbench.results.imported import ImportedResult, OfficialFigure, StatedSystem
+
+__all__ = ["imported_lines"]
+
+OURS = (
+    ("throughput", "throughput.output_tokens", "tokens/s"),
+    ("throughput", "throughput.requests", "requests/s"),
+    ("power", "power.mean", "W"),
+    ("tokens/s/W", "efficiency.tokens_per_j", "tokens per joule"),
+    ("requests/s/W", "efficiency.requests_per_j", "requests per joule"),
+    ("energy", "energy.per_request", "J/query"),
+)
+UNITS = {"{request}/s": "samples/s", "{token}/s": "tokens/s", "{request}/J": "samples/s/W", "{token}/J": "tokens/s/W"}
+
+
+def imported_lines(result: ImportedResult) -> list[str]:
+    """Return the whole summary of an imported result as lines; no text in it can break a line."""
+    lines = [
+        *_subject_lines(result),
+        "",
+        *_official_lines(result),
+        "",
+        *_our_lines(result),
+        "",
+        labelled("verdict", f"{result.verdict.standing.upper()}  (imported, status {result.status})"),
+        *doubt_lines(result.doubts),
+    ]
+    return [visible(line) for line in lines]
+
+
+def _subject_lines(result: ImportedResult) -> Iterator[str]:
+    work, system = result.work, result.system
+    precision = f", {work.precision}" if work.precision else ""
+    published = work.scenario_published
+    also = f", published under {published}" if published not in (None, work.scenario) else ""
+    yield f"{work.model or 'model not stated'}{precision}  ({work.scenario}{also}; imported from {result.source.tool})"
+    yield f"{system.name or 'system not stated'}{_parts(system)}"
+    if result.clock is not None and result.window is not None:
+        yield labelled("measured", f"{result.clock.origin_utc}, {result.window.duration_s:.3f} s, by {_meter(system)}")
+
+
+def _parts(system: StatedSystem) -> str:
+    cards = [f"{system.accelerators or ''} {system.accelerator}".strip()] if system.accelerator else []
+    hosts = [f"{system.processors or ''} {system.processor}".strip()] if system.processor else []
+    by = [f"by {system.submitter}"] if system.submitter else []
+    found = ", ".join([*cards, *hosts, *by])
+    return f"  ({found})" if found else ""
+
+
+def _meter(system: StatedSystem) -> str:
+    return system.meter or "a meter that is not named"
+
+
+def _official_lines(result: ImportedResult) -> Iterator[str]:
+    power_w = next((figure.power_w for figure in result.official if figure.power_w is not None), None)
+    if power_w is None:
+        yield labelled("official", "no power figure")
+    else:
+        first = result.official[0]
+        count = f"mean of {first.samples} samples, {first.samples_expected} expected"
+        yield labelled("official", f"{power_w:.10g} W  ({count})")
+    for figure in result.official:
+        yield labelled("", _official(figure))
+
+
+def _official(figure: OfficialFigure) -> str:
+    name = f"{figure.scenario}{' (inferred)' if figure.inferred else ''}:"
+    if figure.performance is None:
+        rate = "no performance stated"
+    elif figure.performance_unit == "s":
+        rate = f"{1000 * figure.performance:.6g} ms"
+    else:
+        rate = f"{figure.performance:.6g} {UNITS[figure.performance_unit]}"
+    each = "" if figure.energy_per_query_j is None else f", {1000 * figure.energy_per_query_j:.10g} mJ/query"
+    share = "" if figure.efficiency is None else f", {figure.efficiency:.6g} {UNITS[figure.efficiency_unit]}"
+    return f"{name} {rate}{each}{share}"
+
+
+def _our_lines(result: ImportedResult) -> Iterator[str]:
+    for label, name, unit in OURS:
+        metric = result.metric(name)
+        if metric is not None and metric.value is not None:
+            yield labelled(label, f"{number_text(metric.value)} {unit}{uncertainty_text(metric)}")
+    for latency in result.latencies:
+        yield labelled("latency", quantiles_text(latency))
+    power = result.metric("power.mean")
+    if power is not None and power.value is None:
+        yield labelled("power", f"not known: {power.reason}")
+    elif power is not None and result.energy is not None:
+        seen = f"{100 * (result.energy.coverage or 0.0):.1f} % covered, largest gap {result.energy.max_gap_s:.3g} s"
+        yield labelled("", f"integral of {result.energy.polls} samples, {seen}")
+        yield labelled("", f"scope {power.scope}: {power.boundary}")
