@@ -373,7 +373,7 @@ def test_a_meter_beside_a_real_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     stop = threading.Event()
 
     def record() -> None:
-        while not stop.wait(0.02):
+        while not stop.wait(0.4):  # gaps of 1.2 s can be bridged, however busy the machine is
             rows.append(f"{time.time():.6f},123.4")
 
     meter = threading.Thread(target=record)
@@ -399,3 +399,33 @@ def test_a_meter_beside_a_real_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     assert [pytest.approx(123.4 * r.window.duration_s) for r in result.repeats] == joules(result)
     assert all(repeat.energy[-1].coverage == 1.0 for repeat in result.repeats)
+
+
+def test_a_file_that_cannot_be_a_recording(bare: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that is no text, or larger than a recording can be, is refused by name."""
+    write_result(bare, tmp_path / "run.json")
+    (tmp_path / "m.csv").write_bytes(b"time,power_w\n\xff\xfe\n")
+    broken = call(tmp_path / "run.json", "--csv", tmp_path / "m.csv")
+    monkeypatch.setattr("wattbench.harness.exchange.recordings.SIZE_MAX_BYTES", 5)
+    large = call(tmp_path / "run.json", "--csv", tmp_path / "m.csv")
+
+    assert "m.csv: it is not UTF-8" in str(broken.exception)
+    assert "it is too large" in str(large.exception)
+
+
+def test_a_power_log_that_breaks_off_is_doubted(bare: Result, tmp_path: Path) -> None:
+    """A power log without its end is attached as far as it goes, and said to be cut."""
+    rows = [
+        f"Time,{ORIGIN + timedelta(seconds=t):%m-%d-%Y %H:%M:%S}.500,Watts,250.0,Volts,230.0\n" for t in range(-20, 140)
+    ]
+    result = attached(bare, "".join(rows)[:-30], tmp_path, kind="--spl")
+
+    assert [pytest.approx(2500)] * 5 == joules(result)
+    assert "meter.txt is not whole" in facts(result, "truncated_log")
+
+
+def test_samples_without_time_between_them_are_refused(bare: Result, tmp_path: Path) -> None:
+    """A recording whose clock stood still cannot be integrated."""
+    rows = [f"{(ORIGIN + timedelta(seconds=65)).isoformat()},250"] * 5
+    with pytest.raises(UsageError, match="no time between them"):
+        attached(bare, "time,power_w\n" + "\n".join(rows) + "\n", tmp_path)

@@ -350,3 +350,64 @@ def test_the_command_says_invalid_by_its_exit_code(run: Path, tmp_path: Path, ml
     assert 3 == ended.return_value
     assert "imported" == json.loads(ended.output)["kind"]
     assert 1 == len(list(tmp_path.glob("mlperf-*.json")))
+
+
+def test_too_much_is_not_read(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log larger than any of MLPerf's, and a folder of a whole round, are refused before they are read."""
+    monkeypatch.setattr("wattbench.harness.exchange.mlperf_folder.SIZE_MAX_BYTES", 1000)
+    with pytest.raises(UsageError, match="more than 1000 bytes"):
+        import_mlperf(run)
+    monkeypatch.setattr("wattbench.harness.exchange.mlperf_folder.ENTRIES_MAX", 3)
+    with pytest.raises(UsageError, match="more than 3 files"):
+        import_mlperf(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["Batch", "Offline"])
+def test_a_place_is_only_what_the_rules_name(run: Path, tmp_path: Path, folder: str) -> None:
+    """Folders that only look like a round's state nothing; broken files beside it add nothing."""
+    place = tmp_path / "a" / "Org" / "results" / "box" / "resnet" / folder / "performance"
+    place.parent.mkdir(parents=True)
+    run.rename(place)
+    (place.parent / "measurements.json").write_text("{broken")
+    (tmp_path / "a" / "Org" / "systems").mkdir()
+    (tmp_path / "a" / "Org" / "systems" / "box.json").write_text(
+        '{"number_of_nodes": "N/A", "accelerators_per_node": true}'
+    )
+    result = import_mlperf(place)
+
+    assert ("resnet" if folder == "Offline" else None, None) == (result.work.model, result.work.precision)
+    assert (None, None) == (result.system.nodes, result.system.accelerators)
+
+
+def test_a_ranging_run_that_cannot_be_read_is_no_obstacle(run: Path) -> None:
+    """The ranging run only serves as a comparison: broken logs of it leave that out."""
+    (run / "ranging" / "spl.txt").write_text("x\n")
+
+    assert POWER_W == pytest.approx(import_mlperf(run).official[0].power_w, rel=1e-9)
+
+
+def test_a_window_that_ends_before_it_begins_has_no_power(run: Path, mlperf_run: ModuleType) -> None:
+    """Markers in the wrong order give no power, with the reason."""
+    swap = {"power_begin": "power_stop", "power_end": "power_begin", "power_stop": "power_end"}
+
+    def exchange(text: str) -> str:
+        for old, new in swap.items():
+            text = text.replace(f'"{old}"', f'"{new}"')
+        return text
+
+    mlperf_run.rewrite(run / "run_1" / "mlperf_log_detail.txt", exchange)
+    result = import_mlperf(run)
+
+    assert "does not lie after power_begin" in _facts(result, "unmeasured_scope")
+    assert result.official[0].power_w is None
+
+
+def test_the_text_of_a_run_without_power(run: Path, tmp_path: Path) -> None:
+    """Without power the text says why, and the published scenario stands beside the one that ran."""
+    (run / "run_1" / "spl.txt").unlink()
+    arguments = ["import", "mlperf", str(run), "--out", str(tmp_path / "m.json"), "--scenario", "multi-stream"]
+    ended = CliRunner().invoke(bench, arguments, standalone_mode=False)
+
+    assert "no power figure" in ended.output
+    assert "SingleStream, published under MultiStream" in ended.output
+    assert "not known: the folder has no spl.txt" in ended.output
