@@ -11,7 +11,7 @@ from wattbench.harness.exchange.clock_fit import OffsetFit, fit_offset
 from wattbench.harness.power.budget import combined
 from wattbench.harness.power.energy import channel_energy, estimate
 from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs
-from wattbench.harness.power.series import series_of
+from wattbench.harness.power.series import Series, series_of
 from wattbench.harness.version import harness_record
 from wattbench.results.attachment import AttachmentRecord
 from wattbench.results.document import Result
@@ -32,7 +32,7 @@ from wattbench.results.measurement import Window
 from wattbench.results.rungs import RungEnergy
 from wattbench.results.summarise import summarise
 
-__all__ = ["CLOCK_UNCERTAINTY_S", "AttachOptions", "Attached", "attach", "device_of"]
+__all__ = ["CLOCK_UNCERTAINTY_S", "AttachOptions", "Attached", "attach", "device_of", "with_clock_term"]
 
 CLOCK_UNCERTAINTY_S = 0.8 / math.sqrt(3)
 """Unless stated: two clocks kept by NTP are within 0.8 s, the bound of MLPerf's power-dev, as a rectangle (k=1)."""
@@ -125,24 +125,29 @@ class _Meter:
     def energy(self, window: Window, idle_w: float | None) -> ChannelEnergy:
         """Return the energy of a window; its budget has a line for the clock's offset."""
         found = channel_energy((self.channel,), (self.polls,), window, rate_hz=self.rate_hz, idle_power_w=idle_w)
-        if found.energy_j is None:
-            return found
-        terms = (*found.budget, self._clock_term(window, found.energy_j))
-        u = combined(terms)
-        return replace(found, budget=terms, u_absolute_rel=u.absolute_rel, u_comparison_rel=u.comparison_rel)
-
-    def _clock_term(self, window: Window, energy_j: float) -> BudgetTerm:
-        """Return how much the energy changes when the clock is off by its uncertainty; the worst if unknown."""
-        shift_ns = round(self.clock.uncertainty_s * 1e9)
         series = series_of(self.channel, (self.polls,))
-        moved = [
-            estimate(series, window.start_ns + by, window.end_ns + by, self.rate_hz).joules
-            for by in (-shift_ns, shift_ns)
-        ]
-        changes = [abs(joules - energy_j) for joules in moved if joules is not None]
-        u_rel = max(changes) / energy_j if changes else self.clock.uncertainty_s / window.duration_s
-        basis = f"the meter's clock is known to {self.clock.uncertainty_s:.3g} s, by shifting the window"
-        return BudgetTerm(name="clock_offset", kind="B", u_rel=u_rel, absolute_only=False, basis=basis)
+        return with_clock_term(found, series, window, self.clock.uncertainty_s, self.rate_hz)
+
+
+def with_clock_term(
+    found: ChannelEnergy, series: Series, window: Window, uncertainty_s: float, rate_hz: float
+) -> ChannelEnergy:
+    """Return an energy with a line in its budget for a clock whose offset is known to `uncertainty_s` (k=1).
+
+    The line is how much the energy changes when the window is moved by that, either way; where the samples do not
+    reach so far, the worst: full power on one side of an edge, none on the other.
+    """
+    if found.energy_j is None:
+        return found
+    shift_ns = round(uncertainty_s * 1e9)
+    moved = [estimate(series, window.start_ns + s, window.end_ns + s, rate_hz).joules for s in (-shift_ns, shift_ns)]
+    changes = [abs(joules - found.energy_j) for joules in moved if joules is not None]
+    u_rel = max(changes) / found.energy_j if changes else uncertainty_s / window.duration_s
+    basis = f"the meter's clock is known to {uncertainty_s:.3g} s, by shifting the window"
+    term = BudgetTerm(name="clock_offset", kind="B", u_rel=u_rel, absolute_only=False, basis=basis)
+    terms = (*found.budget, term)
+    u = combined(terms)
+    return replace(found, budget=terms, u_absolute_rel=u.absolute_rel, u_comparison_rel=u.comparison_rel)
 
 
 def device_of(result: Result) -> str | None:
@@ -238,7 +243,7 @@ def _channel(original: Result, recording: MeterRecording, options: AttachOptions
         unit="W" if recording.kind == "power" else "J",
         covers=options.covers,
         resolution=None,
-        update_period_s=None,
+        update_period_s=recording.spacing_s,
         averaging_window_s=None,
         lag_s=None,
         seen_share=None,
