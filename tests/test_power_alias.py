@@ -194,3 +194,32 @@ def test_views_that_lie_apart_widen_the_part_time_one() -> None:
 
     assert ("integral", False) == (found.method, alias.absolute_only)
     assert 0.1 / math.sqrt(3) == pytest.approx(alias.u_rel, rel=0.02)
+
+
+def mean_w(start_s: float, end_s: float, cycle_s: float) -> float:
+    """Return the mean of a load of 300 W in the first half of each cycle and 100 W in the other, between two times."""
+
+    def area(t: float) -> float:
+        cycles, rest = divmod(t, cycle_s)
+        return 200 * cycles * cycle_s + 300 * min(rest, cycle_s / 2) + 100 * max(rest - cycle_s / 2, 0.0)
+
+    return (area(end_s) - area(start_s)) / (end_s - start_s)
+
+
+def test_the_stated_interval_holds_the_truth_of_square_waves() -> None:
+    """Cycles of 46 to 56 ms at any phase: k=2 holds the truth in 95 of 100, and in fewer without the guard."""
+    draw = random.Random(11)
+    window = Window(start_ns=2 * SECOND, end_ns=22 * SECOND)
+    held = {True: 0, False: 0}
+    for _ in range(100):
+        cycle_ns, phase_s = draw.randint(46 * MS, 56 * MS), draw.uniform(0, 0.1)
+        looks = [n / 10 + phase_s for n in range(240)]
+        shown = [60.0] * 10 + [mean_w(t, t + 0.025, cycle_ns / 1e9) for t in looks[10:]]
+        truth_j = 20 * mean_w(2, 22, cycle_ns / 1e9)
+        for guarded in (True, False):
+            load = executions(cycle_ns, 460) if guarded else None
+            found = looked(shown, load, window)
+            held[guarded] += abs((found.energy_j or 0.0) - truth_j) <= 2 * (found.u_comparison_rel or 0.0) * truth_j
+
+    assert held[True] >= 95
+    assert held[False] < held[True]
