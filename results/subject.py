@@ -109,10 +109,10 @@ class BackendRecord:
     `token_source` where token counts come from, `memory_source` where `memory_peak_bytes` comes from (None: unknown).
     `tuning` describes the engine's settings in words; its name is in `engine`. `compute_precision` is that of the
     products where it is not `precision_effective` (weights kept in fewer bits than they are multiplied in).
-    `weight_bytes` is what one decode step (or one encoder pass) of this engine reads of the weights at batch 1, and
-    `kv_bytes_per_token` what a position takes in its cache; None: as the load's own count says. `placement_share` is
-    the share of the graph's nodes on the device, `fallback` what ran elsewhere although the device was asked for, and
-    `tuning_fallback` why another level than the one asked for was used.
+    `weight_bytes` is what one decode step (or one encoder pass) of this engine reads of the weights at the batch of the
+    run, and `kv_bytes_per_token` what a position takes in its cache; None: as the load's own count says.
+    `placement_share` is the share of the graph's nodes on the device, `fallback` what ran elsewhere although the device
+    was asked for, and `tuning_fallback` why another level than the one asked for was used.
     """
 
     name: str

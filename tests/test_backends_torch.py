@@ -13,8 +13,8 @@ import torch
 from wattbench.backends.contract import Preparation
 from wattbench.backends.torch import backend as backend_module
 from wattbench.backends.torch.backend import TorchBackend
-from wattbench.backends.torch.device import cpu_precision_default, find_device
-from wattbench.backends.torch.record import placement
+from wattbench.backends.torch.device import cpu_precision_default, exact_products, find_device
+from wattbench.backends.torch.record import placement, same_device
 from wattbench.backends.torch.session import Session
 from wattbench.models.find import find_load
 from wattbench.models.torch_memory import memory_errors
@@ -170,6 +170,25 @@ def test_a_tensor_off_the_device_is_found() -> None:
 
     with pytest.raises(DeviceError, match="buffers do not lie on cpu"):
         placement(module, (), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "same"),
+    [("cpu", "cpu", True), ("cuda:1", "cuda:1", True), ("cuda:1", "cuda:0", False), ("mps:0", "mps", True)],
+)
+def test_another_device_of_the_same_kind_is_another_device(found: str, wanted: str, same: bool) -> None:
+    """A tensor on the second GPU does not prove that the first one did the work."""
+    assert same == same_device(torch.device(found), torch.device(wanted))
+
+
+@pytest.mark.parametrize("tf32", [True, False])
+def test_float32_is_shortened_only_where_tf32_was_asked_for(tf32: bool) -> None:
+    """Products and cuDNN's convolutions, which shorten unless told otherwise, follow the precision."""
+    exact_products(tf32=tf32)
+    found = (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
+    exact_products(tf32=False)
+
+    assert ("high" if tf32 else "highest", tf32) == found
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from wattbench.backends.contract import Batch
+from wattbench.backends.torch.compile import CompileError
 from wattbench.backends.torch.decoder import DecoderEngine
 from wattbench.backends.torch.engine import Setup
-from wattbench.backends.torch.forward import Forward, LeanForward
+from wattbench.backends.torch.forward import Forward, LeanForward, ModuleForward
 from wattbench.backends.torch.graphs import GraphForward, span_ends
 from wattbench.backends.torch.lean import LeanDecoder
 from wattbench.backends.torch.lean_build import MakeMatrix, fits_lean, lean_decoder
@@ -112,6 +113,66 @@ def test_recorded_steps_take_a_smaller_batch_call_by_call() -> None:
     assert numpy.array_equal(expected, outputs_of(setup, graphs, batch, forced))
 
 
+AGENT = replace(TINY, shape=replace(TINY.shape, input_tokens=6, output_tokens=4, turns=3, turn_input_tokens=5))
+
+
+def greedy_tokens(load: Load, batch: Batch) -> list[list[int]]:
+    """Return every request's tokens by full forwards of the module over the whole conversation, without a cache."""
+    module = build(load.model, weights="synthetic", seed=3, dtype=torch.float32, device=torch.device("cpu")).module
+    later = batch.arrays.get("turn_input_ids")
+    found = []
+    for request in range(batch.requests):
+        seen, written = batch.arrays["input_ids"][request].tolist(), []
+        for turn in range(load.shape.turns):
+            if turn and later is not None:
+                seen += later[request, turn - 1].tolist()
+            for _ in range(load.shape.output_tokens):
+                with torch.inference_mode():
+                    written.append(int(module(input_ids=torch.tensor([seen])).logits[0, -1].argmax()))
+                seen.append(written[-1])
+        found.append(written)
+    return found
+
+
+def module_forward(setup: Setup, load: Load) -> tuple[Setup, Forward]:
+    """Return a setup with the module as it is, and its forward."""
+    built = build(load.model, weights="synthetic", seed=3, dtype=torch.float32, device=setup.device)
+    whole = replace(setup, module=built.module)
+    return whole, ModuleForward(whole)
+
+
+@pytest.mark.parametrize("kind", ["module", "lean", "recorded"])
+@pytest.mark.parametrize("requests", [1, 2, 3])
+def test_every_turn_of_an_agent_is_decoded_rightly(kind: str, requests: int) -> None:
+    """Later turns see all before them: the tokens are those of full forwards, also in a smaller batch and again."""
+    setup = setup_of(AGENT, plain, requests=3)
+    forward: Forward = LeanForward(setup)
+    if kind == "module":
+        setup, forward = module_forward(setup, AGENT)
+    if kind == "recorded":
+        forward = GraphForward(setup, replay_directly, None)  # type: ignore[arg-type] # the fake takes anything
+    engine = DecoderEngine(setup, forward)
+    batch = make_batch(AGENT, requests)
+    with torch.inference_mode():
+        engine.run(make_batch(AGENT, 3, 9))
+        engine.run(batch)
+
+    assert greedy_tokens(AGENT, batch) == engine._tokens[:requests].tolist()
+
+
+def test_a_device_that_refuses_to_record_is_a_level_that_cannot_be_had() -> None:
+    """What a driver says to a recording becomes the reason for a lower level, in one line."""
+
+    def refuse(_: object) -> object:
+        raise RuntimeError("CUDA error: operation not permitted when stream is capturing\nCompile with DSA")
+
+    setup = setup_of(TINY, plain)
+    graphs = GraphForward(setup, refuse, None)  # type: ignore[arg-type] # the fake takes anything
+
+    with pytest.raises(CompileError, match=r"24 positions could not be recorded: CUDA error: .* capturing$"):
+        graphs.reset()
+
+
 @pytest.mark.parametrize(
     ("context", "spans"), [(40, (40,)), (256, (256,)), (640, (256, 512, 640)), (8192, tuple(range(512, 8193, 512)))]
 )
@@ -128,6 +189,8 @@ def test_only_models_that_it_computes_fit() -> None:
         {"hidden_act": "gelu"},
         {"use_sliding_window": True},
         {"rope_parameters": {"rope_type": "dynamic"}},
+        {"rope_parameters": {"rope_type": "default", "partial_rotary_factor": 0.5}},
+        {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}},
     ]
     changed = [replace(llama, config=llama.config | change) for change in changes]
 
@@ -150,4 +213,4 @@ def test_a_step_reads_the_weights_less_the_tables() -> None:
     """The bytes of a step are those of all parameters, less the position table of which one row is read."""
     lean: LeanDecoder = setup_of(TINY, plain).module
 
-    assert 4 * (TINY.model.parameters - 64 * 64) == lean.step_bytes
+    assert 4 * (TINY.model.parameters - 64 * 64) == lean.step_bytes(1)

@@ -1,8 +1,10 @@
 """The levels of the torch backend on the CPU: each passes the gate, none compiles while it is timed."""
 
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +14,16 @@ import torch
 
 from wattbench.backends.contract import Preparation, Prepared
 from wattbench.backends.torch import compile as compile_module
+from wattbench.backends.torch import session as session_module
 from wattbench.backends.torch.backend import TorchBackend
 from wattbench.backends.torch.compile import CompileError, compiled, compiling, sealed
 from wattbench.backends.torch.levels import level_list
+from wattbench.backends.torch.quantised import Int4
+from wattbench.backends.torch.session import Session
 from wattbench.harness.quality import compare
 from wattbench.models.find import find_load
 from wattbench.models.load import Load
+from wattbench.models.torch_build import BuiltModel, build
 from wattbench.models.torch_reference import reference_outputs
 from wattbench.results.errors import UsageError
 from wattbench.results.subject import QualityRecord
@@ -119,6 +125,40 @@ def test_a_level_passes_the_gate(name: str, precision: str, level: str) -> None:
     assert (level, None) == (made.backend.engine, made.backend.tuning_fallback)
     assert precision == made.backend.precision_effective
     assert "" == verdict.reason
+
+
+@needs_compiler
+@pytest.mark.parametrize("name", ["tiny-decoder/tiny@1x8", "tiny-decoder/tiny@16x1", "tiny-decoder/tiny@1x1"])
+def test_short_loads_pass_the_gate_compiled(name: str) -> None:
+    """One token in or out: the gate's decode steps were compiled too before anything is timed."""
+    load = find_load(name)
+    backend, made = prepared(load, "float32", "compiled")
+    verdict = gate(backend, load, "float32")
+    backend.run(make_batch(load, 1))
+    backend.close()
+
+    assert "compiled" == made.backend.engine
+    assert "" == verdict.reason
+
+
+@needs_compiler
+def test_every_turn_of_an_agent_is_decoded_rightly_compiled() -> None:
+    """Compiled steps between the prompts of later turns give the tokens of steps call by call."""
+    tiny = find_load("tiny-decoder/tiny")
+    load = replace(tiny, shape=replace(tiny.shape, input_tokens=6, output_tokens=4, turns=3, turn_input_tokens=5))
+    batch = make_batch(load, 1)
+    tokens = []
+    for level in ("eager", "compiled"):
+        backend, _ = prepared(load, "float32", level)
+        backend.run(batch)
+        assert backend._session is not None
+        engine = backend._session._engine
+        assert engine is not None
+        tokens.append(engine.state()[-2].tolist())
+        backend.close()
+
+    assert 12 == len(tokens[0][0])
+    assert tokens[0] == tokens[1]
 
 
 SMALL: dict[str, dict[str, object]] = {
@@ -225,6 +265,54 @@ def test_a_batch_too_big_for_compiled_steps_falls_back_with_a_reason() -> None:
 
 
 @needs_compiler
+def test_a_level_of_no_use_costs_no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights are built once: that a batch is too big for a level is known before."""
+    built = []
+    monkeypatch.setattr(session_module, "build", lambda *a, **k: built.append(1) or build(*a, **k))
+    backend, made = prepared(find_load("tiny-decoder/tiny"), "float32", "max", batch=5)
+    backend.close()
+
+    assert "eager" == made.backend.engine
+    assert [1] == built
+
+
+def test_a_level_that_failed_leaves_its_memory_to_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weights of a level that could not be compiled are gone before those of the next one are built."""
+    alive: list[int] = []
+    made: list[weakref.ref[Any]] = []
+
+    def watched(*arguments: Any, **named: Any) -> BuiltModel:
+        alive.append(sum(ref() is not None for ref in made))
+        found = build(*arguments, **named)
+        made.append(weakref.ref(found.module))
+        return found
+
+    def refuse(*_: object) -> None:
+        raise CompileError("no")
+
+    load = find_load("tiny-decoder/tiny")
+    monkeypatch.setattr(session_module, "build", watched)
+    monkeypatch.setattr(session_module, "cheaper_levels", lambda *_: ("compiled", "eager"))
+    execute = Session._execute_first
+    monkeypatch.setattr(
+        Session, "_execute_first", lambda s, level, m: refuse() if level == "compiled" else execute(s, level, m)
+    )
+    backend, _ = prepared(load, "float32", "eager")
+    backend.close()
+
+    assert [0, 0] == alive
+
+
+def test_the_threads_are_part_of_what_is_compiled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Code for another number of threads is never taken from the compiler's cache."""
+    seen: list[dict[str, object]] = []
+    monkeypatch.setattr(torch, "compile", lambda function, *, fullgraph, options: seen.append(options) or function)
+    compiled(len, {"max_autotune": True})
+
+    assert [{"max_autotune": True, "cpp.threads": torch.get_num_threads()}] == seen
+
+
+@needs_compiler
 def test_a_compiler_that_fails_gives_way_to_eager(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A C++ compiler that cannot compile leaves the load running eagerly, with the reason in one line."""
     broken = tmp_path / "broken-compiler"
@@ -276,6 +364,26 @@ def test_int8_says_what_a_step_reads() -> None:
     assert record.weight_bytes < 1.2 * weights
     assert record.kv_bytes_per_token in (2 * 2 * 32 * 2, 2 * 2 * 32 * 4)
     assert record.compute_precision in ("bfloat16", "float32")
+
+
+def test_the_precision_is_read_back_from_rounded_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where int4's kernel takes no matrix, the weights are int8, and the record does not say int4."""
+    monkeypatch.setattr(Int4, "fits", lambda _: False)
+    backend, made = prepared(find_load("tiny-decoder/tiny"), "int4", "eager")
+    backend.close()
+
+    assert ("int4", "int8") == (made.backend.precision_requested, made.backend.precision_effective)
+
+
+def test_a_larger_batch_is_said_to_read_the_dense_copy() -> None:
+    """With more than four requests the rounded weights are not what a step reads."""
+    read = []
+    for batch in (4, 5):
+        backend, made = prepared(find_load("tiny-decoder/tiny"), "int8", "eager", batch=batch)
+        backend.close()
+        read.append(made.backend.weight_bytes or 0)
+
+    assert read[1] > 1.8 * read[0]
 
 
 def test_dense_records_leave_the_count_to_the_load() -> None:

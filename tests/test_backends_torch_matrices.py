@@ -73,6 +73,40 @@ def test_many_rows_read_the_numbers_that_few_rows_read() -> None:
     assert torch.allclose(matrix(x)[:, :1], matrix(x[:, :1]), atol=0.02, rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["int8", "int4"])
+def test_the_scales_of_both_copies_are_the_same_numbers(name: str) -> None:
+    """In bfloat16 the dense copy is made with the rounded scales that the kernel multiplies with."""
+    matrix = MAKERS[name][0](weight_of(48, 32).bfloat16())
+    ones = torch.eye(32).bfloat16().unsqueeze(0)  # each row picks one input, so that nothing is summed
+    alone = torch.cat([matrix(ones[:, i : i + 1]) for i in range(32)], dim=1)
+
+    assert float((alone.float() - matrix(ones).float()).abs().max()) <= 2**-7 * float(alone.float().abs().max()) / 8
+
+
+def test_more_rows_read_the_dense_copy() -> None:
+    """What a product of many rows reads is the copy, where there is one."""
+    weight = weight_of(96, 64).bfloat16()
+    dense = 2 * 96 * 64
+
+    assert [dense, dense] == [m.bytes_for(FEW_ROWS + 1) for m in (Int8(weight, Plain), Int4(weight, Plain))]
+    assert Int8(weight, None).bytes_for(FEW_ROWS + 1) == Int8(weight, Plain).bytes_for(FEW_ROWS) < dense
+
+
+def test_weights_are_laid_out_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """Nothing is rearranged by oneDNN when packed weights are multiplied, whatever the rows."""
+    if not torch.backends.mkldnn.is_available():
+        pytest.skip("this build of PyTorch has no oneDNN")
+    matrices = [Packed(weight_of()), DynamicInt8(weight_of(), None)]
+    with torch.backends.mkldnn.verbose(torch.backends.mkldnn.VERBOSE_ON):
+        for rows in (1, 7, 64):
+            for matrix in matrices:
+                matrix(rows_of(1, rows))
+    lines = [line for line in capfd.readouterr().out.splitlines() if ",exec," in line]
+
+    assert lines
+    assert not [line for line in lines if ",reorder," in line]
+
+
 def test_rounded_weights_read_fewer_bytes() -> None:
     """A step reads a byte a weight in int8 and less than five bits in int4, scales included."""
     weight = weight_of(96, 64).bfloat16()

@@ -31,9 +31,14 @@ def can_compile(device: str) -> bool:
 
 
 def compiled(function: Callable[..., Any], options: Options) -> Callable[..., Any]:
-    """Return the function compiled as one graph at its first call; see inductor's config for `options`."""
+    """Return the function compiled as one graph at its first call; see inductor's config for `options`.
+
+    The number of threads is named, so that it is part of the key of inductor's cache: the code for a CPU has it in it,
+    and older versions of torch leave it out of that key unless it is named.
+    """
+    threads = {"cpp.threads": torch.get_num_threads()}
     compile_: Any = torch.compile  # any: its overloads know fewer options than inductor has
-    made: Callable[..., Any] = compile_(function, fullgraph=True, options=options)
+    made: Callable[..., Any] = compile_(function, fullgraph=True, options=options | threads)
     return made
 
 

@@ -1,5 +1,6 @@
 """What a torch device is and can: names, memory, precisions, waiting for its work, without naming a vendor."""
 
+import contextlib
 import os
 import platform
 import resource
@@ -23,7 +24,9 @@ __all__ = [
     "cpu_precision",
     "cpu_precision_default",
     "device_infos",
+    "exact_products",
     "find_device",
+    "make_current",
     "memory_source",
     "peak_memory_bytes",
     "synchroniser",
@@ -60,6 +63,21 @@ def find_device(name: str) -> DeviceInfo:
             return info
     why, remedy = nearest_lines(name, [info.name for info in infos])
     raise UsageError(f"torch has no device {name!r}", why, remedy)
+
+
+def make_current(device: torch.device) -> None:
+    """Make an accelerator the current device, whose streams events, graphs and kernels use where none is named."""
+    if device.type != "cpu":
+        torch.accelerator.set_device_index(device.index or 0)
+
+
+def exact_products(*, tf32: bool) -> None:
+    """Say whether NVIDIA GPUs may shorten float32 numbers to tf32: in products and in cuDNN's convolutions alike.
+
+    cuDNN does it unless told otherwise (https://docs.pytorch.org/docs/stable/notes/cuda.html, "TensorFloat-32").
+    """
+    torch.set_float32_matmul_precision("high" if tf32 else "highest")
+    torch.backends.cudnn.allow_tf32 = tf32
 
 
 def synchroniser(device: torch.device) -> Callable[[], None]:
@@ -104,7 +122,8 @@ def apply_threads(threads: int | None, affinity: tuple[int, ...] | None) -> None
     if affinity is not None:
         try:
             for task in Path("/proc/self/task").iterdir():
-                os.sched_setaffinity(int(task.name), affinity)
+                with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                    os.sched_setaffinity(int(task.name), affinity)
         except (OSError, AttributeError) as exc:
             why = f"{exc}; this machine has CPUs 0..{(os.cpu_count() or 1) - 1}"
             raise UsageError(f"Cannot run on the CPUs {affinity}", why, "Name CPUs of this machine.") from exc

@@ -10,7 +10,11 @@ from wattbench.backends.torch.engine import Setup
 from wattbench.backends.torch.lean import LeanDecoder
 from wattbench.backends.torch.slots import SlotCache
 
-__all__ = ["CompiledForward", "Forward", "LeanForward", "ModuleForward"]
+__all__ = ["COMPILED_FROM", "CompiledForward", "Forward", "LeanForward", "ModuleForward"]
+
+
+COMPILED_FROM = 2
+"""The first position of a compiled step: sizes and offsets of 0 and 1 would become constants of the compiled code."""
 
 
 class Forward(Protocol):
@@ -99,7 +103,7 @@ class CompiledForward:
 
     def logits(self, ids: Tensor, position: int) -> Tensor:
         """Return the logits of the last new position."""
-        if ids.shape != self._ids.shape or position < 2:
+        if ids.shape != self._ids.shape or position < COMPILED_FROM:
             return self._plain.logits(ids, position)
         if ids.data_ptr() != self._ids.data_ptr():
             self._ids.copy_(ids)

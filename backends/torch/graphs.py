@@ -1,14 +1,16 @@
-"""A decode step recorded once as a CUDA graph and replayed: one launch a token, and nothing asked of the host."""
+"""A decode step recorded once as a CUDA graph and replayed: all layers in one launch, and no wait for the host."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch._dynamo.exc import TorchDynamoException
 
-from wattbench.backends.torch.compile import Options, compiled
+from wattbench.backends.torch.compile import CompileError, Options, compiled
 from wattbench.backends.torch.engine import Setup
-from wattbench.backends.torch.forward import LeanForward
+from wattbench.backends.torch.forward import COMPILED_FROM, LeanForward
 from wattbench.backends.torch.lean import LeanDecoder
+from wattbench.models.torch_memory import is_out_of_memory
 
 __all__ = ["Capture", "GraphForward", "cuda_capture"]
 
@@ -41,14 +43,17 @@ class GraphForward:
         self._graphs: dict[int, Callable[[], Tensor]] = {}
 
     def reset(self) -> None:
-        """Record every graph that is missing, which only the first execution finds so."""
+        """Record every graph that is missing, which only the first execution finds so.
+
+        Raises CompileError when the device refuses a recording.
+        """
         for end in self._spans:
             if end not in self._graphs:
-                self._graphs[end] = self._capture(self._call(end))
+                self._graphs[end] = self._recorded(end)
 
     def logits(self, ids: Tensor, position: int) -> Tensor:
         """Return the logits of the last new position."""
-        if ids.shape != self._ids.shape or position < 2:
+        if ids.shape != self._ids.shape or position < COMPILED_FROM:
             return self._plain.logits(ids, position)
         self._ids.copy_(ids)
         self._position.fill_(position)
@@ -58,6 +63,16 @@ class GraphForward:
     def state(self) -> tuple[Tensor, ...]:
         """Return the cache's buffers, the positions, and the buffers of token and position."""
         return (*self._plain.state(), self._position, self._ids)
+
+    def _recorded(self, end: int) -> Callable[[], Tensor]:
+        try:
+            return self._capture(self._call(end))
+        except RuntimeError as exc:
+            if is_out_of_memory(exc) or isinstance(exc, TorchDynamoException):
+                raise
+            lines = str(exc).strip().splitlines()
+            why = f"a graph of {end} positions could not be recorded: {lines[0] if lines else type(exc).__name__}"
+            raise CompileError(why[:300]) from exc
 
     def _call(self, end: int) -> Callable[[], Tensor]:
         span = self._plain._positions[:end]
@@ -91,7 +106,7 @@ def cuda_capture(device: torch.device) -> Capture:
                 call()
         torch.cuda.current_stream(device).wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=pool):
+        with torch.cuda.graph(graph, pool=pool, stream=side):  # its own default stream may be another device's
             found = call()
 
         def replay() -> Tensor:

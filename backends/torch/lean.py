@@ -103,8 +103,9 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
         rotary = None
         if self.cosine is not None and self.sine is not None:
             rotary = self.cosine[positions][:, None], self.sine[positions][:, None]
+        later = None if mask is not None else _later_turn_mask(ids.shape[1], len(span), ids.device)
         for layer, k, v in zip(self.layers, keys, values, strict=True):
-            seen = _Seen(k[: len(ids)], v[: len(ids)], positions, len(span), mask)
+            seen = _Seen(k[: len(ids)], v[: len(ids)], positions, len(span), mask, later)
             query_key_value = _product(layer.query_key_value, self._normed(x, layer.attention_norm), few=few)
             y = self._attention(layer, query_key_value, rotary, seen)
             x = x + _product(layer.output, y, few=few)
@@ -119,11 +120,10 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
         inner = [m for layer in self.layers for m in layer.children() if isinstance(m, Matrix)]
         return [*inner, self.head]
 
-    @property
-    def step_bytes(self) -> int:
-        """Return the bytes of weights that a decode step of one request reads; norms count, single rows do not."""
+    def step_bytes(self, requests: int) -> int:
+        """Return the bytes of weights that a decode step of so many requests reads; norms count, single rows do not."""
         norms = [t for layer in self.layers for t in layer.buffers(recurse=False)]
-        return int(sum(m.read_bytes for m in self.matrices) + sum(t.nbytes for t in norms) + self.norm.nbytes)
+        return int(sum(m.bytes_for(requests) for m in self.matrices) + sum(t.nbytes for t in norms) + self.norm.nbytes)
 
     def cache(self, requests: int, capacity: int) -> tuple[list[Tensor], list[Tensor]]:
         """Return empty keys and values for every layer.
@@ -158,9 +158,17 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
 class _Seen:
     """The keys and values of one layer that the new positions may attend to."""
 
-    def __init__(self, keys: Tensor, values: Tensor, positions: Tensor, end: int, mask: Tensor | None) -> None:
+    def __init__(
+        self,
+        keys: Tensor,
+        values: Tensor,
+        positions: Tensor,
+        end: int,
+        mask: Tensor | None,  # (1, 1, new, end) where the cache is written by position
+        later: Tensor | None,  # (new, end) of a later turn's prompt
+    ) -> None:
         self._keys, self._values, self._positions = keys, values, positions
-        self._end, self._mask = end, mask
+        self._end, self._mask, self._later = end, mask, later
 
     def store(self, keys: Tensor, values: Tensor) -> None:
         """Write (batch, kv_heads, new, head_dim) twice: before the end, or with a mask wherever the positions say."""
@@ -181,13 +189,16 @@ class _Seen:
             grouped = query.reshape(batch, s.kv_heads, s.heads // s.kv_heads, s.head_dim)
             y: Tensor = attention(grouped, keys, values, attn_mask=self._mask)
             return y.reshape(batch, 1, s.heads * s.head_dim)
-        start = self._end - new
-        mask = None
-        if start:  # a later turn: each new position sees itself and all before
-            mask = torch.ones(new, self._end, dtype=torch.bool, device=query.device).tril(start)
-        grouping = s.heads != s.kv_heads
-        y = attention(query.transpose(1, 2), keys, values, attn_mask=mask, is_causal=start == 0, enable_gqa=grouping)
+        first, grouping = self._end == new, s.heads != s.kv_heads
+        y = attention(query.transpose(1, 2), keys, values, attn_mask=self._later, is_causal=first, enable_gqa=grouping)
         return y.transpose(1, 2).flatten(2)
+
+
+def _later_turn_mask(new: int, end: int, device: torch.device) -> Tensor | None:
+    """Return what each position of a later turn's prompt sees, itself and all before, (new, end); None: no such turn."""
+    if new == 1 or new == end:
+        return None
+    return torch.ones(new, end, dtype=torch.bool, device=device).tril(end - new)
 
 
 def _product(matrix: Matrix, x: Tensor, *, few: bool) -> Tensor:

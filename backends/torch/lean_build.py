@@ -23,14 +23,19 @@ ROTARY_FIXED = ("default", "linear", "llama3", "yarn")
 
 
 def fits_lean(model: ModelSpec) -> bool:
-    """Return whether the lean decoder computes what this model does: no biases, no windows, SiLU, fixed rotations."""
+    """Return whether the lean decoder computes what this model does: no biases, no windows, SiLU, fixed rotations.
+
+    `rope_scaling`, the older name of what `rope_parameters` says, is left to transformers' own modules.
+    """
     c = model.config
     if model.family != "decoder" or model.architecture not in ARCHITECTURES:
         return False
     rotary = c.get("rope_parameters") or {}
-    kind = rotary.get("rope_type", "default") if isinstance(rotary, dict) else None
-    biases = any(c.get(key) for key in ("attention_bias", "mlp_bias", "use_sliding_window"))
-    return not biases and c.get("hidden_act", "silu") == "silu" and kind in ROTARY_FIXED
+    if not isinstance(rotary, dict) or c.get("rope_scaling") or rotary.get("partial_rotary_factor", 1) != 1:
+        return False
+    if any(c.get(key) for key in ("attention_bias", "mlp_bias", "use_sliding_window")):
+        return False
+    return c.get("hidden_act", "silu") == "silu" and rotary.get("rope_type", "default") in ROTARY_FIXED
 
 
 def lean_decoder(module: Any, context: int, make: MakeMatrix) -> LeanDecoder:  # any: a transformers or tiny module

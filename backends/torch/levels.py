@@ -2,13 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from wattbench.backends.contract import EAGER, Level
-from wattbench.backends.torch.compile import CompileError, Options, can_compile, compiled
+from wattbench.backends.torch.compile import Options, can_compile, compiled
 from wattbench.backends.torch.decoder import DecoderEngine
 from wattbench.backends.torch.encoder import EncoderEngine
 from wattbench.backends.torch.engine import Engine, Setup
@@ -23,7 +22,7 @@ from wattbench.backends.torch.quantised import Float8, Int4, Int8
 from wattbench.backends.torch.stamps import EventStamps, event_maker
 from wattbench.models.load import ModelSpec
 
-__all__ = ["Made", "cheaper_levels", "level_list", "make_engine", "make_matrix"]
+__all__ = ["Made", "cheaper_levels", "level_list", "level_refusal", "make_engine", "make_matrix"]
 
 COMPILED, MAX = "compiled", "max"
 
@@ -81,8 +80,16 @@ def cheaper_levels(model: ModelSpec, device: str, level: str) -> tuple[str, ...]
     return tuple(reversed(names[: names.index(level) + 1]))
 
 
+def level_refusal(level: str, model: ModelSpec, device: str, requests: int) -> str | None:
+    """Return why a level is of no use for so many requests at once, or None; asked before weights are built."""
+    if level == EAGER or device != "cpu" or not fits_lean(model) or requests <= FEW_ROWS:
+        return None
+    why = f"the compiled step is made for at most {FEW_ROWS} requests at once, not for {requests}"
+    return f"{why}: its weights would be read once for each"
+
+
 def make_engine(level: str, model: ModelSpec, setup: Setup, numbers: Numbers) -> Made:
-    """Return a level's engine; `setup.module` may be taken apart. Raises CompileError where the level is no use."""
+    """Return a level's engine; `setup.module` may be taken apart."""
     if fits_lean(model):
         return _lean(level, setup, numbers)
     words = WORDS.get((setup.device.type, level), "call by call")
@@ -98,7 +105,6 @@ def make_engine(level: str, model: ModelSpec, setup: Setup, numbers: Numbers) ->
 
 def make_matrix(level: str, numbers: Numbers, requests: int) -> MakeMatrix:
     """Return how a level keeps the matrices of a lean decoder for so many requests at once."""
-    dense = partial(_dense, MAX if numbers.rounded_to else level)
 
     def make(weight: Tensor, head: bool) -> Matrix:
         few = head and requests <= FEW_ROWS
@@ -108,7 +114,7 @@ def make_matrix(level: str, numbers: Numbers, requests: int) -> MakeMatrix:
             return Int4(weight, _rows)
         if numbers.rounded_to:
             return Int8(weight, None if few else _rows)
-        return dense(weight, few)
+        return _dense(level, weight, few)
 
     return make
 
@@ -129,9 +135,6 @@ def _dense(level: str, weight: Tensor, few: bool) -> Matrix:
 
 def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
     device, requests = setup.device, setup.requests
-    if level != EAGER and device.type == "cpu" and requests > FEW_ROWS:
-        why = f"the compiled step is made for at most {FEW_ROWS} requests at once, not for {requests}"
-        raise CompileError(f"{why}: its weights would be read once for each")
     lean = lean_decoder(setup.module, setup.context, make_matrix(level, numbers, requests))
     setup = replace(setup, module=lean)
     stamps = None
@@ -149,7 +152,7 @@ def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
         module=lean,
         words=words,
         stamps=stamps,
-        step_bytes=lean.step_bytes if rounded else None,
+        step_bytes=lean.step_bytes(requests) if rounded else None,
         kv_bytes=_kv_bytes(lean) if rounded else None,
     )
 

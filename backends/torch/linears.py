@@ -35,6 +35,8 @@ class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
     oneDNN multiplies the bytes and sums in int32; results have the activations' type.
     """
 
+    packed: Tensor
+
     def __init__(self, weight: Tensor, bias: Tensor | None, rounding: Rounding | None = None) -> None:
         super().__init__()
         rounded, scale = (rounding or int8_rows)(weight.float())

@@ -21,6 +21,10 @@ class Matrix(nn.Module):  # type: ignore[misc] # torch is skipped
 
     read_bytes: int
 
+    def bytes_for(self, rows: int) -> int:
+        """Return what one product of so many rows reads of the weights."""
+        return self.read_bytes
+
     def few(self, x: Tensor) -> Tensor:  # (requests, 1, inputs)
         """Return the product, written so that a compiler reads each weight once."""
         y: Tensor = self(x)

@@ -32,11 +32,16 @@ class Int8(Matrix):
         self, weight: Tensor, dense: Callable[[Tensor], Matrix] | None, rounding: Rounding | None = None
     ) -> None:
         super().__init__()
-        rounded, scale = (rounding or int8_rows)(weight.float())
+        rounded, exact = (rounding or int8_rows)(weight.float())
+        scale = exact.to(weight.dtype)
         self.register_buffer("rounded", rounded, persistent=False)  # int8 (outputs, inputs)
-        self.register_buffer("scale", scale.to(weight.dtype), persistent=False)  # (outputs,)
-        self.dense = dense((rounded.float() * scale[:, None]).to(weight.dtype)) if dense else None
-        self.read_bytes = rounded.nbytes + self.scale.nbytes
+        self.register_buffer("scale", scale, persistent=False)  # (outputs,)
+        self.dense = dense((rounded.float() * scale.float()[:, None]).to(weight.dtype)) if dense else None
+        self.read_bytes = rounded.nbytes + scale.nbytes
+
+    def bytes_for(self, rows: int) -> int:
+        """Return what one product of so many rows reads: of more than a few, the dense copy if there is one."""
+        return self.dense.bytes_for(rows) if self.dense is not None and rows > FEW_ROWS else self.read_bytes
 
     def forward(self, x: Tensor) -> Tensor:  # (..., inputs)
         """Return the product, (..., outputs)."""
@@ -73,11 +78,16 @@ class Int4(Matrix):
         steps, scale, offset = int4_groups(weight.float())
         kernels = torch.ops.aten
         self.register_buffer("steps", kernels._convert_weight_to_int4pack_for_cpu(steps, 1), persistent=False)
-        both = torch.stack([scale, offset], dim=-1).transpose(0, 1).contiguous()  # (groups, outputs, 2)
-        self.register_buffer("scale_offset", both.to(weight.dtype), persistent=False)
+        both = torch.stack([scale, offset], dim=-1).to(weight.dtype)  # (outputs, groups, 2)
+        self.register_buffer("scale_offset", both.transpose(0, 1).contiguous(), persistent=False)
+        scale, offset = both.float().unbind(-1)
         rounded = (steps.unflatten(1, (-1, GROUP)) - 8) * scale[..., None] + offset[..., None]
         self.dense = dense(rounded.flatten(1).to(weight.dtype))
         self.read_bytes = weight.numel() // 2 + self.scale_offset.nbytes
+
+    def bytes_for(self, rows: int) -> int:
+        """Return what one product of so many rows reads: of more than a few, the dense copy."""
+        return self.dense.bytes_for(rows) if rows > FEW_ROWS else self.read_bytes
 
     @staticmethod
     def fits(weight: Tensor) -> bool:

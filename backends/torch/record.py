@@ -6,14 +6,16 @@ from torch import Tensor
 from wattbench.backends.contract import DeviceInfo, Preparation
 from wattbench.backends.torch.device import memory_source, version_facts
 from wattbench.backends.torch.levels import Made
+from wattbench.backends.torch.linears import DynamicInt8
 from wattbench.backends.torch.matrices import Packed, Plain
 from wattbench.backends.torch.precision import Numbers
+from wattbench.backends.torch.quantised import Float8, Int4, Int8
 from wattbench.backends.torch.stamps import EventStamps
 from wattbench.models.torch_build import TINY, BuiltModel
 from wattbench.results.errors import DeviceError
 from wattbench.results.subject import BackendRecord
 
-__all__ = ["backend_record", "placement"]
+__all__ = ["backend_record", "placement", "same_device"]
 
 
 def backend_record(
@@ -68,20 +70,27 @@ def placement(module: torch.nn.Module, state: tuple[Tensor, ...], device: torch.
         "cache, token and output tensors": list(state),
     }
     for what, tensors in parts.items():
-        strayed = {str(t.device) for t in tensors if t.device.type != device.type}
+        strayed = {str(t.device) for t in tensors if not same_device(t.device, device)}
         if strayed:
             raise DeviceError(f"Some {what} do not lie on {device}", f"found on {', '.join(sorted(strayed))}")
     counts = ", ".join(f"{len(tensors)} {what}" for what, tensors in parts.items())
     return f"checked after the first execution: {counts}, all on {device.type}"
 
 
+def same_device(found: torch.device, wanted: torch.device) -> bool:
+    """Return whether two devices are one; a device without a number is the only one of its type."""
+    return found.type == wanted.type and (found.index or 0) == (wanted.index or 0)
+
+
 def _effective(module: torch.nn.Module, precision: str, numbers: Numbers) -> str:
     """Return the types of the weights, the one with the most bytes first, joined by "+".
 
-    Rounded weights have the name of what they were rounded to, and float32 weights multiplied as tf32 have that name.
+    Rounded weights have the name of what most of them are kept in (a head may be kept wider), and float32 weights
+    multiplied as tf32 have that name.
     """
     if numbers.rounded_to is not None:
-        return numbers.rounded_to
+        counts = _kept(module)
+        return max(counts, key=lambda name: counts[name])
     weights: list[Tensor] = list(module.parameters())
     weights += [m.weight for m in module.modules() if isinstance(m, Plain | Packed)]
     sizes: dict[str, int] = {}
@@ -90,6 +99,24 @@ def _effective(module: torch.nn.Module, precision: str, numbers: Numbers) -> str
         sizes[name] = sizes.get(name, 0) + weight.nbytes
     found = "+".join(sorted(sizes, key=lambda name: -sizes[name]))
     return precision if (precision, found) == ("tf32", "float32") else found
+
+
+def _kept(module: torch.nn.Module) -> dict[str, int]:
+    """Return how many weights of a module's matrices are kept in each type; dense copies do not count."""
+    match module:
+        case Int8() | Float8():
+            return {str(module.rounded.dtype).removeprefix("torch.").removesuffix("_e4m3fn"): module.rounded.numel()}
+        case Int4():
+            return {"int4": 2 * module.steps.nbytes}
+        case DynamicInt8():
+            return {"int8": module.packed.numel()}
+        case Plain() | Packed() | torch.nn.Linear():
+            return {str(module.weight.dtype).removeprefix("torch."): module.weight.numel()}
+    counts: dict[str, int] = {}
+    for child in module.children():
+        for name, count in _kept(child).items():
+            counts[name] = counts.get(name, 0) + count
+    return counts
 
 
 def _synchronisation(device: torch.device, stamps: EventStamps | None) -> str:

@@ -13,12 +13,15 @@ from wattbench.backends.torch.compile import CompileError, compiling, sealed
 from wattbench.backends.torch.device import (
     apply_threads,
     cpu_precision,
+    exact_products,
     find_device,
+    make_current,
     peak_memory_bytes,
     synchroniser,
 )
 from wattbench.backends.torch.engine import Engine, Setup
-from wattbench.backends.torch.levels import Made, cheaper_levels, level_list, make_engine
+from wattbench.backends.torch.forward import COMPILED_FROM
+from wattbench.backends.torch.levels import Made, cheaper_levels, level_list, level_refusal, make_engine
 from wattbench.backends.torch.precision import Numbers, numbers_of
 from wattbench.backends.torch.record import backend_record
 from wattbench.models.inputs import make_arrays
@@ -55,14 +58,19 @@ class Session:
             what = f"torch has no tuning {p.tuning!r} for {p.load.name} on {kind}"
             raise UsageError(what, *nearest_lines(p.tuning, names))
         apply_threads(p.threads, p.affinity)
+        make_current(self._device)
+        exact_products(tf32=p.precision == "tf32")
         self._needed = memory_needed_bytes(p.load, p.batch, str(numbers.dtype).removeprefix("torch."))
         reason: str | None = None
         for level in cheaper_levels(p.load.model, kind, p.tuning):
+            refusal = level_refusal(level, p.load.model, kind, p.batch)
             try:
-                return self._prepare_level(level, numbers, reason)
+                if refusal is None:
+                    return self._prepare_level(level, numbers, reason)
             except CompileError as exc:
-                self.close()
-                reason = f"{level}: {exc}"
+                refusal = str(exc)
+            self.close()  # only here: while the error was handled, its frames still held the weights
+            reason = f"{level}: {refusal}"
         raise DeviceError("torch could not prepare the load", reason or "it has no levels")
 
     def run(self, batch: Batch) -> Completion:
@@ -116,8 +124,6 @@ class Session:
         p = self._p
         started = perf_counter()
         self._level = level
-        if self._device.type == "cuda":
-            torch.set_float32_matmul_precision("high" if p.precision == "tf32" else "highest")
         with memory_errors(p.load.name, self._needed, self._device):
             built = build(p.load.model, weights=p.weights, seed=p.seed, dtype=numbers.dtype, device=self._device)
             with torch.no_grad():
@@ -140,27 +146,39 @@ class Session:
             made.engine.run(batch)
 
     def _setup(self, built: BuiltModel, numbers: Numbers) -> Setup:
-        load = self._p.load
+        load, shape = self._p.load, self._p.load.shape
         seq2seq = load.model.family == "encoder-decoder"
+        longest = max(load.context_tokens, shape.input_tokens + first_tokens(load) - 1)
         return Setup(
             module=built.module,
             device=self._device,
             dtype=numbers.dtype,
             requests=self._p.batch,
-            context=load.shape.output_tokens + 1 if seq2seq else load.context_tokens,
-            memory=load.shape.input_tokens if seq2seq else 0,
-            outputs=load.shape.turns * load.shape.output_tokens,
+            context=shape.output_tokens + 1 if seq2seq else longest,
+            memory=shape.input_tokens if seq2seq else 0,
+            outputs=max(shape.turns * shape.output_tokens, first_tokens(load)),
             synchronise=synchroniser(self._device),
         )
 
 
+def first_tokens(load: Load) -> int:
+    """Return how many tokens out the first execution has for each request.
+
+    A decoder takes a compiled step even where the load has none, since the quality gate does: the second token, or a
+    later one for a prompt that is shorter than the position from which steps are compiled.
+    """
+    if load.model.family != "decoder":
+        return min(2, load.shape.output_tokens)
+    return 2 + max(0, COMPILED_FROM - load.shape.input_tokens)
+
+
 def first_batch(load: Load, requests: int, seed: int) -> Batch:
-    """Return a batch with the load's full inputs of one turn and at most two tokens out."""
+    """Return a batch with the load's full inputs of one turn and so few tokens out that all which is compiled runs."""
     arrays = make_arrays(load, requests, seed)
     arrays.pop("turn_input_ids", None)
     return Batch(
         arrays=arrays,
         requests=requests,
         input_tokens=requests * load.shape.input_tokens,
-        output_tokens=requests * min(2, load.shape.output_tokens),
+        output_tokens=requests * first_tokens(load),
     )
