@@ -62,6 +62,9 @@ class Level:
 
     name: str
     description: str
+    continuous: bool = False
+    """Whether only `Preparation.slots` of a batch's requests are in progress at once, each of the others following one
+    that has ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +73,8 @@ class Preparation:
 
     `weights` is "synthetic", a local folder or file, or "hub:NAME[@REVISION]". `precision` is never "auto" here, and
     neither is `tuning`: it is the name of one of the backend's `levels` ("eager" for a backend that lists none).
-    `allow_fallback` permits work on the CPU where the device cannot do it; `Prepared` then says what.
+    `allow_fallback` permits work on the CPU where the device cannot do it; `Prepared` then says what. `slots` is given
+    for a continuous level only, and then always.
     """
 
     load: Load
@@ -83,6 +87,7 @@ class Preparation:
     affinity: tuple[int, ...] | None
     tuning: str = EAGER
     allow_fallback: bool = False
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,6 +124,8 @@ class Completion:
 
     `first_output_ns` is None for loads without tokens out; `step_end_ns` are the instants at which each further
     token of the batch was ready. Token counts are per batch and come from the engine. `error` is None on success.
+    Where requests do not go in step, `parts` has a completion for each of them, in the order of the batch; the batch's
+    own then has no token stamps.
     """
 
     start_ns: int
@@ -129,6 +136,7 @@ class Completion:
     input_tokens: int
     output_tokens: int
     error: str | None = None
+    parts: tuple["Completion", ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

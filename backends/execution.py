@@ -36,6 +36,7 @@ def executed(backend: Backend, batch: Batch) -> Executed:
     after_ns = time.perf_counter_ns()
     if completion.error is None:
         lie = _wrong_times(completion, before_ns, after_ns) or _wrong_counts(completion, batch)
+        lie = lie or _wrong_parts(completion, batch)
         if lie is not None:
             raise DeviceError(
                 f"The backend {backend.name!r} reports what cannot be", lie, "The backend must be mended."
@@ -66,7 +67,27 @@ def _wrong_counts(c: Completion, batch: Batch) -> str | None:
     said = (c.requests, c.input_tokens, c.output_tokens)
     if said != wanted:
         return f"it was given (requests, tokens in, tokens out) = {wanted} and reports {said}"
+    if c.parts:
+        return None
     steps = 0 if c.first_output_ns is None else len(c.step_end_ns) + 1
     if steps * batch.requests != batch.output_tokens:
         return f"it stamped {steps} tokens a request for {batch.output_tokens} tokens out of {batch.requests} requests"
+    return None
+
+
+def _wrong_parts(c: Completion, batch: Batch) -> str | None:
+    """Return what is wrong with the completions of single requests: they are whole, and lie within the batch's."""
+    if not c.parts:
+        return None
+    if len(c.parts) != batch.requests or any(part.requests != 1 or part.parts for part in c.parts):
+        return f"it was given {batch.requests} requests and reports {len(c.parts)} on their own"
+    counts = tuple(sum(getattr(part, name) for part in c.parts) for name in ("input_tokens", "output_tokens"))
+    if counts != (batch.input_tokens, batch.output_tokens):
+        return f"its requests' tokens in and out add up to {counts}"
+    for part in c.parts:
+        steps = 0 if part.first_output_ns is None else len(part.step_end_ns) + 1
+        if part.error is None and steps != part.output_tokens:
+            return f"it stamped {steps} tokens of a request that has {part.output_tokens}"
+        if lie := _wrong_times(part, c.start_ns, c.end_ns):
+            return f"of one of its requests {lie}"
     return None

@@ -39,6 +39,7 @@ def run(
     ceilings: str | None = None,
     cross_check: str | tuple[str, ...] | list[str] | None = None,
     cross_check_python: str | None = None,
+    slots: int | None = None,
     plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:

@@ -52,6 +52,7 @@ def _levels(point: RunRequest) -> list[Resolved]:
     if point.tuning not in (None, AUTO):
         return [base]
     levels = levels_of(open_backend(base.plan.backend), base.load, base.device, base.plan.precision)
+    levels = tuple(level for level in levels if level.continuous == (point.slots is not None))
     return [replace(base, plan=replace(base.plan, tuning=level.name)) for level in levels]
 
 

@@ -26,6 +26,7 @@ def prepare_command(plan: Plan, origin_ns: int) -> Prepare:
         origin_ns=origin_ns,
         tuning=plan.tuning,
         allow_fallback=plan.allow_fallback,
+        slots=plan.slots,
     )
 
 

@@ -80,6 +80,7 @@ class Engine:
                 affinity=c.affinity,
                 tuning=c.tuning,
                 allow_fallback=c.allow_fallback,
+                slots=c.slots,
             )
         )
         self._batches = [make_batch(self._load, c.batch, c.seed + 1 + i) for i in range(BATCH_POOL)]
@@ -186,10 +187,12 @@ class Engine:
         origin = self._command.origin_ns
         return Window(start_ns=start_ns - origin, end_ns=end_ns - origin)
 
-    def _columns(self, done: list[Completion]) -> Completions:
+    def _columns(self, batches: list[Completion]) -> Completions:
+        """Return a row for each batch, or for each request where they do not go in step; all were planned together."""
         origin = self._command.origin_ns
+        done = [row for batch in batches for row in batch.parts or (batch,)]
         return Completions(
-            planned_start_ns=tuple(c.start_ns - origin for c in done),
+            planned_start_ns=tuple(b.start_ns - origin for b in batches for _ in b.parts or (b,)),
             start_ns=tuple(c.start_ns - origin for c in done),
             first_output_ns=tuple(None if c.first_output_ns is None else c.first_output_ns - origin for c in done),
             step_end_ns=tuple(tuple(t - origin for t in c.step_end_ns) for c in done),

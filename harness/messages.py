@@ -45,6 +45,7 @@ class Prepare:
     origin_ns: int
     tuning: str = EAGER
     allow_fallback: bool = False
+    slots: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,6 +22,9 @@ DEFAULT_LOAD = "smollm2-135m/chat"
 ENCODER_BATCH = 8
 """An encoder's default batch offline: weights are read once for eight requests; larger ones are the user's to try."""
 
+SLOT_TURNS = 4
+"""A batch passes through the slots so many times by default: filling and emptying them is a small part of it."""
+
 CEILINGS = ("auto", "fresh", "none")
 
 SCENARIOS: tuple[Scenario, ...] = ("offline", "single-stream")
@@ -70,11 +73,12 @@ def resolve(request: RunRequest) -> Resolved:
     backend = open_backend(request.backend or "torch")
     device = _device(backend, request.device)
     precision = _precision(load, device, request.precision)
-    tuning = _tuning(backend, load, device, precision, request.tuning)
     batch = _batch(request, scenario, load)
+    level = _level(backend, load, device, precision, request)
+    slots = min(batch, request.slots or max(1, batch // SLOT_TURNS)) if level.continuous else None
     if device.computes:
         cache_directory()  # the gate's reference is kept there: refuse now what would end the run later
-    refuse_if_too_big(load, batch, precision, available_bytes(device))
+    refuse_if_too_big(load, slots or batch, precision, available_bytes(device))
     plan = Plan(
         load=load.name,
         backend=backend.name,
@@ -98,11 +102,12 @@ def resolve(request: RunRequest) -> Resolved:
         interval_goal_energy=0.02,
         power=request.power or ("auto",),
         power_rate_hz=_or_default(request.power_rate_hz, 20.0),
-        tuning=tuning,
+        tuning=level.name,
         allow_fallback=bool(request.allow_fallback),
         ceilings=_ceilings(request.ceilings or "auto"),
         cross_check=_peers(request),
         cross_check_python=request.cross_check_python,
+        slots=slots,
     )
     return Resolved(plan=plan, load=load, device=device)
 
@@ -126,19 +131,27 @@ def levels_of(backend: Backend, load: Load, device: DeviceInfo, precision: str) 
     return (Level(name=EAGER, description="the backend's only way"),)
 
 
-def _tuning(backend: Backend, load: Load, device: DeviceInfo, precision: str, wanted: str | None) -> str:
-    """Return the level's name; the cheapest to prepare unless one is named."""
-    levels = levels_of(backend, load, device, precision)
+def _level(backend: Backend, load: Load, device: DeviceInfo, precision: str, request: RunRequest) -> Level:
+    """Return the level that a request names, or the one that is the cheapest to prepare of those that fit `--slots`."""
+    levels, what = levels_of(backend, load, device, precision), f"{load.name} on {device.name} in {precision}"
     if not levels:
-        what = f"{backend.name} cannot execute {load.name} on {device.name} in {precision}"
-        raise UsageError(what, "none of its engines can", "Choose another --precision, --device or --backend.")
-    names = [level.name for level in levels]
-    if wanted in (None, "auto"):
-        return names[0]
-    if wanted not in names:
-        what = f"{backend.name} has no tuning {wanted!r} for {load.name} on {device.name} in {precision}"
-        raise UsageError(what, *nearest_lines(str(wanted), names))
-    return str(wanted)
+        remedy = "Choose another --precision, --device or --backend."
+        raise UsageError(f"{backend.name} cannot execute {what}", "none of its engines can", remedy)
+    fitting = [level for level in levels if level.continuous == (request.slots is not None)]
+    if request.tuning in (None, "auto"):
+        if not fitting:
+            why = "none of its engines batches continuously"
+            raise UsageError(f"{backend.name} has no --slots for {what}", why, "Drop --slots.")
+        return fitting[0]
+    named = next((level for level in levels if level.name == request.tuning), None)
+    if named is None:
+        names = [level.name for level in levels]
+        missing = f"{backend.name} has no tuning {request.tuning!r} for {what}"
+        raise UsageError(missing, *nearest_lines(str(request.tuning), names))
+    if request.slots is not None and not named.continuous:
+        why = f"at the level {named.name!r} all requests of a batch go in step"
+        raise UsageError("--slots contradicts --tuning", why, "Drop one of the two.")
+    return named
 
 
 def _ceilings(wanted: str) -> str:

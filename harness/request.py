@@ -42,6 +42,7 @@ class RunRequest:
     ceilings: str | None = None
     cross_check: tuple[str, ...] | None = None
     cross_check_python: str | None = None
+    slots: int | None = None
 
 
 def merge_requests(base: RunRequest, over: RunRequest) -> RunRequest:

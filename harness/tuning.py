@@ -219,7 +219,7 @@ def _path(found: Candidates) -> Path:
 
 KNOBS = frozenset(
     {"load", "backend", "device", "precision", "batch", "weights", "seed", "threads", "affinity", "tuning"}
-    | {"allow_fallback"}
+    | {"allow_fallback", "slots"}
 )
 """The knobs of a plan that change what a trial gives."""
 

@@ -16,6 +16,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 SHARED = "each request of a batch has its batch's times, failed requests are left out; nearest-rank quantiles"
 BOUND = "bound: MLPerf early stopping over executions, since the requests of a batch are not independent"
+OVERLAP = "no bound, since requests that overlap in time are not independent"
 NO_BOUND = "no bound, since the gaps of one execution are not independent"
 
 Values = Callable[[Completions, int], list[float]]
@@ -42,7 +43,8 @@ def _distribution(
 ) -> QuantileMetric:
     rows = [(done, i) for repeat in repeats for done in (repeat.completions,) for i in succeeded(done)]
     pairs = [(value, done.requests[i]) for done, i in rows for value in values(done, i)] if reason is None else []
-    bounded = name != "itl"
+    apart = not any(repeat.completions.overlap for repeat in repeats)
+    bounded = name != "itl" and apart
     samples, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
     count = sum(weights)
     return QuantileMetric(
@@ -51,7 +53,7 @@ def _distribution(
         count=count,
         mean=math.fsum(value * weight for value, weight in pairs) / count if count else None,
         quantiles=tuple(_quantile(samples, weights, q, bounded=bounded) for q in QUANTILES) if count else (),
-        method=f"{formula}; {SHARED}; {BOUND if bounded else NO_BOUND}",
+        method=f"{formula}; {SHARED}; {BOUND if bounded else NO_BOUND if apart else OVERLAP}",
         reason=None if count else reason or (NONE_SUCCEEDED if repeats else NO_REPEAT),
     )
 

@@ -1,6 +1,7 @@
 """The raw records of what ran: windows, completions, warm-up and repeats."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from wattbench.results.checks import require, require_not_negative
 from wattbench.results.crosscheck import PeerEnergy
@@ -60,6 +61,12 @@ class Completions:
 
     def __len__(self) -> int:
         return len(self.start_ns)
+
+    @property
+    def overlap(self) -> bool:
+        """Return whether some executions were in progress at the same time, as requests are that are batched anew."""
+        spans = sorted(zip(self.start_ns, self.end_ns, strict=True))
+        return any(start < end for (_, end), (start, _) in pairwise(spans))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,6 +19,7 @@ class Plan:
     backend's engine or optimisation level, `allow_fallback` whether work may run on the CPU instead of the device, and
     `ceilings` whether the device's ceilings are measured ("auto": unless known; "fresh"; "none"). `cross_check` names
     the other tools that watch the same windows, `cross_check_python` the Python that has them (None: this one).
+    `slots` is how many requests of a batch were in progress at once; None: all of them, in step.
     """
 
     load: str
@@ -48,9 +49,11 @@ class Plan:
     ceilings: str = "none"
     cross_check: tuple[str, ...] = ()
     cross_check_python: str | None = None
+    slots: int | None = None
 
     def __post_init__(self) -> None:
         require(self.batch >= 1, "batch must be at least 1")
+        require(self.slots is None or self.slots >= 1, "slots must be at least 1")
         require(self.threads is None or self.threads >= 1, "threads must be at least 1")
         require(self.window_s > 0, "window_s must be positive")
         require(1 <= self.repeats_min <= self.repeats_max, "repeats_min must be within 1..repeats_max")

@@ -8,7 +8,16 @@ from wattbench.results.measurement import Completions, Repeat
 from wattbench.results.metrics import Metric
 from wattbench.results.subject import LoadRecord
 
-__all__ = ["NONE_SUCCEEDED", "NO_REPEAT", "Work", "phase_reason", "succeeded", "throughput_metrics", "work_of"]
+__all__ = [
+    "NONE_SUCCEEDED",
+    "NO_REPEAT",
+    "Work",
+    "overlap_reason",
+    "phase_reason",
+    "succeeded",
+    "throughput_metrics",
+    "work_of",
+]
 
 NO_REPEAT = "no repeat was measured"
 NONE_SUCCEEDED = "no request succeeded"
@@ -55,6 +64,13 @@ def phase_reason(load: LoadRecord, *, decode: bool) -> str | None:
     return None
 
 
+def overlap_reason(repeats: Sequence[Repeat]) -> str | None:
+    """Return why requests that overlapped have no phases, or None if none did."""
+    if any(repeat.completions.overlap for repeat in repeats):
+        return "requests overlapped in time, so one's prefill ran beside another's decode"
+    return None
+
+
 def throughput_metrics(load: LoadRecord, repeats: Sequence[Repeat]) -> tuple[Metric, ...]:
     """Return throughput.*: per window for requests and tokens, per phase time for prefill and decode tokens."""
     works = [work_of(repeat) for repeat in repeats]
@@ -83,7 +99,7 @@ def _phase_rate(load: LoadRecord, repeats: Sequence[Repeat], *, decode: bool) ->
         if decode
         else "input tokens / time from start to first token, ratio of sums over the executions"
     )
-    reason = phase_reason(load, decode=decode)
+    reason = phase_reason(load, decode=decode) or overlap_reason(repeats)
     rates = [_phase_tokens_per_s(repeat.completions, decode=decode) for repeat in repeats] if reason is None else []
     return figure(name, "{token}/s", rates, method, reason=reason or (NONE_SUCCEEDED if repeats else NO_REPEAT))
 

@@ -10,7 +10,7 @@ from wattbench.results.figures import figure
 from wattbench.results.measurement import Completions, Repeat
 from wattbench.results.metrics import Metric, Summary
 from wattbench.results.peaks import claimed_peaks
-from wattbench.results.rates import NO_REPEAT, NONE_SUCCEEDED, phase_reason, succeeded
+from wattbench.results.rates import NO_REPEAT, NONE_SUCCEEDED, overlap_reason, phase_reason, succeeded
 from wattbench.results.subject import BackendRecord, LoadRecord
 
 __all__ = [
@@ -238,7 +238,8 @@ def _untold(
     if load.output_tokens == 0:
         return ALL_PREFILL if part == "prefill_flops" else NO_DECODE
     decode = part == "bandwidth"
-    return phase_reason(load, decode=decode) or (_unread(load, repeats, backend, ceilings) if decode else None)
+    untold = phase_reason(load, decode=decode) or overlap_reason(repeats)
+    return untold or (_unread(load, repeats, backend, ceilings) if decode else None)
 
 
 def _unread(

@@ -1,5 +1,6 @@
 """Candidates: what a request leaves open becomes one plan each."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,30 @@ def test_a_named_level_is_the_only_candidate() -> None:
     found = candidates(RunRequest(load=TINY, backend="torch", device="cpu", tuning="eager"))
 
     assert ["eager"] == [r.plan.tuning for r in found.resolved]
+
+
+def test_slots_open_the_levels_that_batch_continuously() -> None:
+    """--slots leaves the levels whose requests follow one another, which no other request is offered."""
+    pytest.importorskip("transformers", reason="continuous batching is transformers' own")
+    request = RunRequest(load="smollm2-135m/chat", backend="torch", device="cpu", precision="bfloat16", batch=8)
+    plain, slotted = candidates(request), candidates(replace(request, slots=3))
+    named = candidates(replace(request, tuning="continuous"))
+
+    assert "continuous" not in {r.plan.tuning for r in plain.resolved}
+    assert [("continuous", 3)] == [(r.plan.tuning, r.plan.slots) for r in slotted.resolved]
+    assert [("continuous", 2)] == [(r.plan.tuning, r.plan.slots) for r in named.resolved]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "says"),
+    [({"tuning": "eager"}, "--slots contradicts --tuning"), ({"load": TINY}, "torch has no --slots")],
+)
+def test_slots_without_an_engine_for_them_are_refused(knobs: dict[str, str], says: str) -> None:
+    """Encoders, and levels in which requests go in step, have no slots."""
+    request = RunRequest(load="smollm2-135m/chat", backend="torch", device="cpu", precision="bfloat16", slots=2)
+
+    with pytest.raises(UsageError, match=says):
+        candidates(replace(request, **knobs))
 
 
 def test_fastest_opens_the_precisions() -> None:

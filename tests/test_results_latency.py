@@ -23,7 +23,17 @@ def _latency(
 
 def _lasting(factories: ModuleType, durations_s: Sequence[float]) -> Completions:
     one = factories.make_completions(executions=len(durations_s))
-    return replace(one, end_ns=tuple(start + int(s * S) for start, s in zip(one.start_ns, durations_s, strict=True)))
+    later = [round(sum(durations_s[:i]) * S) for i in range(len(durations_s))]  # one after the other
+    starts = [one.start_ns[0] + ns for ns in later]
+    moved = [start - before for start, before in zip(starts, one.start_ns, strict=True)]
+    return replace(
+        one,
+        planned_start_ns=tuple(t + m for t, m in zip(one.planned_start_ns, moved, strict=True)),
+        start_ns=tuple(starts),
+        first_output_ns=tuple(t + m for t, m in zip(one.first_output_ns, moved, strict=True)),
+        step_end_ns=tuple(tuple(t + m for t in row) for row, m in zip(one.step_end_ns, moved, strict=True)),
+        end_ns=tuple(start + int(s * S) for start, s in zip(starts, durations_s, strict=True)),
+    )
 
 
 @pytest.mark.parametrize(("name", "expected"), [("request", 1.0), ("ttft", 0.4), ("tpot", 0.2), ("itl", 0.2)])
@@ -114,3 +124,13 @@ def test_missing_first_tokens(factories: ModuleType, name: str) -> None:
 def test_no_repeat(factories: ModuleType) -> None:
     """Without a repeat there is no latency, and the reason says so."""
     assert {"no repeat was measured"} == {metric.reason for metric in _latency(factories).values()}
+
+
+def test_requests_that_overlap_have_no_bound(factories: ModuleType) -> None:
+    """Requests that follow one another through slots share their steps: they are not independent samples."""
+    one = factories.make_completions(executions=64)
+    both = replace(one, **{name: getattr(one, name) * 2 for name in one.__slots__})
+    metric = _latency(factories, both)["request"]
+
+    assert {None} == {quantile.bound for quantile in metric.quantiles}
+    assert "not independent" in metric.method

@@ -9,6 +9,7 @@ from wattbench.results.metrics import Metric
 from wattbench.results.rates import throughput_metrics, work_of
 
 S = 1_000_000_000
+TIMES = ("planned_start_ns", "start_ns", "first_output_ns", "end_ns")
 
 
 def _throughput(
@@ -37,6 +38,9 @@ def test_rates_over_the_phase(factories: ModuleType, name: str, expected: float)
 def test_phase_rate_is_a_ratio_of_sums(factories: ModuleType) -> None:
     """Slow and fast executions of one repeat are added up before the division."""
     slow, fast = factories.make_completions(executions=1, duration_ns=3 * S), factories.make_completions(executions=1)
+    times = {name: tuple(t + 3 * S for t in getattr(fast, name)) for name in TIMES}
+    times["step_end_ns"] = tuple(tuple(t + 3 * S for t in row) for row in fast.step_end_ns)
+    fast = replace(fast, **times)
     both = replace(slow, **{name: getattr(slow, name) + getattr(fast, name) for name in slow.__slots__})
     metrics = throughput_metrics(factories.make_load(), [factories.make_repeat(completions=both)])
 
@@ -49,6 +53,19 @@ def test_encoders_have_no_tokens_out(factories: ModuleType, name: str) -> None:
     metric = _throughput(factories, output_tokens=0)[name]
 
     assert (None, "the load has no tokens out") == (metric.value, metric.reason)
+
+
+def test_requests_that_overlap_have_no_phases(factories: ModuleType) -> None:
+    """Where one request's prompt is read beside another's decode steps, the time of neither phase is known."""
+    one = factories.make_completions(executions=1)
+    both = replace(one, **{name: getattr(one, name) * 2 for name in one.__slots__})
+    metrics = throughput_metrics(factories.make_load(), [factories.make_repeat(completions=both)])
+    found = {m.name: m for m in metrics}
+
+    assert (False, True) == (one.overlap, both.overlap)
+    assert found["throughput.output_tokens"].value is not None
+    assert found["throughput.decode_tokens"].value is None
+    assert "overlapped" in str(found["throughput.prefill_tokens"].reason)
 
 
 def test_one_token_out_has_no_decode(factories: ModuleType) -> None:

@@ -66,7 +66,7 @@ class TorchBackend:
     def levels(self, load: Load, device: str, precision: str) -> tuple[Level, ...]:
         """Return the optimisation levels of a load, the cheapest to prepare first; none if the precision is no use."""
         from wattbench.backends.torch.device import cpu_precision
-        from wattbench.backends.torch.levels import level_list
+        from wattbench.backends.torch.levels import CONTINUOUS, batches_continuously, level_list
         from wattbench.backends.torch.precision import numbers_of
 
         kind = device.partition(":")[0]
@@ -74,7 +74,14 @@ class TorchBackend:
             numbers_of(precision, kind, load.model, cpu_precision())
         except UsageError:
             return ()
-        return level_list(load.model, kind)
+        found = level_list(load.model, kind)
+        if (
+            kind not in ("cpu", "cuda")
+            or find_spec("transformers") is None
+            or not batches_continuously(load, precision)
+        ):
+            return found
+        return (*found, Level(name=CONTINUOUS, description="transformers' continuous batching", continuous=True))
 
     def prepare(self, preparation: Preparation) -> Prepared:
         """Build or load the weights on the device and run once; errors as the contract says."""

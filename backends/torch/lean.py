@@ -195,7 +195,7 @@ class _Seen:
 
 
 def _later_turn_mask(new: int, end: int, device: torch.device) -> Tensor | None:
-    """Return what each position of a later turn's prompt sees, itself and all before, (new, end); None: no such turn."""
+    """Return what each new position of a later turn sees: itself and all before, (new, end); None: no such turn."""
     if new == 1 or new == end:
         return None
     return torch.ones(new, end, dtype=torch.bool, device=device).tril(end - new)

@@ -17,14 +17,24 @@ from wattbench.backends.torch.lean import LeanDecoder
 from wattbench.backends.torch.lean_build import MakeMatrix, fits_lean, lean_decoder
 from wattbench.backends.torch.linears import float8_linear, int8_linear, packed_linear, replace_linears
 from wattbench.backends.torch.matrices import FEW_ROWS, Matrix, Packed, Plain, PlainAndPacked, can_pack
-from wattbench.backends.torch.precision import ENCODERS, Numbers
+from wattbench.backends.torch.precision import ENCODERS, PLAIN, Numbers
 from wattbench.backends.torch.quantised import Float8, Int4, Int8
 from wattbench.backends.torch.stamps import EventStamps, event_maker
-from wattbench.models.load import ModelSpec
+from wattbench.models.load import Load, ModelSpec
+from wattbench.models.torch_build import TINY
 
-__all__ = ["Made", "cheaper_levels", "level_list", "level_refusal", "make_engine", "make_matrix"]
+__all__ = [
+    "CONTINUOUS",
+    "Made",
+    "batches_continuously",
+    "cheaper_levels",
+    "level_list",
+    "level_refusal",
+    "make_engine",
+    "make_matrix",
+]
 
-COMPILED, MAX = "compiled", "max"
+COMPILED, MAX, CONTINUOUS = "compiled", "max", "continuous"
 
 CPU_STEP: Options = {"realize_reads_threshold": 1}
 """Inductor stores what many outputs read instead of computing it for each of them again."""
@@ -46,12 +56,17 @@ WORDS = {
 }
 
 
+def _nothing() -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Made:
     """An engine, the module whose tensors it computes with, and what was done in words.
 
     `freezes` says that parameters become constants of the compiled code. `step_bytes` is what a decode step reads of
     the weights and `kv_bytes` what a position takes in the cache; None: as the load's own count says.
+    `close` ends what the engine keeps running beside memory.
     """
 
     engine: Engine
@@ -61,10 +76,21 @@ class Made:
     stamps: EventStamps | None = None
     step_bytes: int | None = None
     kv_bytes: int | None = None
+    close: Callable[[], None] = _nothing
+
+
+def batches_continuously(load: Load, precision: str) -> bool:
+    """Return whether the level "continuous" can execute a load: one turn of Llama's kind, weights in a plain type.
+
+    It has transformers' modules, of which only those are tested that the lean decoder knows too.
+    """
+    model = load.model
+    known = fits_lean(model) and model.architecture != TINY and load.shape.turns == 1
+    return known and precision in (*PLAIN, "tf32", "float8")
 
 
 def level_list(model: ModelSpec, device: str) -> tuple[Level, ...]:
-    """Return the levels of a model on a device type, the cheapest to prepare first."""
+    """Return the levels of a model on a device type in which requests go in step, the cheapest to prepare first."""
     names = [EAGER]
     if device in ("cpu", "cuda") and can_compile(device):
         if fits_lean(model) or (model.family in ENCODERS and device == "cuda"):
@@ -75,14 +101,16 @@ def level_list(model: ModelSpec, device: str) -> tuple[Level, ...]:
 
 
 def cheaper_levels(model: ModelSpec, device: str, level: str) -> tuple[str, ...]:
-    """Return a level and those that it falls back to, in that order."""
+    """Return a level and those that it falls back to, in that order; requests go in step in all of them or in none."""
+    if level == CONTINUOUS:
+        return (level,)
     names = [known.name for known in level_list(model, device)]
     return tuple(reversed(names[: names.index(level) + 1]))
 
 
 def level_refusal(level: str, model: ModelSpec, device: str, requests: int) -> str | None:
     """Return why a level is of no use for so many requests at once, or None; asked before weights are built."""
-    if level == EAGER or device != "cpu" or not fits_lean(model) or requests <= FEW_ROWS:
+    if level in (EAGER, CONTINUOUS) or device != "cpu" or not fits_lean(model) or requests <= FEW_ROWS:
         return None
     why = f"the compiled step is made for at most {FEW_ROWS} requests at once, not for {requests}"
     return f"{why}: its weights would be read once for each"
@@ -90,6 +118,8 @@ def level_refusal(level: str, model: ModelSpec, device: str, requests: int) -> s
 
 def make_engine(level: str, model: ModelSpec, setup: Setup, numbers: Numbers) -> Made:
     """Return a level's engine; `setup.module` may be taken apart."""
+    if level == CONTINUOUS:
+        return _continuous(setup, numbers)
     if fits_lean(model):
         return _lean(level, setup, numbers)
     words = WORDS.get((setup.device.type, level), "call by call")
@@ -155,6 +185,17 @@ def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
         step_bytes=lean.step_bytes(requests) if rounded else None,
         kv_bytes=_kv_bytes(lean) if rounded else None,
     )
+
+
+def _continuous(setup: Setup, numbers: Numbers) -> Made:
+    from wattbench.backends.torch.continuous import ContinuousEngine
+
+    if numbers.rounded_to:
+        replace_linears(setup.module.model, float8_linear)  # the head stays as it is
+    elif setup.device.type == "cpu":
+        replace_linears(setup.module.model, packed_linear)
+    engine = ContinuousEngine(setup)
+    return Made(engine=engine, module=setup.module, words=f"{engine.words}{_rounding(numbers)}", close=engine.close)
 
 
 def _encoder(level: str, setup: Setup, numbers: Numbers, words: str) -> Made:

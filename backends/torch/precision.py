@@ -8,7 +8,7 @@ from wattbench.backends.torch.lean_build import fits_lean
 from wattbench.models.load import ModelSpec
 from wattbench.results.errors import UsageError
 
-__all__ = ["CPU_KERNELS", "Numbers", "cuda_precisions", "numbers_of"]
+__all__ = ["CPU_KERNELS", "PLAIN", "Numbers", "cuda_precisions", "numbers_of"]
 
 PLAIN = ("float32", "bfloat16", "float16")
 

@@ -1,6 +1,7 @@
 """One prepared load on one torch device: building it at a level, running it, and falling back to a lower level."""
 
 import gc
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
 from typing import Any  # any: what a context gives is not used
@@ -21,7 +22,15 @@ from wattbench.backends.torch.device import (
 )
 from wattbench.backends.torch.engine import Engine, Setup
 from wattbench.backends.torch.forward import COMPILED_FROM
-from wattbench.backends.torch.levels import Made, cheaper_levels, level_list, level_refusal, make_engine
+from wattbench.backends.torch.levels import (
+    CONTINUOUS,
+    Made,
+    batches_continuously,
+    cheaper_levels,
+    level_list,
+    level_refusal,
+    make_engine,
+)
 from wattbench.backends.torch.precision import Numbers, numbers_of
 from wattbench.backends.torch.record import backend_record
 from wattbench.models.inputs import make_arrays
@@ -45,6 +54,7 @@ class Session:
         self._needed = 0
         self._level = EAGER
         self._engine: Engine | None = None
+        self._close_engine: Callable[[], None] = _nothing
 
     def prepare(self) -> Prepared:
         """Build the weights, make the engine of the level asked for, execute a short batch, and prove the placement.
@@ -54,13 +64,15 @@ class Session:
         p, kind = self._p, self._device.type
         numbers = self._checked_numbers()
         names = [level.name for level in level_list(p.load.model, kind)]
+        if batches_continuously(p.load, p.precision):
+            names.append(CONTINUOUS)
         if p.tuning not in names:
             what = f"torch has no tuning {p.tuning!r} for {p.load.name} on {kind}"
             raise UsageError(what, *nearest_lines(p.tuning, names))
         apply_threads(p.threads, p.affinity)
         make_current(self._device)
         exact_products(tf32=p.precision == "tf32")
-        self._needed = memory_needed_bytes(p.load, p.batch, str(numbers.dtype).removeprefix("torch."))
+        self._needed = memory_needed_bytes(p.load, self._at_once, str(numbers.dtype).removeprefix("torch."))
         reason: str | None = None
         for level in cheaper_levels(p.load.model, kind, p.tuning):
             refusal = level_refusal(level, p.load.model, kind, p.batch)
@@ -91,16 +103,23 @@ class Session:
 
     def close(self) -> None:
         """Free the device's memory."""
+        self._close_engine()
+        self._close_engine = _nothing
         self._engine = None
-        if self._level != EAGER:
+        if self._level not in (EAGER, CONTINUOUS):
             torch.compiler.reset()  # compiled code keeps its constants
         gc.collect()
         if self._device.type != "cpu":
             torch.accelerator.empty_cache()
 
+    @property
+    def _at_once(self) -> int:
+        """Return how many requests of a batch are in progress at once."""
+        return min(self._p.batch, self._p.slots or self._p.batch)
+
     def _sealed(self) -> AbstractContextManager[Any]:
         """Return the context that forbids compiling; nothing is compiled at the lowest level."""
-        return nullcontext() if self._level == EAGER else sealed()
+        return nullcontext() if self._level in (EAGER, CONTINUOUS) else sealed()
 
     def _ready(self, batch: Batch) -> Engine:
         if self._engine is None:
@@ -129,8 +148,8 @@ class Session:
             with torch.no_grad():
                 made = make_engine(level, p.load.model, self._setup(built, numbers), numbers)
             built_at = perf_counter()
+            self._engine, self._close_engine = made.engine, made.close
             self._execute_first(level, made)
-        self._engine = made.engine
         executed_at = perf_counter()
         record = backend_record(p, self._info, built, made, level, numbers, reason, self.memory_peak_bytes())
         return Prepared(
@@ -142,7 +161,7 @@ class Session:
 
     def _execute_first(self, level: str, made: Made) -> None:
         batch = first_batch(self._p.load, self._p.batch, self._p.seed)
-        with torch.inference_mode(), nullcontext() if level == EAGER else compiling(freezes=made.freezes):
+        with torch.inference_mode(), nullcontext() if level in (EAGER, CONTINUOUS) else compiling(freezes=made.freezes):
             made.engine.run(batch)
 
     def _setup(self, built: BuiltModel, numbers: Numbers) -> Setup:
@@ -153,12 +172,16 @@ class Session:
             module=built.module,
             device=self._device,
             dtype=numbers.dtype,
-            requests=self._p.batch,
+            requests=self._at_once,
             context=shape.output_tokens + 1 if seq2seq else longest,
             memory=shape.input_tokens if seq2seq else 0,
             outputs=max(shape.turns * shape.output_tokens, first_tokens(load)),
             synchronise=synchroniser(self._device),
         )
+
+
+def _nothing() -> None:
+    return None
 
 
 def first_tokens(load: Load) -> int:

@@ -46,7 +46,7 @@ LISTS = ("load", "batch", "precision", "tuning", "threads", "input_tokens", "pow
 SHARED = (
     *("backend", "device", "scenario", "weights", "seed", "affinity", "quick", "window_s", "repeats", "repeats_max"),
     *("warmup_min_s", "warmup_max_s", "idle_s", "power", "power_rate_hz", "allow_fallback", "ceilings", "plan_file"),
-    *("quiet",),
+    *("slots", "quiet"),
 )
 """The options of `bench run` that mean the same here: they hold for every point."""
 
