@@ -123,6 +123,8 @@ def test_requests_have_times_of_their_own() -> None:
     }
     assert all(sum(s <= t for s in starts) - sum(e <= t for e in ends) <= SLOTS for t in starts)
     assert "3 slots" in made.backend.tuning
+    assert "static KV cache" not in made.backend.tuning
+    assert "read on the host in every step" in made.backend.synchronisation
 
 
 def test_levels_that_batch_continuously_are_told_apart() -> None:

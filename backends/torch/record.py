@@ -5,7 +5,7 @@ from torch import Tensor
 
 from wattbench.backends.contract import DeviceInfo, Preparation
 from wattbench.backends.torch.device import memory_source, version_facts
-from wattbench.backends.torch.levels import Made
+from wattbench.backends.torch.levels import CONTINUOUS, Made
 from wattbench.backends.torch.linears import DynamicInt8
 from wattbench.backends.torch.matrices import Packed, Plain
 from wattbench.backends.torch.precision import Numbers
@@ -16,6 +16,9 @@ from wattbench.results.errors import DeviceError
 from wattbench.results.subject import BackendRecord
 
 __all__ = ["backend_record", "placement", "same_device"]
+
+
+ON_HOST = "each token is read on the host in every step, and stamped when it is there"
 
 
 def backend_record(
@@ -45,9 +48,9 @@ def backend_record(
         precision_effective=_effective(made.module, p.precision, numbers),
         threads=torch.get_num_threads() if device.type == "cpu" else None,
         affinity=tuple(sorted(p.affinity)) if p.affinity is not None else None,
-        tuning=f"{made.words}; attention {built.attention}, static KV cache, "
+        tuning=f"{made.words}; {'' if level == CONTINUOUS else f'attention {built.attention}, static KV cache, '}"
         f"float32 products {torch.get_float32_matmul_precision()}",
-        synchronisation=_synchronisation(device, made.stamps),
+        synchronisation=ON_HOST if level == CONTINUOUS else _synchronisation(device, made.stamps),
         placement=placement(made.module, made.engine.state(), device),
         token_source="counted from the tokens that the engine wrote and read",
         memory_peak_bytes=memory_peak_bytes,
