@@ -4,10 +4,10 @@ Run: python benchmarks/sampler_cost.py [--seconds 20] [--no-peers]
 Goals: at most 0.5 % of one core at 20 Hz, jitter p99 at most 5 ms; importing the power code at most 0.1 s and 30 MB.
 
 No GPU is needed: all tools read a stand-in for NVIDIA's library (tests/native/fake_nvml.c) through NVIDIA's own
-bindings, and ours also RAPL counters in files of that shape. A stand-in answers in a microsecond where a driver was
-seen to take milliseconds (waiting, not computing), so the shares are those of the tools, not of the driver. Each tool
-watches in a process of its own, one after the other; its share is all CPU time of that process and of those that it
-starts, once it is ready. The peers are installed in an environment of their own, build/power-peers.
+bindings, and ours also RAPL counters in files of that shape. The stand-in's own processor time is in the shares of all;
+a driver's calls may take milliseconds, but of waiting, not of computing. Each tool watches in a process of its own, one
+after the other; its share is all CPU time of that process and of those that it starts, once it is ready. The peers are
+installed in an environment of their own, build/power-peers.
 """
 
 import argparse

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from click.testing import CliRunner
 from wattbench.harness.cli.group import bench
 from wattbench.harness.peers.client import check_peers
 from wattbench.harness.peers.session import Peers, beside_ours, peer_energy
+from wattbench.harness.plan import resolve
+from wattbench.harness.request import RunRequest
 from wattbench.results.crosscheck import PeerPart
 from wattbench.results.energy import ChannelEnergy
 from wattbench.results.errors import SensorError, UsageError
@@ -58,9 +61,9 @@ class CPU:
 class RAM:
     pass
 class OfflineEmissionsTracker:
-    def __init__(self, *, country_iso_code, measure_power_secs, save_to_file, save_to_logger, logging_logger, log_level,
-                 allow_multiple_runs, gpu_ids=None):
-        assert save_to_logger and not save_to_file
+    def __init__(self, *, country_iso_code, measure_power_secs, save_to_file, save_to_api, save_to_logger,
+                 logging_logger, log_level, allow_multiple_runs, gpu_ids=None):
+        assert save_to_logger and not save_to_file and not save_to_api
         self._output, self._hardware = logging_logger, [CPU(), RAM()]
     def start(self):
         self._start = time.perf_counter()
@@ -180,6 +183,18 @@ def test_a_wrong_cross_check_is_refused(flags: list[str], says: str) -> None:
 
     assert isinstance(ended.exception, UsageError)
     assert says in str(ended.exception)
+
+
+def test_the_python_alone_changes_nothing() -> None:
+    """A variable that names the peers' Python is no wish for a cross-check; a peer named twice watches once."""
+    base = RunRequest(backend="mock", load="tiny-decoder/tiny", cross_check_python="/opt/peers/bin/python")
+    twice = replace(base, cross_check=("zeus", "zeus"))
+
+    assert ((), None) == (resolve(base).plan.cross_check, resolve(base).plan.cross_check_python)
+    assert (("zeus",), base.cross_check_python) == (
+        resolve(twice).plan.cross_check,
+        resolve(twice).plan.cross_check_python,
+    )
 
 
 def test_a_python_without_peers_needs_none() -> None:

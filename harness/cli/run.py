@@ -108,7 +108,6 @@ def command(
         knobs[flag] = knobs[flag] or None  # not given: a plan file may say otherwise
     knobs["affinity"] = parse_affinity(affinity)
     knobs["cross_check"] = None if cross_check is None else tuple(word.strip() for word in cross_check.split(","))
-    knobs["cross_check_python"] = cross_check_python if cross_check is not None or plan_file is not None else None
     request = make_request(knobs, "bench run: wrong option")
     places = Places(
         plan=user_path("--plan", plan_file),

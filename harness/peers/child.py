@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 __all__ = ["main"]
@@ -41,7 +41,7 @@ def main() -> None:
     except Exception as exc:  # noqa: BLE001 - whatever a foreign tool raises is the reason why it cannot be used
         answers.write(json.dumps({"error": f"{type(exc).__name__}: {exc}"}) + "\n")
         return
-    answers.write(json.dumps({"version": version(name), "period_s": period_s, "parts": parts}) + "\n")
+    answers.write(json.dumps({"version": version_of(name), "period_s": period_s, "parts": parts}) + "\n")
     rows: list[tuple[int, int, Joules]] = []
     lock = threading.Lock()
     threading.Thread(target=poll, args=(ask, period_s, rows, lock), daemon=True).start()
@@ -50,6 +50,16 @@ def main() -> None:
             answers.write(json.dumps({"rows": rows}) + "\n")
             rows.clear()
     os._exit(0)  # some tools leave threads behind that would keep this process
+
+
+def version_of(name: str) -> str:
+    """Return the peer's version; Zeus was once distributed as zeus-ml."""
+    for distribution in (name, f"{name}-ml"):
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return "unknown"
 
 
 def poll(ask: Callable[[], Joules], period_s: float, rows: list[tuple[int, int, Joules]], lock: threading.Lock) -> None:
@@ -167,6 +177,7 @@ def open_codecarbon(covers: str | None) -> Opened:
         country_iso_code="FRA",  # only its kWh are used
         measure_power_secs=86400,  # it measures when it is asked, below
         save_to_file=False,
+        save_to_api=False,
         save_to_logger=True,
         logging_logger=LoggerOutput(logger),
         log_level="critical",

@@ -35,7 +35,8 @@ def check_peers(names: tuple[str, ...], python: str | None) -> None:
     `python` is the interpreter of the environment that has the peers, None for this one.
     """
     for name in names:
-        test = f"import importlib.util as u, sys; sys.path.remove(''); sys.exit(u.find_spec({name!r}) is None)"
+        path = "sys.path[:] = [p for p in sys.path if p]"  # a folder of that name here is no installed peer
+        test = f"import importlib.util as u, sys; {path}; sys.exit(u.find_spec({name!r}) is None)"
         if _run(_interpreter(python), test) != 0:
             raise _missing(name, python)
 

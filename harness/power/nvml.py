@@ -62,7 +62,9 @@ class NvmlSampler:
         """Read every channel of every board once, in J and W. Raises SensorError when it is not open."""
         if self._nvml is None:
             raise SensorError("Cannot read NVML", "it is closed")
-        pair = pair_clocks(self._now_ns, self._wall_ns)
+        now_ns, pair = self._now_ns(), None
+        if any(s.ring is not None and s.ring.is_due(now_ns) for board in self._boards for s in board.sources):
+            pair = pair_clocks(self._now_ns, self._wall_ns)
         return tuple(reading for board in self._boards for reading in _read_board(self._nvml, board, pair))
 
     def close(self) -> None:
@@ -140,7 +142,8 @@ def _board(nvml: Any, index: int) -> Board:
     return Board(handle=handle, index=index, uuid=uuid, name=name)
 
 
-def _read_board(nvml: Any, board: Board, pair: ClockPair) -> list[Reading]:
+def _read_board(nvml: Any, board: Board, pair: ClockPair | None) -> list[Reading]:
+    """Return every reading of a board; its own log of samples is fetched only with a pair of clocks."""
     readings = [_read_call(nvml, board, s) for s in board.sources if not s.code and s.ring is None]
     fields = [s for s in board.sources if s.code]
     try:
@@ -149,6 +152,8 @@ def _read_board(nvml: Any, board: Board, pair: ClockPair) -> list[Reading]:
         readings += [_read_field(nvml, s, value) for s, value in zip(fields, values, strict=True)]
     except nvml.NVMLError as exc:
         readings += [Reading(channel=s.channel.id, value=None, error=f"NVML: {exc}") for s in fields]
+    if pair is None:
+        return readings
     rings = [(s.channel.id, s.ring) for s in board.sources if s.ring is not None]
     return readings + [reading for channel, ring in rings for reading in ring.read(channel, pair)]
 

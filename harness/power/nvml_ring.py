@@ -58,8 +58,8 @@ def plain_number(value: Any, value_type: int) -> float | None:  # any: NVML's un
 class SampleRing:
     """What `nvmlDeviceGetSamples` has of one board since the last look.
 
-    The driver stamps its samples with the machine's wall clock (nvml.h, nvmlSample_t: CPU time stamp in us). Each poll
-    reads that clock beside the run's, and a fetch places the stamps by the difference, so a wall clock that is slewed
+    The driver stamps its samples with the machine's wall clock (nvml.h, nvmlSample_t: CPU time stamp in us). Each fetch
+    reads that clock beside the run's and places the stamps by the difference, so a wall clock that is slewed
     or set in the middle of a run moves no more than the samples of one fetch; those that would then lie in the future
     or before an earlier one are logged without a value. A clock that was set back makes old stamps look like the
     future's: those that were read before are known, and passed over.
@@ -90,10 +90,12 @@ class SampleRing:
         self._pair = pair
         return f"its stamps are {off_s:.0f} s off the wall clock" if off_s > _STRANGE_S else None
 
+    def is_due(self, now_ns: int) -> bool:
+        """Return whether the last fetch was long enough ago, on the run's clock."""
+        return self._fetched_ns is None or now_ns - self._fetched_ns >= _EVERY_NS
+
     def read(self, channel: str, pair: ClockPair) -> list[Reading]:
-        """Return what is new, in W, oldest first; nothing new, or a fetch not long ago, is no reading."""
-        if self._fetched_ns is not None and pair.run_ns - self._fetched_ns < _EVERY_NS:
-            return []
+        """Return what is new, in W, oldest first; nothing new is no reading."""
         self._fetched_ns = pair.run_ns
         self._follow(pair)
         try:

@@ -1,6 +1,6 @@
 /* A stand-in for libnvidia-ml.so.1 with NVML's ABI: boards whose power follows a known curve, and whose driver can fail.
  *
- * A setting NAME is looked up, for each call anew, as "boardN.name VALUE" and "name VALUE" in the file that
+ * A setting NAME is looked up (in a file for each call anew) as "boardN.name VALUE" and "name VALUE" in the file that
  * FAKE_NVML_FILE names, then as FAKE_NVML_BOARDN_NAME and FAKE_NVML_NAME in the environment. N counts boards from 0.
  * All values are whole numbers but name. The clock stands still until fake_nvml_set_time_us turns it, or is the
  * machine's wall clock with clock_real 1, so that several processes see the same boards.
@@ -117,9 +117,24 @@ static const char *text_of(int board, const char *name) {
     return in_environment(name);
 }
 
+/* Returns a number; without a file, whose settings may change, each is looked up once, so that a read costs little. */
 static long long of(int board, const char *name, long long otherwise) {
-    const char *text = text_of(board, name);
-    return text ? atoll(text) : otherwise;
+    static struct { const char *name; int board; const char *text; } seen[512];
+    static int count, with_file = -1;
+    if (with_file < 0) with_file = getenv("FAKE_NVML_FILE") != NULL;
+    if (with_file) {
+        const char *text = text_of(board, name);
+        return text ? atoll(text) : otherwise;
+    }
+    int i = 0;
+    while (i < count && (seen[i].name != name || seen[i].board != board)) i++;
+    if (i == count) {
+        if (count == (int)(sizeof seen / sizeof *seen)) abort();
+        seen[count].name = name;
+        seen[count].board = board;
+        seen[count++].text = text_of(board, name);
+    }
+    return seen[i].text ? atoll(seen[i].text) : otherwise;
 }
 
 static long long setting(const char *name, long long otherwise) { return of(0, name, otherwise); }
