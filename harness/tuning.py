@@ -21,7 +21,7 @@ from wattbench.harness.version import harness_record
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.models.work import load_record
 from wattbench.results.codec import decode, to_builtins
-from wattbench.results.errors import DeviceError, DocumentError, WattbenchError
+from wattbench.results.errors import DeviceError, DocumentError, OutOfMemoryError, WattbenchError
 from wattbench.results.measurement import Repeat, WarmupRecord
 from wattbench.results.rates import throughput_metrics
 from wattbench.results.subject import LoadRecord, QualityRecord
@@ -58,7 +58,8 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 
     Trials of the same plan with the same versions are remembered for a day. `--quick` searches nothing: without
     remembered trials it takes the candidate that is the cheapest to prepare. Raises UsageError and its kin for a
-    request that allows no candidate or whose peers are not installed, DeviceError when none could be run.
+    request that allows no candidate or whose peers are not installed, OutOfMemoryError when none could be run and memory
+    kept at least one from it, DeviceError when none could be run for other reasons.
     """
     found = candidates(request)
     cheapest = found.resolved[0]
@@ -81,16 +82,16 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningRecord:
     start = time.perf_counter()
     measured_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    trials = []
+    trials, out_of_memory = [], False
     for index, resolved in enumerate(found.resolved, 1):
-        record = _trial(resolved, reporter, times)
+        tried = _trial(resolved, reporter, times)
+        record, out_of_memory = tried.record, out_of_memory or tried.out_of_memory
         rate = f"{record.requests_per_s:.4g} requests/s" if record.requests_per_s is not None else record.reason
         reporter.note(f"trial {index} of {len(found.resolved)}: {record.name}: {rate}")
         trials.append(record)
     measured = [t for t in trials if t.outcome == "measured"]
     if not measured:
-        why = "; ".join(f"{t.name}: {t.reason}" for t in trials)
-        raise DeviceError("None of the candidates could run the load", why, "Name one with --tuning to see its error.")
+        raise _none_could_run(trials, out_of_memory=out_of_memory)
     return TuningRecord(
         trials=tuple(trials),
         chosen=max(measured, key=lambda t: t.requests_per_s or 0.0).name,
@@ -102,15 +103,32 @@ def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningR
     )
 
 
-def _trial(resolved: Resolved, reporter: Reporter, times: TrialTimes) -> TrialRecord:
+def _none_could_run(trials: list[TrialRecord], *, out_of_memory: bool) -> DeviceError:
+    """Return the error of a search without a survivor; less work may do where memory was what one of them lacked."""
+    what, why = "None of the candidates could run the load", "; ".join(f"{t.name}: {t.reason}" for t in trials)
+    if out_of_memory:
+        return OutOfMemoryError(what, why, "Choose a smaller --batch or load.")
+    return DeviceError(what, why, "Name one with --tuning to see its error.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tried:
+    """A trial as it is recorded, and whether memory is what ended it."""
+
+    record: TrialRecord
+    out_of_memory: bool = False
+
+
+def _trial(resolved: Resolved, reporter: Reporter, times: TrialTimes) -> _Tried:
     """Return what a short run of one candidate gave; a failure of any kind is an outcome, Ctrl-C is not."""
     try:
         reference = reference_for(resolved, reporter)
         with WorkerClient() as worker:
-            return _measured(resolved, worker, reference, times)
+            return _Tried(record=_measured(resolved, worker, reference, times))
     except (WattbenchError, RuntimeError) as exc:  # RuntimeError: a bug in a worker, which is that candidate's own
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        return _record(resolved, "failed", reason=reason)
+        record = _record(resolved, "failed", reason=reason)
+        return _Tried(record=record, out_of_memory=isinstance(exc, OutOfMemoryError))
 
 
 def _measured(

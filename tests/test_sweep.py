@@ -241,6 +241,19 @@ def test_a_batch_that_is_too_big_ends_its_series(sweep: Sweep, tmp_path: Path) -
     assert "OutOfMemoryError" == read_result(sweep.out / points[2]["file"]).error.kind
 
 
+def test_tuning_that_finds_no_room_ends_its_series(sweep: Sweep, tmp_path: Path) -> None:
+    """Every level's trial runs out of memory: the point says so, and larger ones of the series are skipped."""
+    (tmp_path / "room").mkdir()
+    sweep.environment |= {"SMALL_ROOM": str(tmp_path / "room"), "SMALL_REQUESTS": "3", "SMALL_LEVELS": "eager,quick"}
+    ended = sweep.run("--batch", "4,8,16", "--tuning", "auto", repeats=1)
+    points = sweep.manifest()["points"]
+
+    assert 0 == ended.code, ended.stderr
+    assert ["out_of_memory", "skipped", "skipped"] == sweep.statuses()
+    assert points[0]["reason"].startswith("None of the candidates could run the load")
+    assert 2 == points[0]["reason"].count("4 requests, room for 3")
+
+
 def test_a_point_that_found_no_room_beside_others_is_measured_alone(sweep: Sweep, tmp_path: Path) -> None:
     """Room for four requests: batch 4 fails beside 1 and 2, is measured again alone, and its first file is kept."""
     (tmp_path / "room").mkdir()

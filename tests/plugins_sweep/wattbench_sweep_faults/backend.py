@@ -5,6 +5,7 @@ SMALL_REQUESTS  how many requests all prepared processes together may hold
 SMALL_LOST      the device is lost once this file exists
 SMALL_BUG       the batch at which the backend has a bug
 SMALL_COVERS    the UUID of the board that the device is
+SMALL_LEVELS    names of tuning levels, with commas between; without it there is one
 """
 
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from wattbench.backends.contract import Batch, Completion, Preparation, Prepared
+from wattbench.backends.contract import EAGER, Batch, Completion, Level, Preparation, Prepared
 from wattbench.backends.mock import MockBackend
 from wattbench.results.errors import DeviceError, OutOfMemoryError
 
@@ -34,6 +35,11 @@ class SmallBackend:
     def devices(self):
         """Name the mock's device; it covers the board of the setting."""
         return tuple(replace(d, power_covers=os.environ.get("SMALL_COVERS")) for d in self._mock.devices())
+
+    def levels(self, load, device, precision):
+        """Name the levels of the setting."""
+        names = os.environ.get("SMALL_LEVELS", EAGER).split(",")
+        return tuple(Level(name=name, description="the mock") for name in names)
 
     def prepare(self, preparation: Preparation) -> Prepared:
         """Prepare the mock, unless the device is lost or has no room left."""
