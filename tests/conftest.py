@@ -1,8 +1,12 @@
-"""Fixtures that many tests share."""
+"""Fixtures that many tests share, and turns for those that take times while others run at their side."""
 
 import importlib.util
+import os
 import shutil
 import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -12,6 +16,48 @@ from hypothesis import HealthCheck, settings
 # Examples are never timed: the machine may be busy.
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
+
+
+ALONE = frozenset({"test_completion_is_truthful"})
+"""Tests of the contract, which know no marks of ours, that need the machine for themselves."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the contract's tests that compare times."""
+    for item in items:
+        if getattr(item, "originalname", None) in ALONE:
+            item.add_marker(pytest.mark.alone)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let a test that is marked `alone` run while no other process of pytest-xdist runs one."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if run is None:
+        return (yield)
+    with turn(Path(tempfile.gettempdir()) / f"wattbench-tests-{run}", alone="alone" in item.keywords):
+        return (yield)
+
+
+@contextmanager
+def turn(path: Path, *, alone: bool) -> Iterator[None]:
+    """Hold the machine, shared or alone; whoever waits for it lets nobody else in before."""
+    import fcntl  # only where tests run side by side
+
+    with path.with_suffix(".queue").open("w") as queue, path.with_suffix(".machine").open("w") as machine:
+        fcntl.flock(queue, fcntl.LOCK_EX)
+        fcntl.flock(machine, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        fcntl.flock(queue, fcntl.LOCK_UN)
+        yield
+
+
+@pytest.fixture(scope="session")
+def graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give one cache folder to all files whose tests do not ask how a graph was built; processes share it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graphs"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(scope="session")

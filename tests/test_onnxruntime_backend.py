@@ -42,12 +42,11 @@ ENCODER, DECODER = "tiny-encoder/tiny-encode", "tiny-decoder/tiny"
 
 
 @pytest.fixture(scope="module", autouse=True)
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep this module's graphs in one folder, so that each is made once."""
-    folder = tmp_path_factory.mktemp("graphs")
+def graphs(graph_cache: Path) -> Iterator[Path]:
+    """Share graphs with other files, so that each is made once."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WATTBENCH_CACHE", str(folder))
-        yield folder
+        patch.setenv("WATTBENCH_CACHE", str(graph_cache))
+        yield graph_cache
 
 
 class TestEncoderContract(BackendContract):

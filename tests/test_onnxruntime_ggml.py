@@ -46,10 +46,10 @@ def test_a_plugin_can_have_every_node(product: Path) -> None:
 
 @pytest.mark.parametrize("allow_fallback", [False, True])
 def test_a_plugin_that_claims_nothing_is_refused_by_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, allow_fallback: bool
+    graph_cache: Path, monkeypatch: pytest.MonkeyPatch, allow_fallback: bool
 ) -> None:
     """ONNX Runtime lists ggml for the session and gives the CPU all nodes: nothing is measured."""
-    monkeypatch.setenv("WATTBENCH_CACHE", str(tmp_path))
+    monkeypatch.setenv("WATTBENCH_CACHE", str(graph_cache))
     preparation = Preparation(
         load=find_load("tiny-encoder/tiny-encode"),
         weights="synthetic",
