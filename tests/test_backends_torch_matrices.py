@@ -153,6 +153,15 @@ def test_encoders_products_round_activations_as_they_come() -> None:
     assert error(found, weight, x) < 0.02
 
 
+def test_a_row_of_activations_is_rounded_by_its_own_range() -> None:
+    """A row a thousand times as wide as the others takes nothing from them."""
+    weight, x = weight_of(), rows_of(2, 5)
+    wide = x.clone()
+    wide[0, 0] *= 1000
+
+    assert torch.allclose(DynamicInt8(weight, None)(x)[:, 1:], DynamicInt8(weight, None)(wide)[:, 1:])
+
+
 def test_every_linear_of_a_module_is_replaced() -> None:
     """Packed layers give what the plain ones gave, bias included, wherever they lie in the module."""
     module = nn.Sequential(nn.Linear(64, 32), nn.Sequential(nn.ReLU(), nn.Linear(32, 8, bias=False)))

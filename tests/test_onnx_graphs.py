@@ -65,6 +65,15 @@ def values_of(graph: Graph) -> numpy.ndarray:
     return engine.outputs(make_batch(DECODER, 1), None).values
 
 
+def save_product(path: Path, weight: numpy.ndarray) -> None:
+    """Save a graph of one product with a constant."""
+    helper, kind = onnx.helper, onnx.TensorProto.FLOAT
+    x, y = helper.make_tensor_value_info("x", kind, [1, 5, 64]), helper.make_tensor_value_info("y", kind, None)
+    weights = [onnx.numpy_helper.from_array(weight, "w")]
+    graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"])], "product", [x], [y], weights)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)], ir_version=11), path)
+
+
 def test_a_graph_is_built_once(cache: Path) -> None:
     """The second call finds the graph of the first under the same digest; another seed is another graph."""
     first, second = made(DECODER, "float32", cache), made(DECODER, "float32", cache)
@@ -125,11 +134,41 @@ def test_seven_bits_halve_the_steps(cache: Path, tmp_path: Path) -> None:
     """A graph for processors without VNNI has weights of at most 63 steps, and is a little further off."""
     base, full = made(DECODER, "float32", cache), made(DECODER, "int8", cache)
     narrow = tmp_path / "model.onnx"
-    to_int8(Path(base.path), narrow, reduced_range=True)
+    to_int8(Path(base.path), narrow, reduced_range=True, by_row=False)
     weights = [onnx.numpy_helper.to_array(t, str(tmp_path)) for t in onnx.load(narrow).graph.initializer]
 
     assert 63 == max(int(numpy.abs(w).max()) for w in weights if w.dtype == numpy.int8)
     assert error_of(DECODER, full) < error_of(DECODER, replace(full, path=str(narrow))) < 0.04
+
+
+def test_a_row_with_a_scale_of_its_own_is_not_coarser_for_a_wide_neighbour(tmp_path: Path) -> None:
+    """One row in five is a thousand times as wide: with one scale for all, nothing is left of the others."""
+    random = numpy.random.default_rng(0)
+    x, weight = (random.standard_normal(size).astype(numpy.float32) for size in ((1, 5, 64), (64, 32)))
+    x[0, 0] *= 1000
+    save_product(tmp_path / "float.onnx", weight)
+    errors = []
+    for by_row in (True, False):
+        target = tmp_path / f"{by_row}.onnx"
+        to_int8(tmp_path / "float.onnx", target, reduced_range=False, by_row=by_row)
+        session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
+        found, wanted = session.run(None, {"x": x})[0][0, 1:], (x @ weight)[0, 1:]
+        errors.append(float(numpy.linalg.norm(found - wanted) / numpy.linalg.norm(wanted)))
+
+    assert errors[0] < 0.02
+    assert errors[1] > 0.5
+
+
+def test_encoders_quantise_their_rows_and_decoders_all_at_once(cache: Path) -> None:
+    """A decode step has one row a request: a scale of its own would cost time and gain nothing."""
+    kinds = {}
+    for name, load in (("encoder", ENCODER), ("decoder", DECODER)):
+        graph = made(load, "int8", cache)
+        kinds[name] = {node.op_type for node in onnx.load(graph.path).graph.node}
+
+        assert ("one scale a row" in graph.steps[-1]) == (name == "encoder")
+    assert "DynamicQuantizeLinear" not in kinds["encoder"]
+    assert "DynamicQuantizeLinear" in kinds["decoder"]
 
 
 def test_a_damaged_graph_is_rebuilt(cache: Path) -> None:

@@ -77,8 +77,9 @@ def _quantised(request: GraphRequest, base: Path, folder: Path) -> Graph:
     start = perf_counter()
     source = decode(json.loads((base.parent / RECORD).read_bytes()), Graph)
     target = folder / FILE
-    quantise(base, target, request.precision, reduced_range=request.reduced_range)
-    words = int8_words(request.reduced_range) if request.precision == "int8" else INT4_WORDS
+    ranges = {"reduced_range": request.reduced_range, "by_row": request.model.family != "decoder"}
+    quantise(base, target, request.precision, **ranges)
+    words = int8_words(**ranges) if request.precision == "int8" else INT4_WORDS
     return replace(
         source,
         precision=request.precision,

@@ -202,7 +202,7 @@ def _encoder(level: str, setup: Setup, numbers: Numbers, words: str) -> Made:
     cpu = setup.device.type == "cpu"
     if numbers.rounded_to:
         replace_linears(setup.module, int8_linear if cpu else float8_linear)
-        words += f"; weights and activations in {numbers.rounded_to}, one scale a row and one for the activations"
+        words += f"; weights and activations in {numbers.rounded_to}, one scale a row each"
     elif level == EAGER:
         replace_linears(setup.module, packed_linear)
     step: Callable[..., Any] | None = None

@@ -30,9 +30,10 @@ class Biased(nn.Module):  # type: ignore[misc] # torch is skipped
 
 
 class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
-    """Weights in int8 with one scale an output, activations rounded to 8 bits with one scale a tensor, as they come.
+    """Weights in int8 with one scale an output, activations in 8 bits with one scale and offset a row, as they come.
 
-    oneDNN multiplies the bytes and sums in int32; results have the activations' type.
+    oneDNN multiplies the bytes and sums in int32. One scale for all rows would be that of the widest: in trained
+    encoders a single position, the first, has activations ten times those of the others.
     """
 
     packed: Tensor
@@ -43,21 +44,24 @@ class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
         packed = torch.ops.onednn.qlinear_prepack(rounded, None)
         self.register_buffer("packed", packed, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("zero", torch.zeros(len(scale), dtype=torch.int32), persistent=False)
+        self.register_buffer("zeros", torch.zeros(len(scale), dtype=torch.int32), persistent=False)
+        self.register_buffer("sums", rounded.sum(dim=1, dtype=torch.int64).float() * scale, persistent=False)
+        self.register_buffer("one", torch.ones(1), persistent=False)
+        self.register_buffer("zero", torch.zeros(1, dtype=torch.int32), persistent=False)
         self.register_buffer("bias", None if bias is None else bias.float(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:  # (..., inputs)
-        """Return the product, (..., outputs)."""
-        rows = x.flatten(0, -2)
-        low, high = torch.aminmax(rows)
-        low, high = low.float().clamp_max(0), high.float().clamp_min(0)
-        scale = ((high - low) / 255).clamp_min(torch.finfo(torch.float32).tiny)
-        zero = torch.round(-low / scale).to(torch.int32)
-        steps = (torch.round(rows.float() / scale) + zero).clamp(0, 255).to(torch.uint8)
-        y: Tensor = torch.ops.onednn.qlinear_pointwise.tensor(
-            steps, scale, zero, self.packed, self.scale, self.zero, self.bias, 1.0, 0, x.dtype, "none", [], ""
+        """Return the product, (..., outputs), in the type of `x`: rows are low + step x 0..255."""
+        rows = x.flatten(0, -2).float()
+        low, high = torch.aminmax(rows, dim=1, keepdim=True)
+        step = ((high - low) / 255).clamp_min(torch.finfo(torch.float32).tiny)
+        steps = torch.round((rows - low) / step).clamp(0, 255).to(torch.uint8)  # compiled code may recompute rows
+        product = torch.ops.onednn.qlinear_pointwise.tensor(
+            steps, self.one, self.zero, self.packed, self.scale, self.zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
-        return y.unflatten(0, x.shape[:-1])
+        y: Tensor = product * step + low * self.sums
+        y = y if self.bias is None else y + self.bias
+        return y.to(x.dtype).unflatten(0, x.shape[:-1])
 
 
 def replace_linears(module: nn.Module, make: MakeLinear) -> None:
