@@ -143,8 +143,11 @@ class Completion:
 class Outputs:
     """Numbers of request 0 to compare with the reference: float32 (positions, width), in host memory.
 
-    Decoders and encoder-decoders: the logits at the last input position of the first turn, and then after each
-    forced token. Encoders: the hidden states of all positions, then the pooled vector. Image classifiers: the logits.
+    Decoders and encoder-decoders: the logits at the last input position, and then after each forced token. An agent's
+    forced tokens are shared out evenly among the turns of the batch; the last one of a turn is computed together with
+    the new tokens of the next, as `run` does it, so that there is one row more than tokens there as well. Without
+    forced tokens only the first turn is computed. Encoders: the hidden states of all positions, then the pooled
+    vector. Image classifiers: the logits.
     """
 
     values: numpy.ndarray

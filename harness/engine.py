@@ -50,6 +50,9 @@ WARM_EXECUTIONS = 8
 TRUTH_STEPS = 8
 """Decode steps of the executions that the completion check uses: it needs work, not all of it."""
 
+GATE_TURNS, GATE_TURN_TOKENS = 2, 16
+"""Turns of an agent that the gate compares, and new tokens of the later one: a cache that goes on at a wrong place."""
+
 BATCH_POOL = 4
 """Distinct seeded batches that executions take turns with, so that no cache can answer from memory."""
 
@@ -101,7 +104,7 @@ class Engine:
         with numpy.load(Path(command.path)) as stored:
             values = stored["values"]
             forced = stored["forced_tokens"] if "forced_tokens" in stored.files else None
-        short = shortened(self._load, command.prompt_tokens, 0)
+        short = shortened(self._load, command.prompt_tokens)
         batch = make_batch(short, self._command.batch, self._command.seed)  # its first request is the reference's
         outputs = self._backend.outputs(batch, forced)
         return compare(outputs.values, values, self._load.model.tolerance(precision), precision)
@@ -223,11 +226,21 @@ def make_batch(load: Load, requests: int, seed: int) -> Batch:
     )
 
 
-def shortened(load: Load, prompt_tokens: int, output_tokens: int) -> Load:
-    """Return the load with at most `prompt_tokens` in, for the gate; images and audio keep their size."""
+def shortened(load: Load, prompt_tokens: int) -> Load:
+    """Return the load with at most `prompt_tokens` in, for the gate; images and audio keep their size.
+
+    Tokens out are forced, not asked for; an agent keeps two turns, the second one short, and a shape of several turns
+    must have tokens out.
+    """
     if load.model.family != "decoder":
         return load
-    shape = replace(load.shape, input_tokens=prompt_tokens, output_tokens=output_tokens, turns=1, turn_input_tokens=0)
+    shape = replace(
+        load.shape,
+        input_tokens=prompt_tokens,
+        output_tokens=0 if load.shape.turns == 1 else 1,
+        turns=min(load.shape.turns, GATE_TURNS),
+        turn_input_tokens=min(load.shape.turn_input_tokens, GATE_TURN_TOKENS),
+    )
     return replace(load, shape=shape)
 
 
@@ -235,7 +248,7 @@ def store_reference(command: Reference) -> ReferenceReply:
     """Compute the float32 reference on the CPU and store it; this process is not the one that is timed."""
     from wattbench.models.torch_reference import reference_outputs
 
-    load = shortened(find_load(command.load), command.prompt_tokens, 0)
+    load = shortened(find_load(command.load), command.prompt_tokens)
     arrays = make_arrays(load, 1, command.seed)
     found = reference_outputs(load.model, arrays, command.steps, weights=command.weights, seed=command.seed)
     path = Path(command.path)

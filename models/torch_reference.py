@@ -36,8 +36,9 @@ def reference_outputs(
 ) -> Reference:
     """Return what the model computes for request 0 of `arrays` in float32 on the CPU.
 
-    Decoders and encoder-decoders: the logits at the last input position and after each of `steps` greedy tokens, by
-    a full forward over the whole sequence each time, so that nothing is shared with the timed path's cache. Encoders:
+    Decoders and encoder-decoders: the logits at the last input position and after each of `steps` greedy tokens a turn
+    (the last of a turn: after the next turn's new tokens), by a full forward over the whole sequence each time, so that
+    nothing is shared with the timed path's cache. Encoders:
     the hidden states of all positions, then the pooled vector. Image classifiers: the logits. Attention is the eager
     implementation. Raises OutOfMemoryError when the float32 weights do not fit in the free memory.
     """
@@ -55,20 +56,22 @@ def _forwards(
     model: ModelSpec, module: Any, inputs: Mapping[str, Tensor], steps: int
 ) -> tuple[Tensor, numpy.ndarray | None]:
     if model.family == "decoder":
-        return _decoder(module, inputs["input_ids"], steps, tiny=model.architecture == TINY)
+        return _decoder(module, inputs, steps, tiny=model.architecture == TINY)
     if model.family == "encoder-decoder":
         return _encoder_decoder(module, inputs, steps)
     return _encoder(module, inputs), None
 
 
-def _decoder(module: Any, prompt: Tensor, steps: int, *, tiny: bool) -> tuple[Tensor, numpy.ndarray]:
+def _decoder(module: Any, inputs: Mapping[str, Tensor], steps: int, *, tiny: bool) -> tuple[Tensor, numpy.ndarray]:
     uncached = {} if tiny else {"use_cache": False}
 
     def logits(tokens: Tensor) -> Tensor:
         row: Tensor = module(input_ids=tokens, logits_to_keep=1, **uncached).logits[0, -1]
         return row
 
-    return _greedy(logits, prompt, steps)
+    later = inputs.get("turn_input_ids")  # (1, turns - 1, new)
+    turns = [] if later is None or steps == 0 else [later[:, turn] for turn in range(later.shape[1])]
+    return _greedy(logits, [inputs["input_ids"], *turns], steps)
 
 
 def _encoder_decoder(module: Any, inputs: Mapping[str, Tensor], steps: int) -> tuple[Tensor, numpy.ndarray]:
@@ -79,17 +82,24 @@ def _encoder_decoder(module: Any, inputs: Mapping[str, Tensor], steps: int) -> t
         row: Tensor = module(encoder_outputs=encoded, decoder_input_ids=tokens, use_cache=False).logits[0, -1]
         return row
 
-    return _greedy(logits, start, steps)
+    return _greedy(logits, [start], steps)
 
 
-def _greedy(logits: Any, tokens: Tensor, steps: int) -> tuple[Tensor, numpy.ndarray]:
-    """Return the logits after `tokens` and each of `steps` greedy tokens, (steps + 1, width), and those tokens."""
-    rows = [logits(tokens)]
-    for _ in range(steps):
-        tokens = torch.cat([tokens, rows[-1].argmax().view(1, 1)], dim=1)
-        rows.append(logits(tokens))
-    forced = tokens[0, tokens.shape[1] - steps :].numpy().copy()
-    return torch.stack(rows), forced
+def _greedy(logits: Any, turns: list[Tensor], steps: int) -> tuple[Tensor, numpy.ndarray]:
+    """Return the logits that follow each turn's tokens and `steps` greedy ones, and all greedy tokens.
+
+    The logits are (turns x steps + 1, width): the last token of a turn is read together with the next turn's.
+    """
+    tokens, rows, forced = turns[0], [logits(turns[0])], []
+    for after in [*turns[1:], None]:
+        for step in range(steps):
+            forced.append(rows[-1].argmax().view(1, 1))
+            tokens = torch.cat([tokens, forced[-1]], dim=1)
+            if step == steps - 1 and after is not None:
+                tokens = torch.cat([tokens, after], dim=1)
+            rows.append(logits(tokens))
+    chosen = torch.cat(forced, dim=1)[0] if forced else turns[0].new_zeros(0)
+    return torch.stack(rows), chosen.numpy().copy()
 
 
 def _encoder(module: Any, inputs: Mapping[str, Tensor]) -> Tensor:

@@ -31,12 +31,11 @@ AGENT = Load(model=DECODER.model, shape=replace(DECODER.shape, turns=3, turn_inp
 
 
 @pytest.fixture(scope="module")
-def graphs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Graph]:
+def graphs(graph_cache: Path) -> dict[str, Graph]:
     """Build the float32 graphs of the tiny models once."""
-    cache = tmp_path_factory.mktemp("cache")
     loads = {"decoder": DECODER, "encoder": ENCODER}
-    made = {"weights": "synthetic", "seed": 3, "precision": "float32"}
-    return {name: graph_for(load, **made, cache=cache) for name, load in loads.items()}  # type: ignore[arg-type] # str
+    made = {"weights": "synthetic", "seed": 0, "precision": "float32"}
+    return {name: graph_for(load, **made, cache=graph_cache) for name, load in loads.items()}  # type: ignore[arg-type] # str
 
 
 class OtherProvider:
@@ -83,7 +82,7 @@ def written(engine: DecoderEngine, batch: Batch) -> list[list[int]]:
 def test_a_run_writes_the_greedy_tokens_of_the_reference(graphs: dict[str, Graph]) -> None:
     """The timed path writes the tokens of torch's full forwards, run after run."""
     engine, batch = decoder(graphs["decoder"]), make_batch(DECODER, 2)
-    reference = reference_outputs(DECODER.model, batch.arrays, 8, weights="synthetic", seed=3)
+    reference = reference_outputs(DECODER.model, batch.arrays, 8, weights="synthetic", seed=0)
     runs = [[row[0] for row in written(engine, batch)] for _ in range(2)]
 
     assert reference.forced_tokens is not None
@@ -103,7 +102,7 @@ def test_a_completion_counts_and_orders(graphs: dict[str, Graph]) -> None:
 def test_turns_write_what_torch_writes(graphs: dict[str, Graph]) -> None:
     """An agent's later turns prefill the last token and the new ones over the kept cache: the tokens are torch's."""
     batch = make_batch(AGENT, 2)
-    module = build(AGENT.model, weights="synthetic", seed=3, dtype=torch.float32, device=torch.device("cpu")).module
+    module = build(AGENT.model, weights="synthetic", seed=0, dtype=torch.float32, device=torch.device("cpu")).module
     text, expected = torch.zeros(2, 0, dtype=torch.int64), []
     for prompt in prompts_of(batch):
         text = torch.cat([text, torch.from_numpy(prompt)], dim=1)
@@ -115,6 +114,16 @@ def test_turns_write_what_torch_writes(graphs: dict[str, Graph]) -> None:
 
     assert expected == written(engine, batch)
     assert (2 * (16 + 2 * 5), 2 * 3 * 4) == (engine.run(batch).input_tokens, engine.run(batch).output_tokens)
+
+
+def test_an_agent_s_outputs_are_the_reference_s_in_every_turn(graphs: dict[str, Graph]) -> None:
+    """The gate sees the logits of later turns, which the last token and the new ones begin together."""
+    batch = make_batch(AGENT, 2)
+    reference = reference_outputs(AGENT.model, batch.arrays, 4, weights="synthetic", seed=0)
+    found = decoder(graphs["decoder"], AGENT).outputs(batch, reference.forced_tokens).values
+
+    assert (3 * 4 + 1, reference.values.shape[1]) == found.shape
+    numpy.testing.assert_allclose(found, reference.values, atol=1e-4)
 
 
 def test_fewer_requests_than_prepared_change_no_number(graphs: dict[str, Graph]) -> None:

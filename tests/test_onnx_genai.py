@@ -259,6 +259,25 @@ def test_an_agent_s_turns_continue_one_context(ending: Path) -> None:
     assert list(batch.arrays["turn_input_ids"][0, 1]) == list(tokens[starts[2] - 8 : starts[2]])
 
 
+@needs_genai
+def test_an_agent_s_outputs_are_those_of_one_context(ending: Path) -> None:
+    """The logits of every forced token of three turns are torch's over the whole context."""
+    p = case("float32", ending)
+    p = replace(p, load=make_load(p.load.model, turns=3, steps=5), batch=1)
+    batch, forced = make_batch(p.load), numpy.arange(1, 16, dtype=numpy.int64)
+    engine = opened(p).engine
+    found = engine.outputs(batch, forced).values
+    engine.close()
+    news = [batch.arrays["input_ids"][0], *batch.arrays["turn_input_ids"][0]]
+    text = numpy.concatenate(
+        [part for new, said in zip(news, forced.reshape(3, 5), strict=True) for part in (new, said)]
+    )
+    starts = [PROMPT, PROMPT + 5 + 8, PROMPT + 2 * (5 + 8)]
+    before = [start + step - 1 for start in starts for step in range(5)]
+
+    numpy.testing.assert_allclose(found, torch_rows(p, text)[[*before, len(text) - 1]], rtol=0, atol=1e-3)
+
+
 def test_turns_of_several_requests_are_refused() -> None:
     """GenAI's generator appends to one request only."""
     p = preparation(make_load(make_model(), turns=2), batch=2)

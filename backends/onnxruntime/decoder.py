@@ -84,16 +84,20 @@ class DecoderEngine:
     def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
         """Return the logits at the last prompt position and after each forced token, (steps + 1, vocabulary)."""
         forced = numpy.zeros(0, dtype=numpy.int64) if forced_tokens is None else forced_tokens
-        prompt = prompts_of(batch)[0]
-        requests = len(prompt)
-        bindings = self._new_bindings(0, requests)
+        prompt, *later = prompts_of(batch)
+        turn, requests, total = len(forced) // (1 + len(later)), len(prompt), 0
+        bindings = {count: self._new_bindings(0, count) for count in (requests, 1)}
         rows = []
         for step, token in enumerate([None, *forced]):
             ids = prompt if token is None else numpy.full((requests, 1), token, dtype=numpy.int64)
-            binding = bindings[step % len(bindings)]
+            if step and step % turn == 0 and step < len(forced):  # of the first request alone, as in `_parts`
+                ids = numpy.concatenate([ids, later[step // turn - 1]], axis=1)[:1]
+                requests = 1
+            total += ids.shape[1]
+            binding = bindings[requests][step % len(bindings[requests])]
             binding.bind_ortvalue_input(INPUT_IDS, self._memory.value(ids))
             binding.bind_output(LOGITS, self._memory.device, self._memory.device_id)
-            self._execute(binding, prompt.shape[1] + step)
+            self._execute(binding, total)
             rows.append(binding.get_outputs()[-1].numpy()[0].copy())  # outputs are in the order of their binding
         return Outputs(values=numpy.stack(rows))
 

@@ -148,15 +148,20 @@ class GenaiEngine:
         forced = numpy.zeros(0, dtype=numpy.int64) if forced_tokens is None else forced_tokens
         if self._end in forced:
             raise UsageError("A token cannot be forced", f"{self._end} ends a text here", "Choose another --seed.")
+        prompt, *later = prompts_of(batch)
+        turn = len(forced) // (1 + len(later))
         with _genai_errors("this batch"):
             generator = self._rewound(batch.requests)
-            generator.append_tokens(batch.arrays["input_ids"].astype(numpy.int32))
+            generator.append_tokens(prompt.astype(numpy.int32))
             rows = [_first_row(generator)]
-            for token in forced:
+            for done, token in enumerate(forced, 1):
                 chosen = numpy.zeros((batch.requests, 1, rows[0].size), dtype=numpy.float32)
                 chosen[:, :, token] = 1.0
                 generator.set_logits(chosen)
                 generator.generate_next_token()
+                if done % turn == 0 and done < len(forced):
+                    generator.get_logits()  # as in `run`
+                    generator.append_tokens(later[done // turn - 1].astype(numpy.int32))
                 rows.append(_first_row(generator))
         return Outputs(values=numpy.stack(rows))
 

@@ -69,13 +69,20 @@ class DecoderEngine:
 
     def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
         """Return the logits at the last prompt position and after each forced token, (steps + 1, vocabulary)."""
-        prompt = batch.arrays["input_ids"]
+        prompt, *later = _prompts(batch)
         forced = numpy.zeros(0, dtype=numpy.int64) if forced_tokens is None else forced_tokens
+        turn = len(forced) // (1 + len(later))
         self._forward.reset()
         rows = [self._forward.logits(to_device(prompt, self._s.device, self._s.dtype), 0)[0].clone()]
-        for step, token in enumerate(forced):
+        position = prompt.shape[1]
+        for done, token in enumerate(forced, 1):
             self._token.fill_(int(token))
-            rows.append(self._forward.logits(self._token[: len(prompt)], prompt.shape[1] + step)[0].clone())
+            ids = self._token[: len(prompt)]
+            if done % turn == 0 and done < len(forced):
+                new = to_device(later[done // turn - 1], self._s.device, self._s.dtype)
+                ids = torch.cat([ids, new], dim=1)
+            rows.append(self._forward.logits(ids, position)[0].clone())
+            position += ids.shape[1]
         return host_values(torch.stack(rows))
 
     def state(self) -> tuple[Tensor, ...]:
