@@ -58,8 +58,8 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 
     Trials of the same plan with the same versions are remembered for a day. `--quick` searches nothing: without
     remembered trials it takes the candidate that is the cheapest to prepare. Raises UsageError and its kin for a
-    request that allows no candidate or whose peers are not installed, OutOfMemoryError when none could be run and memory
-    kept at least one from it, DeviceError when none could be run for other reasons.
+    request that allows no candidate or whose peers are not installed, OutOfMemoryError when none could be run and
+    memory kept at least one from it, DeviceError when none could be run for other reasons.
     """
     found = candidates(request)
     cheapest = found.resolved[0]

@@ -91,7 +91,7 @@ class DecoderEngine:
         for step, token in enumerate([None, *forced]):
             ids = prompt if token is None else numpy.full((requests, 1), token, dtype=numpy.int64)
             if step and step % turn == 0 and step < len(forced):  # of the first request alone, as in `_parts`
-                ids = numpy.concatenate([ids, later[step // turn - 1]], axis=1)[:1]
+                ids = numpy.concatenate([ids[:1], later[step // turn - 1][:1]], axis=1)
                 requests = 1
             total += ids.shape[1]
             binding = bindings[requests][step % len(bindings[requests])]

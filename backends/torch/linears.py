@@ -37,6 +37,8 @@ class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
     """
 
     packed: Tensor
+    sums: Tensor
+    bias: Tensor | None
 
     def __init__(self, weight: Tensor, bias: Tensor | None, rounding: Rounding | None = None) -> None:
         super().__init__()
