@@ -45,9 +45,8 @@ def run(
 ) -> Result:
     """Run one load as `bench run` does, and return its result document; the file is kept as well.
 
-    Every argument means what the flag of that name means; None lets the plan file or wattbench choose. Raises a
-    WattbenchError for bad names, types, contradictions and faults; the valid file of a run that failed lies where the
-    error's remedy says.
+    Every argument means what its flag means; None lets the plan file or wattbench choose. Raises a WattbenchError for
+    bad names, types, contradictions and faults; a failed run's valid file lies where the error's remedy says.
     """
     knobs = {name: value for name, value in locals().items() if name not in ("plan", "out")}
     reporter = SilentReporter()

@@ -76,9 +76,7 @@ def resolve(request: RunRequest) -> Resolved:
     batch = _batch(request, scenario, load)
     level = _level(backend, load, device, precision, request)
     slots = min(batch, request.slots or max(1, batch // SLOT_TURNS)) if level.continuous else None
-    if device.computes:
-        cache_directory()  # the gate's reference is kept there: refuse now what would end the run later
-    refuse_if_too_big(load, slots or batch, precision, available_bytes(device))
+    _refuse_early(load, slots or batch, precision, device)
     plan = Plan(
         load=load.name,
         backend=backend.name,
@@ -110,6 +108,13 @@ def resolve(request: RunRequest) -> Resolved:
         slots=slots,
     )
     return Resolved(plan=plan, load=load, device=device)
+
+
+def _refuse_early(load: Load, requests: int, precision: str, device: DeviceInfo) -> None:
+    """Refuse what would end the run later: no place for the gate's reference, too little memory."""
+    if device.computes:
+        cache_directory()
+    refuse_if_too_big(load, requests, precision, available_bytes(device))
 
 
 def open_backend(name: str) -> Backend:

@@ -117,7 +117,6 @@ def test_a_run_by_two_meters_keeps_their_passwords(meters: tuple[Any, Any], file
 
     assert run.code in (0, 3), run.stderr
     assert pytest.approx(100.0, rel=0.1) == energies["shelly:plug:energy"].mean_power_w
-    assert pytest.approx(100.0, rel=0.01) == energies["shelly:plug:energy"].integral_j
     assert pytest.approx(92.0, rel=0.01) == energies["redfish:bmc:1:power"].mean_power_w
     assert {"redfish", "shelly"} == {s.name for s in result.power.samplers if s.used}
     assert any("its clock minus ours is" in s.reason for s in result.power.samplers)

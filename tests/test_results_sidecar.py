@@ -84,7 +84,7 @@ def test_any_table_tool_can_read_the_polls(written: tuple[Result, Path]) -> None
     """The file is plain Parquet with one row a poll."""
     table = pyarrow.parquet.read_table(sidecar(*written))
 
-    assert ["channel", "before_ns", "after_ns", "value", "sensor_ns", "error"] == table.column_names
+    assert ["channel", "before_ns", "after_ns", "value", "sensor_ns", "taken_ns", "error"] == table.column_names
     assert [123456.789, None, 123486.7] == table.column("value").to_pylist()
     assert "the driver did not answer" == table.column("error").to_pylist()[1]
 
@@ -258,3 +258,20 @@ def test_pyarrow_is_loaded_only_when_it_is_needed(code: str) -> None:
     check = f"{code}; import sys; assert 'pyarrow' not in sys.modules"
 
     assert 0 == subprocess.run([sys.executable, "-P", "-c", check], check=False).returncode
+
+
+def test_every_stamp_of_a_poll_comes_back() -> None:
+    """When a buffered source took its values, and where its own clock starts, are in the file as in the record."""
+    buffered = Polls(
+        channel="nvml:GPU-0:samples",
+        before_ns=(10, 10, 20),
+        after_ns=(11, 11, 21),
+        value=(1.0, 2.0, None),
+        sensor_ns=(5, 6, None),
+        errors={"2": "the driver did not answer"},
+        taken_ns=(7, 8, None),
+        sensor_origin_us=1_764_000_000_000_000,
+    )
+    plain = Polls(channel="rapl:0", before_ns=(1,), after_ns=(2,), value=(3.0,), sensor_ns=None, errors={})
+
+    assert (buffered, plain) == decode_polls(encode_polls((buffered, plain)), 4)
