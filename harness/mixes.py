@@ -70,6 +70,8 @@ class SplitReport:
 class _Measured:
     """One result's mix and what it belongs to."""
 
+    file: str
+    run: str
     subject: Subject
     mix: Mix
     severe: tuple[str, ...]
@@ -89,12 +91,17 @@ def split_report(paths: Sequence[Path]) -> SplitReport:
         except DocumentError as exc:
             if named:
                 raise
-            left_out.append(LeftOut(file=str(path), reason=f"{exc.what}: {exc.why}"))
+            left_out.append(LeftOut(file=str(path), reason=f"{exc.what.removeprefix(f'{path}: ')}: {exc.why}"))
             continue
         if isinstance(measured, str):
             left_out.append(LeftOut(file=str(path), reason=measured))
-        else:
-            found.setdefault(measured.subject, []).append(measured)
+            continue
+        members = found.setdefault(measured.subject, [])
+        twin = next((member for member in members if member.run == measured.run), None)
+        if twin is None:
+            members.append(measured)
+        else:  # an attached meter makes a second document of the same windows
+            left_out.append(LeftOut(file=str(path), reason=f"it is the same run as {twin.file}"))
     groups = [
         GroupSplit(
             subject=subject,
@@ -116,7 +123,8 @@ def split_lines(report: SplitReport) -> list[str]:
         lines.append("")
     if not report.groups:
         lines += ["No result has an energy to split.", ""]
-    return [*lines, *(f"left out  {left.file}: {left.reason}" for left in report.left_out)]
+    lines += [f"left out  {left.file}: {left.reason}" for left in report.left_out]
+    return lines if report.left_out else lines[:-1]
 
 
 def _group_lines(split: EnergySplit) -> list[str]:
@@ -174,7 +182,7 @@ def _measured(name: str, result: Result) -> _Measured | str:
         provenance=first.provenance,
     )
     severe = tuple(doubt.code for doubt in result.doubts if doubt.severity == "severe")
-    return _Measured(subject=subject, mix=_mix(name, result, known), severe=severe)
+    return _Measured(file=name, run=result.run.id, subject=subject, mix=_mix(name, result, known), severe=severe)
 
 
 def _mix(name: str, result: Result, known: Sequence[tuple[RungEnergy, Work]]) -> Mix:

@@ -80,7 +80,8 @@ def split_energy(mixes: Sequence[Mix]) -> EnergySplit:
     """
     fitted = any(mix.idle_power_w is None for mix in mixes)
     if len({(mix.input_tokens / mix.duration_s, mix.output_tokens / mix.duration_s) for mix in mixes}) < MIXES_MIN:
-        return _unknown(mixes, fitted, None, f"{len(mixes)} mixes; at least {MIXES_MIN} different ones are needed")
+        count = "1 mix" if len(mixes) == 1 else f"{len(mixes)} mixes"
+        return _unknown(mixes, fitted, None, f"{count}; at least {MIXES_MIN} different ones are needed")
     import numpy
 
     columns = [(mix.input_tokens, mix.output_tokens, *((mix.duration_s,) if fitted else ())) for mix in mixes]

@@ -31,7 +31,8 @@ def measured(factories: ModuleType, tokens: tuple[int, int]) -> Result:
     power = replace(whole.power, covers="GPU-00000000")
     idle = replace(whole.idle[0], energy=(factories.make_channel_energy(IDLE_W * 30, duration_s=30.0),))
     load = replace(whole.load, name=f"tiny-decoder/{tokens[0]}-{tokens[1]}")
-    result: Result = replace(whole, repeats=tuple(repeats), power=power, idle=(idle,), load=load)
+    run = replace(whole.run, id=f"{whole.run.id[:24]}{tokens[0]:06d}{tokens[1]:06d}")
+    result: Result = replace(whole, run=run, repeats=tuple(repeats), power=power, idle=(idle,), load=load)
     return result
 
 
@@ -78,6 +79,15 @@ def test_other_models_make_another_group(factories: ModuleType, folder: Path) ->
     assert 0 == CliRunner().invoke(bench, ["energy-split", str(folder)], standalone_mode=False).return_value
 
 
+def test_a_second_document_of_a_run_counts_once(factories: ModuleType, folder: Path) -> None:
+    """A run to which a meter was attached has two documents of the same windows: the second is left out by name."""
+    write_result(measured(factories, SHAPES[0]), folder / "point0-meter.json")
+    report = split_report([folder])
+
+    assert 7 == len(report.groups[0].split.mixes)
+    assert ["it is the same run as point0-meter.json"] == [left.reason for left in report.left_out]
+
+
 def test_what_tells_nothing_is_left_out_with_its_reason(factories: ModuleType, tmp_path: Path) -> None:
     """A broken file, an unfinished run, and one without a sensor are named."""
     (tmp_path / "broken.json").write_text("{")
@@ -90,6 +100,7 @@ def test_what_tells_nothing_is_left_out_with_its_reason(factories: ModuleType, t
     lines = split_lines(report)
 
     assert ["broken", "partial", "unpowered"] == [Path(left.file).stem for left in report.left_out]
+    assert 1 == "".join(lines).count("broken.json")
     assert "no sensor here" in lines[-1]
     assert "No result has an energy to split." == lines[0]
 
@@ -107,4 +118,4 @@ def test_machines_get_every_residual(folder: Path) -> None:
 
     assert 7 == len(json.loads(answer.stdout)["groups"][0]["split"]["residuals_rel"])
     assert (0, 1) == (answer.return_value, alone.return_value)
-    assert "no split: 1 mixes" in alone.stdout
+    assert "no split: 1 mix;" in alone.stdout
