@@ -1,10 +1,11 @@
 """A result computed again from its raw polls and completions alone: which of its figures do not follow from them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from wattbench.harness.power.derive import Derived, derive
+from wattbench.harness.exchange.attached_energy import derive_attached
+from wattbench.harness.power.derive import Derived
 from wattbench.results.codec import to_builtins
 from wattbench.results.document import Result
 from wattbench.results.energy import Polls
@@ -13,7 +14,7 @@ from wattbench.results.metrics import Metric, Summary
 from wattbench.results.recheck import summary_differences
 from wattbench.results.summarise import summarise
 
-__all__ = ["Difference", "Recomputation", "recomputation_lines", "recompute"]
+__all__ = ["Difference", "Pair", "Recomputation", "differences_of", "leaves_of", "recomputation_lines", "recompute"]
 
 TOLERANCE_REL = 1e-9
 """Far above what another order of additions costs in doubles, far below any edit that would matter."""
@@ -21,8 +22,9 @@ TOLERANCE_REL = 1e-9
 COMPARED_TEXT = frozenset({"channel", "scope", "covers", "name", "unit", "method", "provenance"})
 """Texts that are facts of a figure; reasons, notes and bases are wording, which versions may improve."""
 
-WORDED_METHODS = "summary."
-"""Below this path a method is a sentence, not the name of one."""
+SUMMARY = "summary."
+WORDED_METHODS = (SUMMARY, "metrics.")
+"""Below these paths a method is a sentence, not the name of one."""
 
 ENERGY = ("power.", "energy.", "efficiency.")
 
@@ -62,14 +64,10 @@ def recompute(result: Result, polls: Sequence[Polls]) -> Recomputation:
         why = "it has energies, and neither polls nor a file of them"
         raise DocumentError("This result cannot be computed again", why, "Take the original result.")
     power = replace(result.power, polls=tuple(polls), polls_file=None)
-    derived = derive(power, result.idle, result.repeats, rate_hz=result.plan.power_rate_hz)
-    pairs = [*_window_pairs(result, derived), *_summary_pairs(result, derived)]
-    leaves = [pair for path, stored, computed in pairs for pair in _leaves(path, stored, computed)]
-    found = [
-        Difference(path=path, stored=_text(stored), computed=_text(computed))
-        for path, stored, computed in leaves
-        if not _same(stored, computed)
-    ]
+    rate_hz = result.plan.power_rate_hz
+    derived = derive_attached(power, result.idle, result.repeats, result.attachments, rate_hz=rate_hz)
+    leaves = leaves_of([*_window_pairs(result, derived), *_summary_pairs(result, derived)])
+    found = differences_of(leaves)
     told = {difference.path for difference in found}
     found += [difference for difference in _other_differences(result) if difference.path not in told]
     return Recomputation(
@@ -81,25 +79,41 @@ def recompute(result: Result, polls: Sequence[Polls]) -> Recomputation:
     )
 
 
-def recomputation_lines(found: Recomputation) -> list[str]:
-    """Return the outcome as text for people."""
-    head = f"{found.figures} figures of {found.windows} windows computed again from {found.polls} polls"
-    lines = [head + (":" if found.differences else ": all the same.")]
-    lines += [f"  {d.path} is {d.stored}, the raw data gives {d.computed}" for d in found.differences]
-    if found.differences:
-        lines.append(f"{len(found.differences)} figures do not follow from the raw data.")
-    return [*lines, *([found.note] if found.note else [])]
-
-
 Pair = tuple[str, object, object]
 """Where a value stands, what the document says, and what was computed."""
 
 
+def leaves_of(pairs: Iterable[Pair]) -> list[Pair]:
+    """Return the numbers and named facts of records that stand side by side; sentences are left out."""
+    return [leaf for path, stored, computed in pairs for leaf in _leaves(path, _plain(stored), _plain(computed))]
+
+
+def differences_of(leaves: Iterable[Pair]) -> list[Difference]:
+    """Return the leaves of which the two values are not the same."""
+    return [
+        Difference(path=path, stored=_text(stored), computed=_text(computed))
+        for path, stored, computed in leaves
+        if not _same(stored, computed)
+    ]
+
+
+def recomputation_lines(found: Recomputation) -> list[str]:
+    """Return the outcome as text for people."""
+    windows = "1 window" if found.windows == 1 else f"{found.windows} windows"
+    head = f"{found.figures} figures of {windows} computed again from {found.polls} polls"
+    lines = [head + (":" if found.differences else ": all the same.")]
+    lines += [f"  {d.path} is {d.stored}, the raw data gives {d.computed}" for d in found.differences]
+    if found.differences:
+        count = len(found.differences)
+        lines.append(f"{count} figure{'s do' if count > 1 else ' does'} not follow from the raw data.")
+    return [*lines, *([found.note] if found.note else [])]
+
+
 def _window_pairs(result: Result, derived: Derived) -> Iterator[Pair]:
     for index, (idle, again) in enumerate(zip(result.idle, derived.idle, strict=True)):
-        yield f"idle[{index}].energy", _plain(idle.energy), _plain(again.energy)
+        yield f"idle[{index}].energy", idle.energy, again.energy
     for index, (repeat, anew) in enumerate(zip(result.repeats, derived.repeats, strict=True)):
-        yield f"repeats[{index}].energy", _plain(repeat.energy), _plain(anew.energy)
+        yield f"repeats[{index}].energy", repeat.energy, anew.energy
 
 
 def _summary_pairs(result: Result, derived: Derived) -> Iterator[Pair]:
@@ -118,7 +132,7 @@ def _summary_pairs(result: Result, derived: Derived) -> Iterator[Pair]:
     )
     stored, computed = _by_name(result.summary), _by_name(expected)
     for name in stored | computed:
-        yield f"{WORDED_METHODS}{name}", _plain(stored.get(name)), _plain(computed.get(name))
+        yield f"{SUMMARY}{name}", stored.get(name), computed.get(name)
 
 
 def _by_name(summary: Summary) -> dict[str, Metric]:

@@ -342,6 +342,15 @@ def test_the_runs_own_device(factories: ModuleType, device: str, mock: bool, exp
     assert expected == device_of(result)
 
 
+def test_the_device_that_the_run_names(factories: ModuleType, tmp_path: Path) -> None:
+    """The device is the one that the run says its energy is led by, and the new document says so too."""
+    original: Result = factories.make_result()
+    original = replace(original, power=replace(original.power, covers="GPU-11111111"))
+
+    assert "GPU-11111111" == device_of(original)
+    assert "GPU-11111111" == attached(original, csv_of(load_w), tmp_path).power.covers
+
+
 def test_the_new_file_lies_beside_the_old_one(bare: Result, tmp_path: Path) -> None:
     """Without --out the new document gets the old one's name and the meter's; a second one gets a number."""
     write_result(bare, tmp_path / "run.json")
@@ -350,7 +359,8 @@ def test_the_new_file_lies_beside_the_old_one(bare: Result, tmp_path: Path) -> N
     second = call(tmp_path / "run.json", "--csv", tmp_path / "a.csv", "--json")
 
     assert 3 == first.return_value == second.return_value  # a mock is invalid
-    assert {"run.json", "a.csv", "run-meter.json", "run-meter-2.json"} == {path.name for path in tmp_path.iterdir()}
+    names = {path.name for path in tmp_path.iterdir() if not path.name.endswith(".polls.parquet")}
+    assert {"run.json", "a.csv", "run-meter.json", "run-meter-2.json"} == names
     assert 5 == first.output.count("2500 J  (100.0 % covered, largest gap 0.5 s)")
     assert "attachments" in json.loads(second.output)
 
@@ -373,12 +383,12 @@ def test_a_meter_beside_a_real_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     stop = threading.Event()
 
     def record() -> None:
-        while not stop.wait(0.4):  # gaps of 1.2 s can be bridged, however busy the machine is
+        while not stop.wait(0.4):  # gaps of 1.2 s can be bridged, and windows of 0.8 s filled, on a busy machine
             rows.append(f"{time.time():.6f},123.4")
 
     meter = threading.Thread(target=record)
     meter.start()
-    short = ("--window", "0.3", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0.5", "--power", "none")
+    short = ("--window", "1.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0.5", "--power", "none")
     arguments = [
         "run",
         "--backend",

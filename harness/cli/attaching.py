@@ -4,6 +4,7 @@ import math
 import re
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -25,7 +26,8 @@ from wattbench.results.document import Result
 from wattbench.results.energy import Scope
 from wattbench.results.errors import UsageError
 from wattbench.results.exchange.meter_csv import UNITS, CsvOptions
-from wattbench.results.files import read_result, stored_id, write_result
+from wattbench.results.files import read_result, stored_id
+from wattbench.results.sidecar import with_polls, write_with_polls
 
 __all__ = ["command"]
 
@@ -83,7 +85,8 @@ def command(
         unit=unit,
         zone=parse_zone(time_zone),
     )
-    original, file = read_result(path), _recording(user_path("--csv", csv_file), user_path("--spl", spl_file), columns)
+    original = with_polls(read_result(path), path)
+    file = _recording(user_path("--csv", csv_file), user_path("--spl", spl_file), columns)
     options = AttachOptions(
         name=_sampler_name(name),
         scope=scope,
@@ -98,7 +101,7 @@ def command(
     )
     done = attach(original, stored_id(path), file.recording, options)
     target = import_path(user_path("--out", out) or path.parent, f"{path.stem}_{name}")
-    write_result(done.result, target)
+    done = replace(done, result=write_with_polls(done.result, target))
     _print(done, target, None if spl_file is None else session_offset_s(Path(spl_file)), as_json)
     return 3 if done.result.verdict is not None and done.result.verdict.standing == "invalid" else 0
 

@@ -7,32 +7,19 @@ from datetime import datetime
 from itertools import pairwise
 
 from wattbench.harness.exchange.attach_judge import attached_doubts
+from wattbench.harness.exchange.attached_energy import derive_attached, with_meter
 from wattbench.harness.exchange.clock_fit import OffsetFit, fit_offset
-from wattbench.harness.power.budget import combined
-from wattbench.harness.power.energy import channel_energy, estimate
-from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs
-from wattbench.harness.power.series import Series, series_of
+from wattbench.harness.power.derive import Derived
 from wattbench.harness.version import harness_record
 from wattbench.results.attachment import AttachmentRecord
 from wattbench.results.document import Result
 from wattbench.results.doubts import judge
-from wattbench.results.energy import (
-    BudgetTerm,
-    ChannelEnergy,
-    ChannelRecord,
-    Polls,
-    PowerRecord,
-    RecorderHealth,
-    SamplerRecord,
-    Scope,
-)
+from wattbench.results.energy import ChannelRecord, Polls, PowerRecord, RecorderHealth, SamplerRecord, Scope
 from wattbench.results.errors import UsageError
 from wattbench.results.exchange.meter import MeterRecording, utc_ns, utc_text
-from wattbench.results.measurement import Window
-from wattbench.results.rungs import RungEnergy
 from wattbench.results.summarise import summarise
 
-__all__ = ["CLOCK_UNCERTAINTY_S", "AttachOptions", "Attached", "attach", "device_of", "with_clock_term"]
+__all__ = ["CLOCK_UNCERTAINTY_S", "AttachOptions", "Attached", "attach", "device_of"]
 
 CLOCK_UNCERTAINTY_S = 0.8 / math.sqrt(3)
 """Unless stated: two clocks kept by NTP are within 0.8 s, the bound of MLPerf's power-dev, as a rectangle (k=1)."""
@@ -91,7 +78,7 @@ def attach(original: Result, original_id: str, recording: MeterRecording, option
     shifted = tuple(t + round(clock.offset_s * 1e9) for t in times_ns)
     _require_overlap(original, recording, shifted)
     polls = _polls(original, channel, recording, shifted)
-    meter = _Meter(channel=channel, polls=polls, rate_hz=_rate_hz(recording), clock=clock)
+    meter = _Meter(channel=channel, polls=polls, rate_hz=_rate_hz(recording))
     record = AttachmentRecord(
         original=original_id,
         channel=channel.id,
@@ -120,38 +107,15 @@ class _Meter:
     channel: ChannelRecord
     polls: Polls
     rate_hz: float
-    clock: _Clock
-
-    def energy(self, window: Window, idle_w: float | None) -> ChannelEnergy:
-        """Return the energy of a window; its budget has a line for the clock's offset."""
-        found = channel_energy((self.channel,), (self.polls,), window, rate_hz=self.rate_hz, idle_power_w=idle_w)
-        series = series_of(self.channel, (self.polls,))
-        return with_clock_term(found, series, window, self.clock.uncertainty_s, self.rate_hz)
-
-
-def with_clock_term(
-    found: ChannelEnergy, series: Series, window: Window, uncertainty_s: float, rate_hz: float
-) -> ChannelEnergy:
-    """Return an energy with a line in its budget for a clock whose offset is known to `uncertainty_s` (k=1).
-
-    The line is how much the energy changes when the window is moved by that, either way; where the samples do not
-    reach so far, the worst: full power on one side of an edge, none on the other.
-    """
-    if found.energy_j is None:
-        return found
-    shift_ns = round(uncertainty_s * 1e9)
-    moved = [estimate(series, window.start_ns + s, window.end_ns + s, rate_hz).joules for s in (-shift_ns, shift_ns)]
-    changes = [abs(joules - found.energy_j) for joules in moved if joules is not None]
-    u_rel = max(changes) / found.energy_j if changes else uncertainty_s / window.duration_s
-    basis = f"the meter's clock is known to {uncertainty_s:.3g} s, by shifting the window"
-    term = BudgetTerm(name="clock_offset", kind="B", u_rel=u_rel, absolute_only=False, basis=basis)
-    terms = (*found.budget, term)
-    u = combined(terms)
-    return replace(found, budget=terms, u_absolute_rel=u.absolute_rel, u_comparison_rel=u.comparison_rel)
 
 
 def device_of(result: Result) -> str | None:
-    """Return what the run's device is called in channels: "cpu", a board's UUID, or None where the file cannot tell."""
+    """Return what the run's device is called in channels ("cpu", a board's UUID), or None where it cannot be told.
+
+    Older files do not say; there it is taken from the device's name, or is the one board that they name.
+    """
+    if result.power.covers is not None:
+        return result.power.covers
     device = result.backend.device if result.backend else result.plan.device
     if device.split(":")[0] == "cpu":
         return "cpu" if result.backend is None or not result.backend.mock else None
@@ -161,20 +125,14 @@ def device_of(result: Result) -> str | None:
 
 
 def _with_meter(original: Result, meter: _Meter, recording: MeterRecording, attachment: AttachmentRecord) -> Result:
-    idle = tuple(replace(i, energy=(*i.energy, meter.energy(i.window, None))) for i in original.idle)
-    loaded = [i for i in idle if i.state == "loaded"]
-    idle_w = loaded[-1].energy[-1].mean_power_w if loaded else None
-    repeats = tuple(replace(r, energy=(*r.energy, meter.energy(r.window, idle_w))) for r in original.repeats)
-    covers = device_of(original)
-    first = primary_rung(rungs(repeats[0].energy), covers)
-    name = first.name if first else None
-    ladder = [_ordered(r.energy, name, covers) for r in repeats]
-    idle_rungs = _ordered(loaded[-1].energy, name, covers) if loaded else ()
+    power = _power(original.power, meter, recording, attachment, device_of(original))
+    derived = with_meter(_as_measured(original), meter.channel, power, attachment.clock_uncertainty_s)
     summary = summarise(
         original.load,
-        repeats,
-        rung_energies=ladder,
-        idle_power_w={r.name: r.mean_power_w for r in idle_rungs if r.mean_power_w is not None},
+        derived.repeats,
+        rung_energies=derived.rung_energies,
+        idle_power_w=derived.idle_power_w,
+        phases=derived.phases,
         memory_peak_bytes=original.backend.memory_peak_bytes if original.backend else None,
         no_energy_reason=None,
         backend=original.backend,
@@ -184,25 +142,27 @@ def _with_meter(original: Result, meter: _Meter, recording: MeterRecording, atta
         original,
         status="started",  # a state without a verdict, until the new one is drawn
         verdict=None,
-        power=_power(original.power, meter, recording, attachment),
-        idle=idle,
-        repeats=repeats,
+        power=power,
+        idle=derived.idle,
+        repeats=derived.repeats,
         summary=summary,
         attachments=(*original.attachments, attachment),
     )
-    doubts = attached_doubts(changed, attachment, recording, covers)
+    doubts = attached_doubts(changed, attachment, recording, power.covers)
     verdict = judge(doubts, finished=original.status == "complete")
     return replace(changed, status=original.status, doubts=doubts, verdict=verdict)
 
 
-def _ordered(energies: Sequence[ChannelEnergy], name: str | None, covers: str | None) -> tuple[RungEnergy, ...]:
-    """Return the rungs of a window, the device's own first and the same one for every window, as a run has them."""
-    found = rungs(energies)
-    own = [rung for rung in found if rung.name == name] or [absent_rung(found, covers)]
-    return (*own, *(rung for rung in found if rung.name != name))
+def _as_measured(original: Result) -> Derived:
+    """Return the energies that the result has, as they are, with the phases that it does not keep by themselves."""
+    power, rate_hz = original.power, original.plan.power_rate_hz
+    again = derive_attached(power, original.idle, original.repeats, original.attachments, rate_hz=rate_hz)
+    return replace(again, idle=original.idle, repeats=original.repeats)
 
 
-def _power(power: PowerRecord, meter: _Meter, recording: MeterRecording, attachment: AttachmentRecord) -> PowerRecord:
+def _power(
+    power: PowerRecord, meter: _Meter, recording: MeterRecording, attachment: AttachmentRecord, covers: str | None
+) -> PowerRecord:
     polls = meter.polls
     gaps = [b - a for a, b in pairwise(polls.before_ns)]
     health = RecorderHealth(
@@ -224,6 +184,7 @@ def _power(power: PowerRecord, meter: _Meter, recording: MeterRecording, attachm
         health=(*power.health, health),
         polls=(*power.polls, polls),
         unavailable_reason=None,
+        covers=covers,
     )
 
 
