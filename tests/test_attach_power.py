@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from click.testing import Result as Ended
 
+from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.group import bench
 from wattbench.harness.exchange.attach import CLOCK_UNCERTAINTY_S, device_of
 from wattbench.results.document import Result
@@ -132,6 +133,20 @@ def test_the_ladder_gets_a_rung(factories: ModuleType, tmp_path: Path) -> None:
     assert original.summary.metric("power.mean").value == result.summary.metric("power.mean").value
     assert pytest.approx(250) == result.summary.metric("power.mean", "wall").value
     assert 2 == len(result.power.channels)
+
+
+def test_it_is_shown(factories: ModuleType, bare: Result, tmp_path: Path) -> None:
+    """The meter has its power beside that of the run's own sensor, or the figures are said to be its own."""
+    beside = "\n".join(result_lines(attached(factories.make_result(), csv_of(load_w), tmp_path, "--accuracy", "0.5")))
+    (tmp_path / "new.json").unlink()
+    alone = "\n".join(result_lines(attached(bare, csv_of(load_w), tmp_path)))
+    (tmp_path / "new.json").unlink()
+    early = "".join(csv_of(load_w).splitlines(keepends=True)[: 1 + 2 * 100])
+    part = "\n".join(result_lines(attached(factories.make_result(), early, tmp_path)))
+
+    assert "meter           meter:wall (meter.txt, attached): 250.0 W, 125 J/query, +/-" in beside
+    assert "meter           meter:wall (meter.txt, attached): the figures above" in alone
+    assert "250.0 W, 125 J/query, accuracy not stated, none in 4 of 5 windows (meter:wall: " in part
 
 
 def test_a_counter_gives_the_same(bare: Result, tmp_path: Path) -> None:

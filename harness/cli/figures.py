@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from wattbench.harness.cli.attached_lines import attached_lines
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.peer_lines import peer_lines
 from wattbench.results.document import Result
@@ -53,6 +54,7 @@ def result_lines(result: Result) -> list[str]:
         lines += ["", *_tuning_lines(result.tuning)]
     if result.summary is not None:
         lines += ["", *_summary_lines(result.summary), *_utilisation_lines(result, result.summary)]
+    lines += [labelled("" if i else "meter", text) for i, text in enumerate(attached_lines(result))]
     lines += [labelled("" if i else "cross-check", text) for i, text in enumerate(peer_lines(result))]
     lines += ["", *_verdict_lines(result)]
     return [visible(line) for line in lines]
