@@ -6,7 +6,9 @@ import click
 
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.recompute import recomputation_lines, recompute
-from wattbench.results.files import read_result
+from wattbench.harness.recompute_imported import recompute_imported
+from wattbench.results.files import read_document
+from wattbench.results.imported import ImportedResult
 from wattbench.results.sidecar import read_polls
 
 __all__ = ["command"]
@@ -19,9 +21,13 @@ def command(result: Path, as_json: bool) -> int:
     """Compute every figure of a result again from its raw polls and completions; exit 1 when one differs.
 
     The polls come from the file beside the result, or from an older result itself. Both digests are checked first.
+    Of an imported result, our energy and what follows from it are computed again from the samples that it keeps.
     """
-    document = read_result(result)
-    found = recompute(document, read_polls(document, result))
+    document = read_document(result)
+    if isinstance(document, ImportedResult):
+        found = recompute_imported(document)
+    else:
+        found = recompute(document, read_polls(document, result))
     if as_json:
         print_json(found)
     else:

@@ -1,6 +1,6 @@
 """Our figures of an imported MLPerf run: rates and latencies as LoadGen states them, power by our integral."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from wattbench.harness.exchange.mlperf_power import BOUNDARY
 from wattbench.results.energy import ChannelEnergy
@@ -8,7 +8,7 @@ from wattbench.results.exchange.mlperf_log import DetailLog
 from wattbench.results.exchange.mlperf_official import throughputs
 from wattbench.results.metrics import Metric, Quantile, QuantileMetric
 
-__all__ = ["latency_metrics", "requests_of", "work_metrics"]
+__all__ = ["RATES", "latency_metrics", "power_metrics", "requests_of", "work_metrics"]
 
 QUANTILES = (0.5, 0.9, 0.95, 0.97, 0.99, 0.999)
 NS_PER_S = 1e9
@@ -26,7 +26,14 @@ def requests_of(log: DetailLog) -> int | None:
 
 def work_metrics(log: DetailLog, energy: ChannelEnergy | None, reason: str) -> tuple[Metric, ...]:
     """Return throughput.*, power.*, energy.* and efficiency.*; `reason` says why there is no energy at all."""
-    return (*_throughput(log), *_power(log, energy, reason))
+    return (*_throughput(log), *power_metrics(energy, requests_of(log), throughputs(log), reason))
+
+
+def power_metrics(
+    energy: ChannelEnergy | None, requests: int | None, rates: Mapping[str, float], reason: str
+) -> tuple[Metric, ...]:
+    """Return power.*, energy.* and efficiency.* from an energy, a count of samples and the stated rates by unit."""
+    return tuple(_power(energy, requests, rates, reason))
 
 
 def latency_metrics(log: DetailLog) -> tuple[QuantileMetric, ...]:
@@ -65,11 +72,12 @@ def _throughput(log: DetailLog) -> Iterator[Metric]:
         yield _metric(name, unit, rate, "as LoadGen states it, one sample being one request", missing, None)
 
 
-def _power(log: DetailLog, energy: ChannelEnergy | None, reason: str) -> Iterator[Metric]:
+def _power(
+    energy: ChannelEnergy | None, requests: int | None, rates: Mapping[str, float], reason: str
+) -> Iterator[Metric]:
     energy_j = energy.energy_j if energy else None
     mean_w = energy.mean_power_w if energy else None
     why = energy.reason if energy is not None and energy.reason is not None else reason
-    requests, rates = requests_of(log), throughputs(log)
     integral = "trapezoids between the samples, edges interpolated; one run, so no repeatability"
     yield _metric("power.mean", "W", mean_w, f"gross energy / window; {integral}", why, energy)
     idle = "MLPerf measures no idle power" if energy else why

@@ -1,6 +1,7 @@
 """The power of an imported MLPerf run, integrated by our own method: channel, samples on one clock, energy."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +14,7 @@ from wattbench.results.exchange.mlperf_session import Meter, Session
 from wattbench.results.imported import ImportedClock
 from wattbench.results.measurement import Window
 
-__all__ = ["BOUNDARY", "CHANNEL", "ImportedPower", "imported_power", "no_power"]
+__all__ = ["BOUNDARY", "CHANNEL", "ImportedPower", "imported_power", "no_power", "window_energy"]
 
 CHANNEL = "mlperf:wall"
 BOUNDARY = "whole system at the wall socket, as MLPerf's rules ask; not: cooling of the room"
@@ -52,7 +53,7 @@ def imported_power(log: DetailLog, recording: MeterRecording, session: Session) 
     clock = ImportedClock(
         origin_utc=utc_text(log.power_begin_ns), meter_offset_s=offset_s, basis=_clock_basis(recording, session)
     )
-    energy = channel_energy((channel,), (polls,), window, rate_hz=1 / SAMPLE_PERIOD_S)
+    energy = window_energy(channel, (polls,), window)
     sampler = SamplerRecord(name="mlperf", used=True, reason=f"spl.txt: {recording.time_reference}", remedy="")
     record = PowerRecord(
         samplers=(sampler,),
@@ -62,6 +63,11 @@ def imported_power(log: DetailLog, recording: MeterRecording, session: Session) 
         unavailable_reason=None,
     )
     return ImportedPower(window=window, clock=clock, energy=energy, record=record)
+
+
+def window_energy(channel: ChannelRecord, polls: Sequence[Polls], window: Window) -> ChannelEnergy:
+    """Return the energy of a window by our own method, at the rate that MLPerf samples at."""
+    return channel_energy((channel,), polls, window, rate_hz=1 / SAMPLE_PERIOD_S)
 
 
 def _channel(meter: Meter | None) -> ChannelRecord:
