@@ -7,6 +7,7 @@ __all__ = ["COMMANDS", "bench"]
 COMMANDS = {
     "attach-power": ("wattbench.harness.cli.attaching", "Attach an external meter's recording to a finished result."),
     "ceilings": ("wattbench.harness.cli.ceilings", "Measure what a device can do at most: products, memory, copies."),
+    "cost": ("wattbench.harness.cli.cost.group", "Turn measured throughput and watts into money."),
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
     "import": ("wattbench.harness.cli.importing", "Import results that other tools measured, such as MLPerf's logs."),
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
