@@ -1,5 +1,7 @@
 """What owning or renting equipment costs an hour: depreciation with interest, energy, running costs."""
 
+import math
+
 from wattbench.results.checks import require, require_finite, require_not_negative
 from wattbench.results.economics.power import FacilityPower
 
@@ -25,7 +27,7 @@ def capital_recovery_factor(rate: float, years: float) -> float:
     require_not_negative(rate=rate)
     if rate == 0:
         return 1 / years
-    growth = (1 + rate) ** years
+    growth = math.pow(1 + rate, years)
     return rate * growth / (growth - 1)
 
 
@@ -35,7 +37,7 @@ def capital_usd_per_h(*, price_usd: float, residual_usd: float, rate: float, yea
     [K - R/(1 + r)^n] CRF(r, n) / 8760, with R what it is still worth after n years.
     """
     require_not_negative(price_usd=price_usd, residual_usd=residual_usd)
-    present_usd = residual_usd / (1 + rate) ** years
+    present_usd = residual_usd / math.pow(1 + rate, years)
     require(present_usd <= price_usd, "what equipment is worth at its end cannot exceed its price")
     return (price_usd - present_usd) * capital_recovery_factor(rate, years) / HOURS_PER_YEAR
 

@@ -7,6 +7,8 @@ import click
 __all__ = ["COMMANDS", "command"]
 
 COMMANDS = {
+    "init": ("wattbench.harness.cli.cost.init", "Write a commented file of inputs."),
+    "query": ("wattbench.harness.cli.cost.query", "Say what one query of a result costs."),
     "validate": ("wattbench.harness.cli.cost.validate", "Compute published figures again and compare."),
 }
 """Each sub-command's module (its `command` is the click command) and its line in `bench cost --help`."""
