@@ -8,7 +8,7 @@ from typing import Any
 
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.nvml_ring import ClockPair, pair_clocks, plain_number
-from wattbench.harness.power.nvml_sources import Board, Source, asked, sources_of
+from wattbench.harness.power.nvml_sources import Board, Source, as_text, asked, sources_of
 from wattbench.results.errors import SensorError
 
 __all__ = ["NvmlSampler"]
@@ -105,7 +105,7 @@ def _facts(nvml: Any, boards: tuple[Board, ...]) -> dict[str, str]:
     for board in boards:
         facts[board.uuid] = f"{board.name}: {', '.join(s.channel.id.rsplit(':', 1)[1] for s in board.sources)}"
         facts |= {f"{board.uuid}, no {what}": why for what, why in board.missing.items()}
-    return {**facts, "driver": _text(nvml.nvmlSystemGetDriverVersion())}
+    return {**facts, "driver": as_text(nvml.nvmlSystemGetDriverVersion())}
 
 
 def _no_driver(nvml: Any, exc: Exception) -> Availability:
@@ -138,7 +138,7 @@ def _refusal(nvml: Any, device: Board) -> Availability | None:
 
 def _board(nvml: Any, index: int) -> Board:
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
-    uuid, name = _text(nvml.nvmlDeviceGetUUID(handle)), _text(nvml.nvmlDeviceGetName(handle))
+    uuid, name = as_text(nvml.nvmlDeviceGetUUID(handle)), as_text(nvml.nvmlDeviceGetName(handle))
     return Board(handle=handle, index=index, uuid=uuid, name=name)
 
 
@@ -181,7 +181,3 @@ def _read_field(nvml: Any, source: Source, value: Any) -> Reading:
 def _same_uuid(uuid: str, covers: str) -> bool:
     """Compare UUIDs as frameworks write them: with or without "GPU-", in either case."""
     return uuid.lower().removeprefix("gpu-") == covers.lower().removeprefix("gpu-")
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value

@@ -19,7 +19,7 @@ from wattbench.harness.power.nvml_table import (
 )
 from wattbench.results.energy import Scope
 
-__all__ = ["Board", "Source", "asked", "sources_of"]
+__all__ = ["Board", "Source", "as_text", "asked", "sources_of"]
 
 _MODULE_BOARDS = ("GH200", "GB200", "GB300")
 """Superchips: their energy counter counts the whole module, Grace and its memory too (Zeus pull request 172)."""
@@ -99,6 +99,11 @@ def asked(nvml: Any, call: Callable[..., Any], *arguments: Any) -> Any:
         return None
 
 
+def as_text(value: str | bytes) -> str:
+    """Return a text of NVML's, which older bindings give as bytes."""
+    return value.decode() if isinstance(value, bytes) else value
+
+
 Describe = Callable[[Field, Part], ChannelRecord]
 
 
@@ -142,10 +147,11 @@ def _describer(nvml: Any, board: Board) -> Describe:
     """Return what makes a channel's record from its field and scope."""
     architecture = architecture_of(asked(nvml, nvml.nvmlDeviceGetArchitecture, board.handle) or 0, board.name)
     limit_mw = asked(nvml, nvml.nvmlDeviceGetEnforcedPowerLimit, board.handle)
+    driver = as_text(asked(nvml, nvml.nvmlSystemGetDriverVersion) or "")
 
     def describe(name: Field, part: Part) -> ChannelRecord:
         whole = part in (BOARD, MODULE)
-        behaviour = behaviour_of(architecture, name) if whole else Behaviour()
+        behaviour = behaviour_of(architecture, name, driver) if whole else Behaviour()
         accuracy: Accuracy | None = accuracy_of(architecture) if whole else None
         counts = name in ("counter", "energy")
         own = name if name == "counter" or part == BOARD else f"{name}-{part.word}"
