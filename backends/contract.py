@@ -21,6 +21,7 @@ __all__ = [
     "CeilingRequest",
     "CeilingSample",
     "Completion",
+    "ContextOpener",
     "DeviceInfo",
     "DeviceLister",
     "Inspectable",
@@ -263,6 +264,18 @@ class CeilingProber(Protocol):
         """Measure matrix products and memory on a device; needs no `prepare`, frees all that it took.
 
         A precision that the device cannot do is skipped with a reason. Raises DeviceError when the device is gone.
+        """
+        ...
+
+
+@runtime_checkable
+class ContextOpener(Protocol):
+    """A backend whose framework holds a context on a device that costs power before there is a model."""
+
+    def open_context(self, device: str) -> str | None:
+        """Create that context, for as long as this process lives, and say in words what was created.
+
+        None where the device has none (a CPU). Needs no `prepare`. Raises DeviceError when the device refuses.
         """
         ...
 

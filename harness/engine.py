@@ -20,7 +20,9 @@ from wattbench.backends.contract import (
 )
 from wattbench.backends.execution import Executed, executed, outside_share
 from wattbench.backends.truth import completion_truth
+from wattbench.harness.driving import Driven, drive
 from wattbench.harness.messages import (
+    Drive,
     Gate,
     Measure,
     MeasureCeilings,
@@ -120,19 +122,21 @@ class Engine:
         """Execute until the rate is steady or the cap is reached; report the rate of every execution.
 
         Where one execution takes more than an eighth of the least warm-up, shorter ones (fewer tokens out) follow the
-        first, so that there are enough rates to judge.
+        first, so that there are enough rates to judge. A slice that continues another has no such first one.
         """
         start = time.perf_counter_ns()
-        execution_s = self._execute().seconds
-        share = command.min_s / WARM_EXECUTIONS / max(1e-9, execution_s)
-        self._short = [self._shorter(batch, share) for batch in self._batches]
+        execution_s = None if command.more else self._execute().seconds
+        if execution_s is not None:
+            share = command.min_s / WARM_EXECUTIONS / max(1e-9, execution_s)
+            self._short = [self._shorter(batch, share) for batch in self._batches]
+        end_s = command.max_s if command.slice_s is None else min(command.slice_s, command.max_s)
         rates: list[float] = []
         while True:
             done = self._execute(self._short)
             rates.append(1.0 / max(1e-9, done.seconds))
             spent_s = (done.after_ns - start) / 1e9
             steady = spent_s >= command.min_s and is_steady(rates)
-            if steady or spent_s >= command.max_s:
+            if spent_s >= end_s or (steady and command.slice_s is None):
                 return WarmupRecord(
                     window=self._window(start, done.after_ns),
                     rates_per_s=tuple(rates),
@@ -140,6 +144,11 @@ class Engine:
                     steady=steady,
                     execution_s=execution_s,
                 )
+
+    def drive(self, command: Drive) -> Driven:
+        """Run the load for a share of the time, in executions as short as it allows; times are those of the clock."""
+        short = [self._shorter(batch, 0.0) for batch in self._batches]
+        return drive(lambda: self._execute(short), command.share, command.seconds, command.seed)
 
     def measure(self, command: Measure) -> Measured:
         """Execute back to back for one window, which starts with an execution and ends with one."""

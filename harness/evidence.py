@@ -76,4 +76,6 @@ def gather_evidence(
         moved_because=moved_because,
         aliases=power.aliases(draft.repeats),
         error=error,
+        started_at=draft.started_at,
+        power_drifts=power.drifts(draft.repeats),
     )

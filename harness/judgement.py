@@ -2,7 +2,15 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
+from wattbench.harness.judgement_sensors import (
+    behaviour_doubts,
+    calibration_doubts,
+    drift_doubts,
+    idle_drift_facts,
+    temperature_drift_facts,
+)
 from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RESIDUAL_WINDOW_S
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
 from wattbench.harness.power.sensorless import sensorless_reason
@@ -30,8 +38,6 @@ STEAL_SHARE = 0.02
 IDLE_BUSY_SHARE = 0.10
 IDLE_BUSY_FLOOR = 0.2
 """Cores that may be busy in an idle window however few the load uses: any system's own daemons (our choice)."""
-IDLE_DRIFT = 0.05
-HEATING_C = 10.0
 COVERAGE_FLOOR = 0.99
 
 
@@ -59,6 +65,8 @@ class Evidence:
     moved_because: str | None
     aliases: tuple[str, ...]
     error: ErrorRecord | None
+    started_at: datetime
+    power_drifts: tuple[str, ...] = ()
 
 
 Rule = Callable[[Evidence], Iterator[Doubt]]
@@ -117,14 +125,15 @@ def _length(e: Evidence) -> Iterator[Doubt]:
 
 def _steadiness(e: Evidence) -> Iterator[Doubt]:
     if e.warmup is not None and not e.warmup.steady:
-        facts = f"not steady after {e.warmup.window.duration_s:.0f} s and {len(e.warmup.rates_per_s)} executions"
+        moving = f": {', '.join(e.warmup.moving)}" if e.warmup.moving else ""
+        spent = f"{e.warmup.window.duration_s:.0f} s and {len(e.warmup.rates_per_s)} executions"
+        facts = f"not steady after {spent}{moving}"
         advice = "Raise --warm-up-max." if e.warmup.window.duration_s < 600 else "Find what disturbs the machine."
         yield _doubt("warm_up_cap", facts, advice)
-    for r in e.repeats:
-        if r.temperature_c is not None and abs(r.temperature_c[1] - r.temperature_c[0]) > HEATING_C:
-            facts = f"repeat {r.index}: {r.temperature_c[0]:.0f} to {r.temperature_c[1]:.0f} degrees C"
-            yield _doubt("thermal_drift", facts, "Raise --warm-up-min, so that the device is warm first.")
-            return
+    heating = temperature_drift_facts(e.repeats)
+    if heating is not None:
+        yield _doubt("thermal_drift", heating, "Raise --warm-up-min, so that the device is warm first.")
+    yield from drift_doubts(e.power_drifts)
 
 
 def _spread(e: Evidence) -> Iterator[Doubt]:
@@ -198,6 +207,11 @@ def _power_record(e: Evidence) -> Iterator[Doubt]:
             yield from _channel(f"repeat {r.index}, {energy.channel}", energy, r.window.duration_s)
 
 
+def _sensors(e: Evidence) -> Iterator[Doubt]:
+    yield from behaviour_doubts(e.power)
+    yield from calibration_doubts(e.power, e.environment, e.repeats, e.started_at)
+
+
 def _channel(where: str, energy: ChannelEnergy, duration_s: float) -> Iterator[Doubt]:
     reason, residual, coverage = energy.reason, energy.residual, energy.coverage
     absurd = next((text for text in (reason or "", *energy.notes) if is_absurd(text)), None)
@@ -216,15 +230,8 @@ def _channel(where: str, energy: ChannelEnergy, duration_s: float) -> Iterator[D
 
 
 def _idle(e: Evidence) -> Iterator[Doubt]:
-    watts: dict[str, list[float]] = {}
-    for idle in e.idle:
-        for energy in idle.energy:
-            if energy.mean_power_w is not None and idle.state in ("loaded", "after"):
-                watts.setdefault(energy.channel, []).append(energy.mean_power_w)
-    for channel, (first, *rest) in watts.items():
-        if rest and first > 0 and abs(rest[-1] / first - 1) > IDLE_DRIFT:
-            facts = f"{channel}: idle at {first:.1f} W before and {rest[-1]:.1f} W after"
-            yield _doubt("idle_drift", facts, "Net energy is uncertain by that much; raise --idle.")
+    for facts in idle_drift_facts(e.idle):
+        yield _doubt("idle_drift", facts, "Net energy is uncertain by that much; raise --idle.")
     shares = [i.cpu_busy_share for i in e.idle if i.cpu_busy_share is not None]
     busy, used = max(shares, default=0.0) * e.environment.cpu.cores_logical, _load_cores(e)
     if busy > max(IDLE_BUSY_SHARE * used, IDLE_BUSY_FLOOR):
@@ -312,6 +319,7 @@ RULES: tuple[Rule, ...] = (
     _limits,
     _power_source,
     _power_record,
+    _sensors,
     _idle,
     _neighbours,
     _machine,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wattbench.backends.contract import EAGER, CeilingReport, CeilingRequest
+from wattbench.harness.driving import Driven
 from wattbench.results.codec import decode, to_builtins
 from wattbench.results.errors import WorkerError
 from wattbench.results.measurement import Completions, WarmupRecord, Window
@@ -12,11 +13,15 @@ from wattbench.results.subject import BackendRecord, QualityRecord, WeightsRecor
 
 __all__ = [
     "Close",
+    "ContextReply",
+    "Drive",
+    "Driven",
     "Failure",
     "Gate",
     "Measure",
     "MeasureCeilings",
     "Measured",
+    "OpenContext",
     "Prepare",
     "PreparedReply",
     "Reference",
@@ -109,10 +114,40 @@ class TruthReply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WarmUp:
-    """Execute until the rate is steady, at least `min_s` and at most `max_s` seconds."""
+    """Execute until the rate is steady, at least `min_s` and at most `max_s` seconds.
+
+    With `slice_s` it answers after that time whatever the rate does, and with `more` it goes on where it stopped.
+    """
 
     min_s: float
     max_s: float
+    slice_s: float | None = None
+    more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenContext:
+    """Create a backend's context on a device, without a model."""
+
+    backend: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ContextReply:
+    """What was created, in words; None: this backend or device has no context of its own, `reason` says why."""
+
+    created: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drive:
+    """Run the load for a share of the time, 0 to 1, over about `seconds`; answered by a `Driven`."""
+
+    share: float
+    seconds: float
+    seed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +189,9 @@ class Failure:
 MESSAGES: dict[str, Any] = {
     cls.__name__: cls
     for cls in (
-        *(Prepare, Reference, Gate, Truth, WarmUp, Measure, MeasureCeilings, Close),
+        *(Prepare, Reference, Gate, Truth, WarmUp, Measure, MeasureCeilings, Close, OpenContext, Drive),
         *(PreparedReply, ReferenceReply, QualityRecord, TruthReply, WarmupRecord, Measured, CeilingReport, Failure),
+        *(ContextReply, Driven),
     )
 }
 

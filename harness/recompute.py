@@ -5,11 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wattbench.harness.exchange.attached_energy import derive_attached
+from wattbench.harness.power.calibration import fit_line
 from wattbench.harness.power.derive import Derived
+from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.codec import to_builtins
 from wattbench.results.document import Result
 from wattbench.results.energy import Polls
-from wattbench.results.errors import DocumentError
+from wattbench.results.errors import DocumentError, SensorError
 from wattbench.results.metrics import Metric, Summary
 from wattbench.results.recheck import summary_differences
 from wattbench.results.summarise import summarise
@@ -25,6 +27,9 @@ COMPARED_TEXT = frozenset({"channel", "scope", "covers", "name", "unit", "method
 SUMMARY = "summary."
 WORDED_METHODS = (SUMMARY, "metrics.")
 """Below these paths a method is a sentence, not the name of one."""
+
+LINE = ("gain", "u_gain", "gain_interval", "offset_w", "u_offset_w", "offset_interval_w", "covariance_w")
+"""The figures of a calibration that follow from its levels."""
 
 ENERGY = ("power.", "energy.", "efficiency.")
 
@@ -55,7 +60,8 @@ class Recomputation:
 def recompute(result: Result, polls: Sequence[Polls]) -> Recomputation:
     """Compute every energy, throughput, latency and efficiency of a result again and compare.
 
-    Energies come from `polls` alone, the rest from the completions; what the result says of either is not used.
+    Energies come from `polls` alone, corrected by the calibrations of the document, whose lines are drawn again through
+    their levels; the rest comes from the completions. What the result says of any of them is not used.
     Raises DocumentError for a result that has energies and no poll.
     """
     count = sum(len(log.value) for log in polls)
@@ -66,7 +72,8 @@ def recompute(result: Result, polls: Sequence[Polls]) -> Recomputation:
     power = replace(result.power, polls=tuple(polls), polls_file=None)
     rate_hz = result.plan.power_rate_hz
     derived = derive_attached(power, result.idle, result.repeats, result.attachments, rate_hz=rate_hz)
-    leaves = leaves_of([*_window_pairs(result, derived), *_summary_pairs(result, derived)])
+    lines = [pair for n, record in enumerate(power.calibrations) for pair in _line_pairs(n, record)]
+    leaves = leaves_of([*lines, *_window_pairs(result, derived), *_summary_pairs(result, derived)])
     found = differences_of(leaves)
     told = {difference.path for difference in found}
     found += [difference for difference in _other_differences(result) if difference.path not in told]
@@ -107,6 +114,19 @@ def recomputation_lines(found: Recomputation) -> list[str]:
         count = len(found.differences)
         lines.append(f"{count} figure{'s do' if count > 1 else ' does'} not follow from the raw data.")
     return [*lines, *([found.note] if found.note else [])]
+
+
+def _line_pairs(number: int, record: CalibrationRecord) -> Iterator[Pair]:
+    """Yield every figure of a calibration's line beside the one that its levels give."""
+    path = f"power.calibrations[{number}]"
+    try:
+        line = fit_line(record.levels)
+    except SensorError:
+        yield f"{path}.levels", len(record.levels), None
+        return
+    yield f"{path}.residual_rms_w", record.residual_rms_w, line.residual_rms_w
+    for name in LINE:
+        yield f"{path}.{name}", getattr(record, name), getattr(line, name)
 
 
 def _window_pairs(result: Result, derived: Derived) -> Iterator[Pair]:

@@ -13,9 +13,10 @@ from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_
 from wattbench.harness.draft import Draft
 from wattbench.harness.environment import collect_environment
 from wattbench.harness.evidence import gather_evidence, summarise_draft
+from wattbench.harness.idling import idle_length_s, idle_window, opened_context
 from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
 from wattbench.harness.judgement import doubts_of, interval_goals
-from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply, WarmUp
+from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply
 from wattbench.harness.plan import Resolved
 from wattbench.harness.power.alias import rhythms
 from wattbench.harness.power.derive import derive
@@ -24,13 +25,14 @@ from wattbench.harness.reporter import Reporter
 from wattbench.harness.storage import Destination, choose_path
 from wattbench.harness.surroundings import Surroundings
 from wattbench.harness.turns import polls_within
+from wattbench.harness.warming import warm_up
 from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.document import ErrorRecord, Result, Status
 from wattbench.results.energy import PowerRecord
 from wattbench.results.errors import InterruptedRunError, WattbenchError
-from wattbench.results.measurement import IdleRecord, Repeat, WarmupRecord, Window
+from wattbench.results.measurement import Repeat, WarmupRecord
 from wattbench.results.metrics import Summary
 from wattbench.results.stats import relative_half_width
 from wattbench.results.subject import PreparationRecord, QualityRecord
@@ -43,9 +45,6 @@ T = TypeVar("T")
 ANSWER_SLACK_S = 120.0
 LEAD_FLOOR_S = 0.5
 """The load runs at least this long before and after a window, so that a pause between repeats has cooled nothing."""
-
-SENSORLESS_IDLE_S = 2.0
-"""Without a sensor an idle window only tells how busy the machine is; two seconds are enough for that."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,6 +198,7 @@ class Run:
         yield
         with WorkerClient() as worker:
             self._worker = worker
+            self._idle_context(worker)
             self._in_phase("prepare", None, lambda: self._prepare(worker, reference))
             yield
             self._idle("loaded")
@@ -206,6 +206,8 @@ class Run:
             yield
             yield from self._repeats(worker)
             self._idle("after")
+        if self._power.active and not self._shared_power:  # in a sweep other models are still loaded
+            self._idle("machine_after")
 
     def _in_phase(self, name: str, expected_s: float | None, step: Callable[[], T], detail: str = "") -> T:
         self._phase = name
@@ -217,22 +219,21 @@ class Run:
             self._draft.end_phase(name, start_ns)
 
     def _idle(self, state: str) -> None:
-        seconds = self._plan.idle_s if self._power.active else min(self._plan.idle_s, SENSORLESS_IDLE_S)
+        seconds = idle_length_s(self._plan, self._power)
         if seconds > 0:
             expected_s = seconds + self._power.settle_before_idle_s + self._power.lag_s
-            record = self._in_phase("idle", expected_s, lambda: self._idle_window(state, seconds), state)
-            self._draft.idle.append(record)
+            window = partial(idle_window, state, seconds, self._power, self._surroundings, self._draft.clock)
+            self._draft.idle.append(self._in_phase("idle", expected_s, window, state))
 
-    def _idle_window(self, state: str, seconds: float) -> IdleRecord:
-        self._power.wait(self._power.settle_before_idle_s)
-        before = self._surroundings.moment()
-        start_ns = self._draft.clock.now_ns()
-        self._power.wait(seconds)
-        window = Window(start_ns=start_ns, end_ns=self._draft.clock.now_ns())
-        after = self._surroundings.moment()
-        self._power.wait(self._power.lag_s)
-        energy = self._power.energies(window, None)
-        return IdleRecord(state=state, window=window, energy=energy, cpu_busy_share=after.cpu_since(before).busy_share)
+    def _idle_context(self, worker: WorkerClient) -> None:
+        """Measure the device with the backend's context and no model, where there is a sensor and a context."""
+        if not self._power.active or idle_length_s(self._plan, self._power) <= 0:
+            return
+        reply = self._in_phase("context", None, lambda: opened_context(worker, self._draft.resolved))
+        if reply.created is None:
+            self._reporter.note(f"no idle window with a context: {reply.reason}")
+        else:
+            self._idle("context")
 
     def _ceilings(self) -> CeilingsRecord | None:
         return ceilings_for(self._draft.resolved, self._power, self._draft.clock, self._reporter)
@@ -265,8 +266,9 @@ class Run:
         return quality
 
     def _warm_up(self, worker: WorkerClient) -> WarmupRecord:
-        command = WarmUp(min_s=self._plan.warmup_min_s, max_s=self._plan.warmup_max_s)
-        return worker.ask(command, WarmupRecord, 2 * self._plan.warmup_max_s + PREPARE_TIMEOUT_S)
+        timeout_s = 2 * self._plan.warmup_max_s + PREPARE_TIMEOUT_S
+        covers = self._draft.resolved.device.power_covers
+        return warm_up(worker, self._plan, self._power, self._draft.clock, covers, timeout_s)
 
     def _answer_timeout(self, seconds: float) -> float:
         """Return how long to wait for a command that should take `seconds` and some whole executions."""

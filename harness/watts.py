@@ -6,16 +6,22 @@ from collections.abc import Sequence
 from wattbench.harness.clock import RunClock
 from wattbench.harness.peers.session import Peers
 from wattbench.harness.power.alias import Rhythm
+from wattbench.harness.power.calibration_file import find_calibrations
+from wattbench.harness.power.curves import powers_within
 from wattbench.harness.power.derive import idle_rung_w, ladder, primary_name, source_energies
 from wattbench.harness.power.energy import alias_rel, groups_of
+from wattbench.harness.power.identity import board_facts
+from wattbench.harness.power.knowledge import Knowledge
 from wattbench.harness.power.ladder import seeing
+from wattbench.harness.power.probe_file import recall_responses
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
 from wattbench.harness.power.sensorless import sensorless_reason
 from wattbench.harness.power.series import settle_s
+from wattbench.harness.power.steadiness import Slope, slope_of, window_drift
 from wattbench.harness.power.terms import APART_MAX
 from wattbench.results.crosscheck import PeerEnergy
-from wattbench.results.energy import ChannelEnergy, PowerRecord
+from wattbench.results.energy import ChannelEnergy, ChannelRecord, PowerRecord
 from wattbench.results.errors import WattbenchError
 from wattbench.results.measurement import IdleRecord, Repeat, Window
 from wattbench.results.plan import Plan
@@ -31,11 +37,19 @@ SETTLE_MARGIN_S = 1.0
 class PowerSession:
     """Reads watts for one run; without a sensor it stays inactive and says why."""
 
-    def __init__(self, plan: Plan, covers: str | None, selection: Selection, peers: Peers | None = None) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        covers: str | None,
+        selection: Selection,
+        peers: Peers | None = None,
+        knowledge: Knowledge | None = None,
+    ) -> None:
         self._rate_hz = plan.power_rate_hz
         self._covers = covers
         self._selection = selection
         self._peers = peers or Peers()
+        self._knowledge = knowledge or Knowledge(selection.channels)
         self._origin_ns = 0
         self._sensorless = sensorless_reason(plan.backend, plan.device)
         self._recorder: Recorder | None = None
@@ -43,11 +57,16 @@ class PowerSession:
         """The name of the device's own rung, chosen at the first window."""
 
     @classmethod
-    def open(cls, plan: Plan, covers: str | None) -> "PowerSession":
-        """Open the samplers and peers of the plan. Raises UsageError or SensorError when one cannot be had."""
+    def open(cls, plan: Plan, covers: str | None, *, corrected: bool = True) -> "PowerSession":
+        """Open the samplers and peers that the plan asks for, with what is remembered of the samplers.
+
+        Without `corrected` calibrations are left out. Raises UsageError or SensorError when one cannot be had,
+        DocumentError for a calibration that cannot be read.
+        """
         peers = Peers.open(plan.cross_check, plan.cross_check_python, covers)
         try:
-            return cls(plan, covers, open_samplers(plan.power, covers), peers)
+            selection = open_samplers(plan.power, covers)
+            return cls(plan, covers, selection, peers, _remembered(selection, corrected=corrected))
         except WattbenchError:
             peers.close()
             raise
@@ -66,7 +85,7 @@ class PowerSession:
     @property
     def lag_s(self) -> float:
         """Return how long after a window its energy can be computed, in seconds."""
-        channels = self._recorder.channels if self._recorder else ()
+        channels = self._knowledge.channels if self._recorder else ()
         return max(settle_s(channels, self._rate_hz), self._peers.lag_s)
 
     @property
@@ -80,8 +99,12 @@ class PowerSession:
 
         The longest lag with its averaging window, and a second more.
         """
-        memories = [(c.lag_s or 0.0) + (c.averaging_window_s or 0.0) for c in self._selection.channels]
+        memories = [(c.lag_s or 0.0) + (c.averaging_window_s or 0.0) for c in self._knowledge.channels]
         return max(memories, default=0.0) + SETTLE_MARGIN_S if self.active else 0.0
+
+    def stated_channels(self) -> tuple[ChannelRecord, ...]:
+        """Return the opened channels as their samplers state them."""
+        return self._selection.channels
 
     def start(self, clock: RunClock) -> None:
         """Start polling on the run's clock."""
@@ -115,14 +138,17 @@ class PowerSession:
 
     def record(self) -> PowerRecord:
         """Return everything known of power so far."""
+        polls = self._recorder.polls() if self._recorder else ()
         return PowerRecord(
             samplers=self._selection.records,
-            channels=self._recorder.channels if self._recorder else (),
+            channels=self._knowledge.channels if self._recorder else (),
             health=self._recorder.health() if self._recorder else (),
-            polls=self._recorder.polls() if self._recorder else (),
+            polls=polls,
             unavailable_reason=self.unavailable_reason,
             covers=self._covers,
             peers=self._peers.records,
+            observed=self._knowledge.observed(polls) if self._recorder else (),
+            calibrations=self._knowledge.calibrations if self._recorder else (),
         )
 
     def energies(
@@ -134,12 +160,35 @@ class PowerSession:
         """
         if self._recorder is None:
             return ()
-        channels, polls = self._recorder.channels, self._recorder.polls()
-        return tuple(source_energies(channels, polls, window, rate_hz=self._rate_hz, idle=idle, load=load))
+        polls = self._recorder.polls()
+        found = source_energies(
+            self._knowledge.learn(polls),
+            polls,
+            window,
+            rate_hz=self._rate_hz,
+            idle=idle,
+            load=load,
+            calibrations=self._knowledge.calibrations,
+            covers=self._covers,
+        )
+        return tuple(found)
 
     def peer_energies(self, window: Window, energies: Sequence[ChannelEnergy]) -> tuple[PeerEnergy, ...]:
         """Return what the peers counted in a window, beside our own energies of it."""
         return self._peers.energies(window, energies, self._origin_ns)
+
+    def slope(self, window: Window) -> Slope | None:
+        """Return how the device's power moves within a window; None where no sensor sees it or there are too few."""
+        if self._recorder is None:
+            return None
+        own = seeing(self._knowledge.channels, self._covers)
+        times_ns, watts = powers_within(own, self._recorder.polls(), window)
+        return slope_of(times_ns, watts)
+
+    def drifts(self, repeats: Sequence[Repeat]) -> tuple[str, ...]:
+        """Return, in words, each window within which the device's power moved."""
+        moved = [(repeat.index, window_drift(self.slope(repeat.window))) for repeat in repeats]
+        return tuple(f"repeat {index}: {facts}" for index, facts in moved if facts is not None)
 
     def rungs(self, energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
         """Return the energies added up by scope, the device's own rung first and the same one for every window.
@@ -173,8 +222,21 @@ class PowerSession:
         for repeat in repeats:
             where = f"repeat {repeat.index}, "
             facts += [f"{where}{e.channel}: {t.basis}" for e in repeat.energy for t in e.budget if t.name == "alias"]
-            for group in groups_of(self._recorder.channels):
+            for group in groups_of(self._knowledge.channels):
                 apart = alias_rel(group, polls, repeat.window, rate_hz=self._rate_hz)
                 if apart is not None and abs(apart) > APART_MAX:
                     facts.append(f"{where}{group[0].group}: {100 * apart:+.1f} % off the other views")
         return tuple(facts)
+
+
+def _remembered(selection: Selection, *, corrected: bool) -> Knowledge:
+    """Return what is remembered of the opened channels; the samplers are released where that cannot be read."""
+    if not selection.samplers:
+        return Knowledge(selection.channels)
+    try:
+        calibrations = find_calibrations(selection.channels) if corrected else ()
+        return Knowledge(selection.channels, recall_responses(selection.channels, board_facts()), calibrations)
+    except WattbenchError:
+        for sampler in selection.samplers:
+            sampler.close()
+        raise

@@ -14,13 +14,16 @@ import traceback
 from queue import SimpleQueue
 from typing import BinaryIO
 
+from wattbench.harness.context import open_context
 from wattbench.harness.engine import Engine, measure_ceilings, store_reference
 from wattbench.harness.messages import (
     Close,
+    Drive,
     Failure,
     Gate,
     Measure,
     MeasureCeilings,
+    OpenContext,
     Prepare,
     PreparedReply,
     Reference,
@@ -86,8 +89,12 @@ class Worker:
                 return self._ready()[0].warm_up(command)
             case Measure():
                 return self._ready()[0].measure(command)
+            case Drive():
+                return self._ready()[0].drive(command)
             case MeasureCeilings():
                 return measure_ceilings(command)
+            case OpenContext():
+                return open_context(command)
             case Close():
                 if self._engine is not None:
                     self._engine.close()

@@ -4,10 +4,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.checks import require, require_finite, require_not_negative
 from wattbench.results.crosscheck import PeerRecord
+from wattbench.results.observed import ObservedRecord
+from wattbench.results.scopes import Scope
 
-Scope = Literal["board", "module", "package", "dram", "psys", "node", "wall", "other"]
 ChannelKind = Literal["counter", "power", "model"]
 Provenance = Literal["measured", "replayed", "modelled", "declared"]
 EnergyMethod = Literal["counter", "integral"]
@@ -39,8 +41,9 @@ class ChannelRecord:
     source (a board's counter and its power field), so that they are compared and never added. `covers` names the
     device whose draw is seen (a UUID, "cpu:0", or None for the whole node); `wraps_at_j` is a counter's range,
     `seen_share` the part of the time that the sensor looks at its source, `limit_w` the source's own power limit.
-    Unknown facts are None. A `buffered` source keeps a log of its own: one poll brings all values since the last one,
-    each with the instant at which it was taken, or none.
+    `lag_u_s` is the lag's standard uncertainty where it was observed. Unknown facts are None. A `buffered` source keeps
+    a log of its own: one poll brings all values since the last one, each with the instant at which it was taken, or
+    none.
     """
 
     id: str
@@ -61,6 +64,7 @@ class ChannelRecord:
     accuracy_rel: float | None
     accuracy_basis: str
     buffered: bool = False
+    lag_u_s: float | None = None
 
     def __post_init__(self) -> None:
         require((self.unit == "J") == (self.kind == "counter"), "a counter is in J, everything else in W")
@@ -149,6 +153,7 @@ class ChannelEnergy:
     against the truth, and against another run on the same board. `energy_net_j` is gross minus idle power times
     duration, never clamped. `notes` say what went wrong without costing the figure (a counter that reset, a residual).
     `sampling_fraction` is the share of the window's time that the sensor looked and the log caught; None: unknown.
+    With a calibration `energy_j` is the corrected energy and `raw_energy_j` the sensor's own, as are both methods'.
     """
 
     channel: str
@@ -172,6 +177,7 @@ class ChannelEnergy:
     reason: str | None
     notes: tuple[str, ...] = ()
     sampling_fraction: float | None = None
+    raw_energy_j: float | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
@@ -210,6 +216,8 @@ class PowerRecord:
     The polls are either here or in a file of their own, which `polls_file` names. `covers` is the device under test
     whose energy leads (a UUID, "cpu", or None: any).
     `peers` are the other tools that watched beside ours (`--cross-check`).
+    `channels` hold the facts that were used, `observed` how each channel was seen to behave and what was stated of it,
+    `calibrations` the lines by which energies were corrected.
     """
 
     samplers: tuple[SamplerRecord, ...]
@@ -221,6 +229,8 @@ class PowerRecord:
     covers: str | None = None
 
     peers: tuple[PeerRecord, ...] = ()
+    observed: tuple[ObservedRecord, ...] = ()
+    calibrations: tuple[CalibrationRecord, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.polls_file is None or not self.polls, "polls are in the document or in a file of their own")

@@ -73,7 +73,8 @@ class Completions:
 class WarmupRecord:
     """How the warm-up went: its rates in executions per second, the test that ended it, and whether it held.
 
-    `execution_s` is the length of its first execution, a whole one; the rates may be those of shorter ones.
+    `execution_s` is the length of its first execution, a whole one; the rates may be those of shorter ones. `moving`
+    says what did not stand still at its end: the rate, power or temperature.
     """
 
     window: Window
@@ -81,6 +82,7 @@ class WarmupRecord:
     test: str
     steady: bool
     execution_s: float | None = None
+    moving: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +119,11 @@ class Repeat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IdleRecord:
-    """An idle window: `state` says what was loaded ("machine" before the worker, "loaded" with the model in memory)."""
+    """An idle window: `state` says what was loaded.
+
+    "machine" before the worker and "machine_after" when it is gone, "context" with the backend's context on the device
+    and no model, "loaded" and "after" with the model in memory, before and after the work.
+    """
 
     state: str
     window: Window

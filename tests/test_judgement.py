@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
 import pytest
 
 from wattbench.harness.judgement import Evidence, doubts_of
+from wattbench.harness.power.observing import observe
 from wattbench.harness.power.series import absurd
+from wattbench.results.calibration import CalibrationLevel, CalibrationRecord, MeterRecord
 from wattbench.results.document import ErrorRecord, Result
 from wattbench.results.doubts import DOUBT_CODES
 from wattbench.results.energy import RecorderHealth
@@ -43,6 +46,7 @@ def _make(factories: ModuleType) -> Make:
         moved_because=None,
         aliases=(),
         error=None,
+        started_at=datetime(2026, 1, 2, tzinfo=UTC),
     )
 
     def make(**changes: Any) -> Evidence:  # any: values of any field
@@ -116,6 +120,61 @@ def with_host(e: Evidence, **changes: Any) -> Evidence:  # any: values of any fi
     return replace(e, environment=replace(e.environment, host=replace(e.environment.host, **changes)))
 
 
+def misbehaving(e: Evidence) -> Evidence:
+    """Return the evidence with a channel whose period is not the stated one."""
+    seen = replace(observe(e.power.channels[0], (), None), contradictions=("update period 0.5 s, stated is 0.1 s",))
+    return replace(e, power=replace(e.power, observed=(seen,)))
+
+
+def with_calibration(
+    e: Evidence,
+    *,
+    calibrated_at: str = "2025-12-01T00:00:00Z",
+    driver: str = "550.0",
+    low_w: float = 100.0,
+    high_w: float = 400.0,
+) -> Evidence:
+    """Return the evidence with a calibration of the board that reaches from one power to another."""
+    channel = e.power.channels[0]
+    meter = MeterRecord(
+        identity="WT310", source="typed", scope="board", accuracy_rel=0.001, accuracy_basis="stated", resolution_w=None
+    )
+    levels = tuple(
+        CalibrationLevel(name="x", busy_share=0.5, duration_s=20.0, sensor_w=w, u_sensor_w=0, meter_w=w, u_meter_w=0)
+        for w in (low_w, high_w)
+    )
+    record = CalibrationRecord(
+        device="GPU-00000000",
+        device_name=None,
+        driver=driver,
+        sampler="nvml",
+        group=channel.group,
+        scope="board",
+        boundary="board",
+        calibrated_at=calibrated_at,
+        meter=meter,
+        gain=1.0,
+        u_gain=0.001,
+        gain_interval=(0.99, 1.01),
+        offset_w=0.0,
+        u_offset_w=0.1,
+        offset_interval_w=(-0.5, 0.5),
+        covariance_w=0.0,
+        residual_rms_w=0.0,
+        levels=levels,
+    )
+    repeats = tuple(
+        replace(r, energy=(replace(r.energy[0], raw_energy_j=300.0 * r.window.duration_s),)) for r in e.repeats
+    )
+    return replace(e, power=replace(e.power, calibrations=(record,)), repeats=repeats)
+
+
+def heating(e: Evidence) -> Evidence:
+    """Return the evidence with a device that warms by 4 degrees in every repeat."""
+    warm = tuple(replace(r, temperature_c=(50.0 + 4 * r.index, 54.0 + 4 * r.index)) for r in e.repeats)
+    return replace(e, repeats=warm)
+
+
 def idle(e: Evidence, state: str, watts: float = 100.0, busy: float = 0.0) -> IdleRecord:
     """Return an idle window of 10 s."""
     energy = replace(e.repeats[0].energy[0], energy_j=10 * watts, mean_power_w=watts)
@@ -157,6 +216,13 @@ CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("over_ceiling", "doubt", above_the_ceiling),
     ("tuning_fallback", "doubt", changed("backend", tuning_fallback="no compiler")),
     ("idle_drift", "doubt", lambda e: replace(e, idle=(idle(e, "loaded", 100.0), idle(e, "after", 110.0)))),
+    ("idle_drift", "doubt", lambda e: replace(e, idle=(idle(e, "machine", 50.0), idle(e, "machine_after", 60.0)))),
+    ("power_drift", "doubt", lambda e: replace(e, power_drifts=("repeat 0: power moved by +2.0% within 60 s",))),
+    ("sensor_behaviour", "doubt", misbehaving),
+    ("calibration", "doubt", lambda e: with_calibration(e, calibrated_at="2024-12-01T00:00:00Z")),
+    ("calibration", "note", lambda e: with_calibration(e, driver="440.0")),
+    ("calibration", "doubt", lambda e: with_calibration(e, low_w=10.0, high_w=100.0)),
+    ("thermal_drift", "doubt", heating),
     ("alias", "doubt", lambda e: replace(e, aliases=("repeat 0: 5 % off",))),
     ("sensor_failed", "doubt", with_health(failed=3)),
     ("sensor_failed", "doubt", with_health(silent=True)),
@@ -206,6 +272,27 @@ def test_a_warm_up_that_ran_into_its_cap_is_doubted(make: Make) -> None:
 
     assert "warm_up_cap" == doubt.code
     assert "180 s and 2 executions" in doubt.facts
+
+
+def test_the_cap_says_what_still_moved(make: Make) -> None:
+    """A warm-up that was watched names the rate, power or temperature that did not stand still."""
+    warmup = WarmupRecord(
+        window=Window(start_ns=0, end_ns=180 * 10**9),
+        rates_per_s=(1.0, 2.0),
+        test="three",
+        steady=False,
+        moving=("power moves by +1.0% in 30 s",),
+    )
+    (doubt,) = doubts_of(make(warmup=warmup))
+
+    assert "not steady after 180 s and 2 executions: power moves by +1.0% in 30 s" == doubt.facts
+
+
+def test_several_windows_that_moved_are_one_doubt(make: Make) -> None:
+    """The first is told, the others are counted."""
+    (doubt,) = doubts_of(make(power_drifts=("repeat 0: power moved", "repeat 3: power moved")))
+
+    assert "repeat 0: power moved (and 1 more)" == doubt.facts
 
 
 @pytest.mark.parametrize(

@@ -341,3 +341,11 @@ def test_a_peers_part_stands_beside_what_sees_the_same(scope: str, covers: str |
 
     assert ours_j == found.ours_j
     assert (None if ours_j is None else 70.0 / ours_j - 1) == found.delta
+
+
+def test_a_peer_stands_beside_what_the_sensor_itself_said() -> None:
+    """A peer knows no calibration, so it is held against the joules before their correction."""
+    part = PeerPart(name="x", scope="board", covers=UUID, estimated=False, method="")
+    ours = replace(energy(f"nvml:{UUID}:counter", "board", UUID, 105.0), raw_energy_j=100.0)
+
+    assert 100.0 == beside_ours("zeus", part, 70.0, None, [ours]).ours_j

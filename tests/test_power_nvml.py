@@ -4,14 +4,15 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from wattbench.harness.power.contract import SamplerOptions
 from wattbench.harness.power.nvml import NvmlSampler
-from wattbench.harness.power.nvml_table import Behaviour, accuracy_of, architecture_of, behaviour_of
+from wattbench.harness.power.nvml_table import TABLE, Behaviour, accuracy_of, architecture_of, behaviour_of
 
 UUID = "GPU-11111111-2222-3333-4444-555555555555"
 
@@ -452,3 +453,22 @@ def test_the_old_call_is_instant_before_ampere() -> None:
     """On Volta and A100 the power call is the instant field, on later boards the trailing second."""
     assert behaviour_of("volta", "instant") == behaviour_of("volta", "usage")
     assert behaviour_of("hopper", "average") == behaviour_of("hopper", "usage")
+
+
+@pytest.mark.parametrize(
+    ("driver", "field"), [("530.41.03", "instant"), ("525.60", "average"), ("535.104", "average"), (None, "average")]
+)
+def test_the_old_call_is_instant_with_one_driver_branch(
+    driver: str | None, field: Literal["instant", "average"]
+) -> None:
+    """Branch 530 gives instant power on Ampere and Ada, every other one the trailing second."""
+    assert behaviour_of("ada", field) == behaviour_of("ada", "usage", driver)
+    assert behaviour_of("turing", "instant") == behaviour_of("turing", "usage", driver)
+
+
+def test_every_row_of_the_table_names_its_source() -> None:
+    """A published figure without its source is none."""
+    table = tomllib.loads(TABLE.read_text())
+    rows = [*table["behaviour"], *table["usage"], *table["accuracy"], table["architectures"], table["ga100"]]
+
+    assert [] == [row for row in rows if row["source"] not in table["sources"]]

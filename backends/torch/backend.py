@@ -109,6 +109,14 @@ class TorchBackend:
 
         return measure_ceilings(request)
 
+    def open_context(self, device: str) -> str | None:
+        """Create torch's context on an accelerator by one element there; the CPU has none."""
+        if device.partition(":")[0] == "cpu":
+            return None
+        from wattbench.backends.torch.device import open_context
+
+        return open_context(device)
+
     def close(self) -> None:
         """Free the device; safe to call twice and after a failed prepare."""
         if self._session is not None:

@@ -15,7 +15,7 @@ import torch
 from wattbench.backends.contract import DeviceInfo
 from wattbench.backends.cpu_threads import default_threads
 from wattbench.backends.torch.precision import CPU_KERNELS, cuda_precisions
-from wattbench.results.errors import UsageError
+from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plugins import nearest_lines
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "find_device",
     "make_current",
     "memory_source",
+    "open_context",
     "peak_memory_bytes",
     "synchroniser",
     "version_facts",
@@ -112,6 +113,20 @@ def memory_source(device: torch.device) -> str:
     if device.type == "cpu":
         return "peak resident set of the worker process since its start, build included"
     return "torch.accelerator.max_memory_allocated: tensors of this process, without context and allocator reserve"
+
+
+def open_context(name: str) -> str:
+    """Create the context of an accelerator, wait for it, and say what was created.
+
+    Raises UsageError for a device that torch does not have, DeviceError when it refuses.
+    """
+    device = torch.device(find_device(name).name)
+    try:
+        torch.zeros(1, device=device)
+        torch.accelerator.synchronize(device)
+    except RuntimeError as exc:
+        raise DeviceError(f"torch cannot open {name}", str(exc).splitlines()[0], "Is the device in use?") from exc
+    return f"torch's context on {device} and one element"
 
 
 def apply_threads(threads: int | None, affinity: tuple[int, ...] | None) -> None:

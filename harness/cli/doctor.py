@@ -1,34 +1,86 @@
 """`bench doctor`: what can be measured here, and for everything else why not and what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 
 from wattbench.backends.contract import DeviceInfo
+from wattbench.harness.cli.doctor_power import power_lines
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.progress import ConsoleReporter
 from wattbench.harness.doctor import Report, examine
+from wattbench.harness.plan import resolve
+from wattbench.harness.request import RunRequest
+from wattbench.harness.sensor_check import PowerReport, check_sensors
 from wattbench.results.availability import Availability
 from wattbench.results.energy import ChannelRecord
 from wattbench.results.environment import Environment
+from wattbench.results.errors import InterruptedRunError, UsageError
 
 __all__ = ["command", "report_lines"]
+
+WATCH_S = 10.0
+WATCH_MAX_S = 3600.0
 
 MARKS = {"present": "ok", "absent": "--", "broken": "XX"}
 
 
 @click.command("doctor")
+@click.option(
+    "--power", is_flag=False, flag_value="auto", metavar="[SAMPLER]", help="Watch the power sensors, or the named one."
+)
+@click.option("--seconds", type=float, metavar="S", help="With --power: how long to watch [default: 10].")
+@click.option("--probe-load", is_flag=True, help="With --power: run a load in steps; measure windows and lags (30 s).")
+@click.option("--load", "-l", metavar="MODEL/SHAPE", help="With --probe-load: what runs.")
+@click.option("--backend", "-b", metavar="NAME", help="With --probe-load: what executes it.")
+@click.option("--device", "-d", metavar="NAME", help="With --probe-load: where.")
 @click.option("--json", "as_json", is_flag=True, help="JSON on standard output, for machines.")
-def command(as_json: bool) -> int:
+def command(
+    power: str | None,
+    seconds: float | None,
+    probe_load: bool,
+    load: str | None,
+    backend: str | None,
+    device: str | None,
+    as_json: bool,
+) -> int:
     """Say what can be measured here: the machine, backends with devices, power sensors.
 
-    For each thing that cannot be used: why, and the exact remedy.
+    For each thing that cannot be used: why, and the exact remedy. With --power: how the sensors really behave.
     """
-    report = examine()
+    probe = RunRequest(load=load, backend=backend, device=device)
+    if power is not None:
+        report = _power_report(power, seconds, probe if probe_load else None)
+        _print(report, power_lines(report), as_json)
+        return 0
+    if seconds is not None or probe_load or probe != RunRequest():
+        why = "--seconds, --probe-load and what it runs belong to --power"
+        raise UsageError("Nothing to watch", why, "Use bench doctor --power.")
+    whole = examine()
+    _print(whole, report_lines(whole), as_json)
+    return 0
+
+
+def _print(report: object, lines: Iterable[str], as_json: bool) -> None:
     if as_json:
         print_json(report)
     else:
-        print_lines(report_lines(report))
-    return 0
+        print_lines(lines)
+
+
+def _power_report(power: str, seconds: float | None, probe: RunRequest | None) -> PowerReport:
+    """Return how the sensors behave. Raises UsageError for wrong options, before anything is started."""
+    watch_s = WATCH_S if seconds is None else seconds
+    if not 0 < watch_s <= WATCH_MAX_S:
+        why = f"got {watch_s:g}, it must be more than 0 and at most {WATCH_MAX_S:g} s"
+        raise UsageError("--seconds is out of range", why, "Choose a value in that range.")
+    if power == "none":
+        raise UsageError("There is nothing to watch", "--power none reads no sensor", "Leave out none.")
+    resolved = resolve(probe) if probe is not None else None
+    try:
+        return check_sensors(power, watch_s, resolved, ConsoleReporter())
+    except KeyboardInterrupt:
+        raise InterruptedRunError("Interrupted", "the sensors were not watched to the end") from None
 
 
 def report_lines(report: Report) -> Iterator[str]:

@@ -7,6 +7,7 @@ from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.peer_lines import peer_lines
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt
+from wattbench.results.energy import PowerRecord
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
 from wattbench.results.stats import median
@@ -53,7 +54,8 @@ def result_lines(result: Result) -> list[str]:
     if result.tuning is not None:
         lines += ["", *_tuning_lines(result.tuning)]
     if result.summary is not None:
-        lines += ["", *_summary_lines(result.summary), *_utilisation_lines(result, result.summary)]
+        lines += ["", *_summary_lines(result.summary), *_calibration_lines(result.power)]
+        lines += _utilisation_lines(result, result.summary)
     lines += [labelled("" if i else "meter", text) for i, text in enumerate(attached_lines(result))]
     lines += [labelled("" if i else "cross-check", text) for i, text in enumerate(peer_lines(result))]
     lines += ["", *_verdict_lines(result)]
@@ -91,6 +93,15 @@ def _summary_lines(summary: Summary) -> Iterator[str]:
     memory = summary.metric("memory.peak")
     if memory is not None and memory.value is not None:
         yield labelled("memory peak", f"{memory.value / 1e9:.2f} GB")
+
+
+def _calibration_lines(power: PowerRecord) -> Iterator[str]:
+    """Yield which calibrations the energies rest on."""
+    for record in power.calibrations:
+        what = "corrected" if record.boundary == record.scope else f"also given at the {record.boundary}"
+        yield labelled(
+            "calibrated", f"{record.group}: {what}, against {record.meter.identity} on {record.calibrated_at}"
+        )
 
 
 def _tuning_lines(tuning: TuningRecord) -> Iterator[str]:

@@ -6,6 +6,7 @@ __all__ = ["COMMANDS", "bench"]
 
 COMMANDS = {
     "attach-power": ("wattbench.harness.cli.attaching", "Attach an external meter's recording to a finished result."),
+    "calibrate": ("wattbench.harness.cli.calibrate", "Hold a power sensor against a trusted meter, and keep the line."),
     "ceilings": ("wattbench.harness.cli.ceilings", "Measure what a device can do at most: products, memory, copies."),
     "cost": ("wattbench.harness.cli.cost.group", "Turn measured throughput and watts into money."),
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),

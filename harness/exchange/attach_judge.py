@@ -1,5 +1,7 @@
 """The doubts of a result with an attached meter: those of its energies drawn anew, all others as the run left them."""
 
+from datetime import datetime
+
 from wattbench.harness.judgement import POWER_RULES, Evidence, doubts_of
 from wattbench.results.attachment import AttachmentRecord
 from wattbench.results.document import Result
@@ -77,4 +79,5 @@ def _evidence(result: Result, covers: str | None) -> Evidence:
         moved_because=None,
         aliases=(),
         error=result.error,
+        started_at=datetime.fromisoformat(result.run.started_at),
     )

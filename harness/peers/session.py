@@ -89,7 +89,7 @@ def beside_ours(
 ) -> PeerEnergy:
     """Return a peer's figure with that of our channels which see the same part, as far as there are any."""
     same = _same_part(part, ours)
-    known = [e.energy_j for e in same if e.energy_j is not None]
+    known = [joules for e in same if (joules := _read_j(e)) is not None]
     ours_j = fsum(known) if same and len(known) == len(same) else None
     return PeerEnergy(
         peer=peer,
@@ -101,6 +101,11 @@ def beside_ours(
         delta=None if energy_j is None or not ours_j else energy_j / ours_j - 1,
         reason=reason,
     )
+
+
+def _read_j(energy: ChannelEnergy) -> float | None:
+    """Return what the sensor itself said: a peer knows no calibration."""
+    return energy.energy_j if energy.raw_energy_j is None else energy.raw_energy_j
 
 
 def _same_part(part: PeerPart, ours: Sequence[ChannelEnergy]) -> list[ChannelEnergy]:

@@ -4,10 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from wattbench.harness.power.alias import Rhythm, rhythms
+from wattbench.harness.power.corrections import corrected, own_calibration, wider
 from wattbench.harness.power.energy import channel_energy, groups_of
-from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs
+from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs, seeing
 from wattbench.harness.power.phases import phase_energies
 from wattbench.harness.power.series import Log, series_of
+from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.energy import ChannelEnergy, ChannelRecord, PowerRecord
 from wattbench.results.measurement import IdleRecord, Repeat, Window
 from wattbench.results.rungs import PhaseEnergies, RungEnergy
@@ -30,14 +32,27 @@ class Derived:
 
 
 def derive(power: PowerRecord, idle: Sequence[IdleRecord], repeats: Sequence[Repeat], *, rate_hz: float) -> Derived:
-    """Return every energy of a run: of `power` its channels, polls and device; of the windows their times and work."""
+    """Return every energy of a run.
+
+    Used are of `power` its channels (with the facts that held), polls, calibrations and device, of the windows their
+    times and work.
+    """
     if not power.channels:
         return Derived(idle=tuple(idle), repeats=tuple(repeats), rung_energies=(), idle_power_w={}, phases=())
 
     log = {channel.id: series_of(channel, power.polls) for channel in power.channels}
 
     def energies(window: Window, before: Sequence[IdleRecord] | None, load: Sequence[Rhythm]) -> list[ChannelEnergy]:
-        return source_energies(power.channels, log, window, rate_hz=rate_hz, idle=before, load=load)
+        return source_energies(
+            power.channels,
+            log,
+            window,
+            rate_hz=rate_hz,
+            idle=before,
+            load=load,
+            calibrations=power.calibrations,
+            covers=power.covers,
+        )
 
     rested = tuple(replace(record, energy=tuple(energies(record.window, None, ()))) for record in idle)
     worked = tuple(
@@ -52,7 +67,7 @@ def derive(power: PowerRecord, idle: Sequence[IdleRecord], repeats: Sequence[Rep
         rung_energies=ladders,
         idle_power_w=idle_rung_w(rested),
         phases=tuple(
-            _phases(power.channels, log, steps[0], r, rate_hz) for steps, r in zip(ladders, worked, strict=True)
+            _phases(power, log, steps[0], repeat, rate_hz) for steps, repeat in zip(ladders, worked, strict=True)
         ),
     )
 
@@ -65,14 +80,25 @@ def source_energies(
     rate_hz: float,
     idle: Sequence[IdleRecord] | None = None,
     load: Sequence[Rhythm] = (),
+    calibrations: Sequence[CalibrationRecord] = (),
+    covers: str | None = None,
 ) -> list[ChannelEnergy]:
-    """Return the energy of every source over a window; `idle` gives the power that net energy is counted from."""
-    found = []
+    """Return the energy of every source over a window; `idle` gives the power that net energy is counted from.
+
+    What has a calibration is corrected by it. Where a calibration's boundary is wider than its sensor's scope, and the
+    sensor sees the device `covers`, the energy there follows, unless another source has that scope.
+    """
+    own = {c.group for c in seeing(channels, covers)} if calibrations else set()
+    found, beyond = [], []
     for group in groups_of(channels):
+        name = group[0].group
         idle_w = None if idle is None else _idle_of({c.id for c in group}, idle)
-        energy = channel_energy(group, polls, window, rate_hz=rate_hz, idle_power_w=idle_w, load=load)
-        found.append(energy)
-    return found
+        raw = channel_energy(group, polls, window, rate_hz=rate_hz, idle_power_w=idle_w, load=load)
+        found.append(corrected(raw, own_calibration(calibrations, name), window.duration_s, idle_w))
+        wide = wider(calibrations, name, raw, window.duration_s) if name in own else None
+        beyond += [] if wide is None else [wide]
+    scopes = {energy.scope for energy in found}  # what a sensor sees by itself needs no line from another
+    return [*found, *(energy for energy in beyond if energy.scope not in scopes)]
 
 
 def primary_name(energies: Sequence[ChannelEnergy], covers: str | None) -> str | None:
@@ -98,15 +124,15 @@ def idle_rung_w(idle: Iterable[IdleRecord]) -> dict[str, float]:
     return {rung.name: rung.mean_power_w for rung in found if rung.mean_power_w is not None}
 
 
-def _phases(
-    channels: Sequence[ChannelRecord], log: Log, own: RungEnergy, repeat: Repeat, rate_hz: float
-) -> PhaseEnergies | None:
+def _phases(power: PowerRecord, log: Log, own: RungEnergy, repeat: Repeat, rate_hz: float) -> PhaseEnergies | None:
     """Return the phases of a repeat at the device's own rung; None where no sensor sees the device."""
-    groups = [group for group in groups_of(channels) if any(c.id in own.channels for c in group)]
+    groups = [group for group in groups_of(power.channels) if any(c.id in own.channels for c in group)]
     if not groups:
         return None
     tokens = [rhythm for rhythm in rhythms(repeat.completions, repeat.window) if rhythm.what == "token"]
-    return phase_energies(groups, log, repeat.completions, rate_hz=rate_hz, load=tokens)
+    return phase_energies(
+        groups, log, repeat.completions, rate_hz=rate_hz, load=tokens, calibrations=power.calibrations
+    )
 
 
 def _idle_of(channels: set[str], idle: Sequence[IdleRecord]) -> float | None:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-__all__ = ["UNCOMPARED", "Accuracy", "Behaviour", "Field", "accuracy_of", "architecture_of", "behaviour_of"]
+__all__ = ["TABLE", "UNCOMPARED", "Accuracy", "Behaviour", "Field", "accuracy_of", "architecture_of", "behaviour_of"]
 
 Field = Literal["instant", "average", "usage", "counter", "energy", "samples"]
 

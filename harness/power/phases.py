@@ -8,9 +8,12 @@ from math import fsum
 
 from wattbench.harness.power.alias import Rhythm
 from wattbench.harness.power.budget import combined
+from wattbench.harness.power.calibration import calibrated_terms, corrected_j, misfit_reason
+from wattbench.harness.power.corrections import own_calibration
 from wattbench.harness.power.estimate import estimate
 from wattbench.harness.power.series import Log, Series, absurd_reason, max_gap_s, series_of
 from wattbench.harness.power.terms import Sight, budget_of
+from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.energy import ChannelRecord
 from wattbench.results.measurement import Completions, Window
 from wattbench.results.rungs import PhaseEnergies, PhaseEnergy
@@ -51,18 +54,23 @@ def phase_energies(
     *,
     rate_hz: float,
     load: Sequence[Rhythm] = (),
+    calibrations: Sequence[CalibrationRecord] = (),
 ) -> PhaseEnergies:
     """Return the energy of prefill and decode, added over the groups of channels of a rung (at least one).
 
     A sum of sensors of one make has the sum of their absolute uncertainties, for they err alike, and the root of the
-    squares of the others.
+    squares of the others. A group with a calibration of its own scope is corrected by it.
     """
     spans = phase_windows(done)
 
     def of(windows: Sequence[Window]) -> PhaseEnergy:
         if spans.overlap:
             return _unknown(windows, "executions ran at the same time, so their phases share the energy")
-        return _added([phase_energy(group, polls, windows, rate_hz=rate_hz, load=load) for group in groups])
+        parts = []
+        for group in groups:
+            record = own_calibration(calibrations, group[0].group)
+            parts.append(phase_energy(group, polls, windows, rate_hz=rate_hz, load=load, calibration=record))
+        return _added(parts)
 
     return PhaseEnergies(prefill=of(spans.prefill), decode=of(spans.decode))
 
@@ -74,11 +82,13 @@ def phase_energy(
     *,
     rate_hz: float,
     load: Sequence[Rhythm] = (),
+    calibration: CalibrationRecord | None = None,
 ) -> PhaseEnergy:
     """Return the energy of a phase as the sum over its windows, from the channel of the group that resolves best.
 
     Every window must be at least `PHASE_PERIODS` of the sensor's periods long (the longest of its update period,
     averaging window and poll spacing); with one that is shorter, or unknown, the sum is None, never a part of it.
+    With a `calibration` the sum and its budget are corrected as those of a window are.
     """
     finest = min((series_of(c, polls) for c in channels), key=_resolution_s)
     reason = _unresolved(finest, windows, max_gap_s(finest.channel, rate_hz))
@@ -88,7 +98,14 @@ def phase_energy(
         return _unknown(windows, reason)
     energy_j = fsum(e.joules for e in found if e.joules is not None)
     sight = Sight(chosen=finest, power=finest, windows=windows, energy_j=energy_j, rate_hz=rate_hz, load=load)
-    u = combined(budget_of(sight))
+    terms = budget_of(sight)
+    if calibration is not None:
+        misfit = misfit_reason(calibration, finest.channel.id, energy_j, sight.duration_s)
+        if misfit is not None:
+            return _unknown(windows, misfit)
+        terms = calibrated_terms(calibration, terms, energy_j, sight.duration_s)
+        energy_j = corrected_j(calibration, energy_j, sight.duration_s)
+    u = combined(terms)
     return PhaseEnergy(
         energy_j=energy_j,
         duration_s=sight.duration_s,

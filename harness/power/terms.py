@@ -56,7 +56,7 @@ def budget_of(sight: Sight) -> tuple[BudgetTerm, ...]:
     chosen, channel = sight.chosen, sight.chosen.channel
     independent_s = max(chosen.period_s, chosen.spacing_s)
     edge_s = max(independent_s, channel.averaging_window_s or 0.0)
-    lag_u_s = edge_s / math.sqrt(3) if channel.lag_s is None else chosen.period_s / math.sqrt(12)
+    lag_u_s = _lag_u_s(chosen, edge_s)
     known = "lag unknown, taken as 0" if channel.lag_s is None else f"lag {channel.lag_s:.3g} s"
     powers = sight.powers()
     seen = sampling_fraction(chosen)
@@ -146,6 +146,14 @@ def _swing_w(sight: Sight, powers: Sequence[float], mean_w: float) -> float:
     whole = powers_w(sight.power, sight.power.times_ns[0], sight.power.times_ns[-1] + 1, sight.rate_hz) or powers
     high_w = max(*whole, mean_w, sight.chosen.channel.limit_w or 0.0)
     return math.sqrt((mean_w - min(*whole, mean_w)) * (high_w - mean_w))
+
+
+def _lag_u_s(series: Series, edge_s: float) -> float:
+    """Return the lag's standard uncertainty: the observed one, one update's phase, or for an unknown lag an edge's."""
+    channel = series.channel
+    if channel.lag_u_s is not None:
+        return channel.lag_u_s
+    return edge_s / math.sqrt(3) if channel.lag_s is None else series.period_s / math.sqrt(12)
 
 
 def _lag_rel(sight: Sight, lag_u_s: float) -> float:

@@ -1,0 +1,128 @@
+"""`bench doctor --power`: every sensor found or why not, its real update period, and its answer to a load."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PLUGINS = Path(__file__).parent / "plugins_sensors"
+PROBED = ("doctor", "--power", "averaging", "--probe-load", "--backend", "stamping", "--load", "tiny-decoder/tiny")
+
+
+class Desk:
+    """A folder with data and cache of its own, and `bench` in it, with the test's backend and sensor installed."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("WATTBENCH_", "COV_"))},
+            "PYTHONPATH": str(PLUGINS),
+            "WATTBENCH_DATA": str(folder / "data"),
+            "WATTBENCH_CACHE": str(folder / "cache"),
+            "WATTBENCH_STAMPS": str(folder / "stamps"),
+        }
+
+    def bench(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", *arguments]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=180, check=False)
+
+    def trace(self, stated_s: float, real_s: float) -> str:
+        """Record a sensor that states one update period and has another."""
+        rows = [f"{i * real_s:.3f},{100 + (i * 37) % 11}" for i in range(round(60 / real_s))]
+        path = self.folder / "sensor.csv"
+        path.write_text("\n".join((f"# update_period_s: {stated_s}", "time_s,power_w", *rows)) + "\n")
+        return f"replay:{path}"
+
+
+@pytest.fixture(name="desk")
+def _desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+def test_every_sampler_is_found_or_says_why_not(desk: Desk) -> None:
+    """Each sampler has its line, and one that cannot be read its reason and remedy."""
+    ended = desk.bench("doctor", "--power", "--seconds", "0.5", "--json")
+    report = json.loads(ended.stdout)
+    absent = [s for s in report["samplers"] if s["availability"]["state"] != "present"]
+
+    assert 0 == ended.returncode
+    assert {"nvml", "rapl", "hwmon", "battery", "replay"} <= {s["name"] for s in report["samplers"]}
+    assert all(s["availability"]["reason"] for s in absent)
+
+
+def test_the_real_update_period_is_seen(desk: Desk) -> None:
+    """A recording that states 100 ms and is updated every 300 ms is contradicted by its own polls."""
+    ended = desk.bench("doctor", "--power", desk.trace(0.1, 0.3), "--seconds", "8")
+
+    assert "! update period 300 ms, stated is 100 ms" in ended.stdout.replace("0.3 s", "300 ms").replace(
+        "0.1 s", "100 ms"
+    )
+    assert "not probed" in ended.stdout
+
+
+def test_a_run_uses_the_period_that_it_saw_and_says_so(desk: Desk) -> None:
+    """The observed period comes free with every run, is stored, doubted, and counted with."""
+    out = desk.folder / "result.json"
+    short = ("--window", "2", "--repeats", "2", "--warm-up-min", "4", "--warm-up-max", "5", "--idle", "1")
+    mock = ("--backend", "mock", "--load", "tiny-decoder/tiny", "--ceilings", "none")
+    desk.bench("run", *mock, *short, "--power", desk.trace(0.1, 0.3), "--out", str(out))
+    result = json.loads(out.read_text())
+
+    assert result["power"]["observed"][0]["update_period_s"] == pytest.approx(0.3, abs=0.05)
+    assert 0.1 == result["power"]["observed"][0]["stated_update_period_s"]
+    assert result["power"]["channels"][0]["update_period_s"] == pytest.approx(0.3, abs=0.05)
+    assert "sensor_behaviour" in [doubt["code"] for doubt in result["doubts"]]
+
+
+def test_a_probe_finds_window_and_lag_and_later_runs_use_them(desk: Desk) -> None:
+    """A sensor that states to be instant and averages half a second is found out by steps of a real load."""
+    ended = desk.bench(*PROBED, "--json")
+    (seen,) = json.loads(ended.stdout)["observed"]
+    answer = seen["response"]
+    out = desk.folder / "result.json"
+    short = ("--window", "1", "--repeats", "2", "--warm-up-max", "0.5", "--idle", "0.3")
+    run = ("run", "--backend", "stamping", "--load", "tiny-decoder/tiny", "--ceilings", "none", "--power", "averaging")
+    desk.bench(*run, *short, "--out", str(out))
+    result = json.loads(out.read_text())
+    channel = result["power"]["channels"][0]
+
+    assert ("linear", 6) == (answer["kind"], answer["edges"])
+    assert answer["averaging_window_s"] == pytest.approx(0.5, abs=0.1)
+    assert answer["lag_s"] == pytest.approx(0.25 + 0.05 + 0.05, abs=0.06)
+    assert 2 == len(seen["contradictions"])
+    assert (answer["lag_s"], answer["u_lag_s"]) == (channel["lag_s"], channel["lag_u_s"])
+    assert answer["averaging_window_s"] == channel["averaging_window_s"]
+    assert "sensor_behaviour" in [doubt["code"] for doubt in result["doubts"]]
+    assert ["machine", "context", "loaded", "after", "machine_after"] == [idle["state"] for idle in result["idle"]]
+
+
+def test_a_sensor_that_does_not_see_the_load_is_not_told(desk: Desk) -> None:
+    """Steps that the sensor does not show give no window and no lag, with the reason."""
+    ended = desk.bench(*PROBED[:2], desk.trace(0.1, 0.1), *PROBED[3:])
+
+    assert 0 == ended.returncode
+    assert "not told by the probe: replay:board: The sensor's answer cannot be told" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--seconds", "3"), "Nothing to watch"),
+        (("--probe-load",), "Nothing to watch"),
+        (("--backend", "mock"), "Nothing to watch"),
+        (("--power", "auto", "--seconds", "0"), "--seconds is out of range"),
+        (("--power", "none"), "There is nothing to watch"),
+        (("--power", "volts"), "Unknown power source"),
+        (("--power", "auto", "--probe-load", "--load", "nothing"), "nothing"),
+    ],
+)
+def test_wrong_options_are_refused(desk: Desk, arguments: tuple[str, ...], says: str) -> None:
+    """Options that belong to --power, and values out of range, end with code 2."""
+    ended = desk.bench("doctor", *arguments)
+
+    assert 2 == ended.returncode
+    assert says in ended.stderr
