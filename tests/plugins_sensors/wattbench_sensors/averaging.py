@@ -14,6 +14,9 @@ UPDATE_NS = 100_000_000
 LATE_NS = 50_000_000
 """Updates show what was 50 ms ago, so that the backend has noted it."""
 
+BRIDGED_NS = 300_000_000
+"""Pauses between steps are longer than this by far."""
+
 
 class AveragingSampler:
     """States that it is instant and has no lag, which is not true: a probe must find out."""
@@ -60,12 +63,12 @@ class AveragingSampler:
 
 
 def _busy_ns(start_ns: int, end_ns: int) -> int:
-    """Return how long the backend worked between two instants: gaps of up to 20 ms between executions count as work."""
+    """Return how long the backend worked between two instants: short gaps between executions are a busy machine."""
     path = Path(os.environ["WATTBENCH_STAMPS"])
     data = path.read_bytes()[-16 * 4000 :] if path.exists() else b""
     spans: list[list[int]] = []
     for first, last in struct.iter_unpack("<qq", data[: len(data) // 16 * 16]):
-        if spans and first - spans[-1][1] < 20_000_000:
+        if spans and first - spans[-1][1] < BRIDGED_NS:
             spans[-1][1] = last
         else:
             spans.append([first, last])
