@@ -12,6 +12,7 @@ class StampingBackend(MockBackend):
     """Waits as the mock does; whoever reads the file WATTBENCH_STAMPS knows when."""
 
     name = "stamping"
+    _noted_ns = 0
 
     def open_context(self, device: str) -> str | None:
         """Pretend to open a context: the file says 1 from then on."""
@@ -19,8 +20,11 @@ class StampingBackend(MockBackend):
         return "a context of this test"
 
     def run(self, batch: Batch) -> Completion:
-        """Wait, then note when it was."""
+        """Wait, then note when it was; executions are short, and every 10 ms is enough to know."""
         done = super().run(batch)
+        if done.end_ns - self._noted_ns < 10_000_000:
+            return done
+        self._noted_ns = done.end_ns
         with open(os.environ["WATTBENCH_STAMPS"], "ab") as file:
             file.write(struct.pack("<qq", done.start_ns, done.end_ns))
         return done
