@@ -116,6 +116,43 @@ def test_the_limit_is_a_quarter(waits_share: float, truthful: bool) -> None:
     assert truthful == completion_truth(AsyncBackend(device, partly), BATCH, lambda: device.now_ns).truthful
 
 
+class Disturbed(AsyncBackend):
+    """A truthful backend on a machine that stops it for 200 ms in its second read-back, the one that is timed."""
+
+    reads = 0
+
+    def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
+        self.reads += 1
+        if self.reads == 2:
+            self._device.now_ns += 200 * MS
+        return super().outputs(batch, forced_tokens)
+
+
+def test_one_disturbed_read_back_accuses_nobody() -> None:
+    """Outputs that seemed to take far longer than an execution are timed again before that is believed."""
+    device = Device()
+    report = completion_truth(Disturbed(device, device.synchronise), BATCH, lambda: device.now_ns)
+
+    assert report.truthful
+
+
+class Skipping(AsyncBackend):
+    """A backend whose executions leave out most of what its outputs take."""
+
+    def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
+        self._device.launch(40 * MS)
+        return super().outputs(batch, forced_tokens)
+
+
+def test_left_out_work_is_caught() -> None:
+    """An execution that takes a quarter of the time of its own outputs, every time, has not computed them."""
+    device = Device()
+    report = completion_truth(Skipping(device, device.synchronise), BATCH, lambda: device.now_ns)
+
+    assert not report.truthful
+    assert "an execution took 10.01 ms, but computing its outputs alone takes 41.0" in report.facts
+
+
 def test_without_outputs_nothing_is_proven() -> None:
     """A backend that cannot be read back is reported as unproven."""
     device = Device()
