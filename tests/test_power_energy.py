@@ -282,6 +282,14 @@ def test_an_unknown_lag_is_taken_as_zero_and_told() -> None:
     assert "lag unknown" in term.basis
 
 
+def test_an_observed_lag_has_its_own_uncertainty() -> None:
+    """What a probe found replaces the phase of one update."""
+    probed = replace(POWER, lag_s=0.25, lag_u_s=0.03)
+    term = next(t for t in energy_of([probed], polls_of(probed, constant(9.0))).budget if t.name == "lag")
+
+    assert term.basis.startswith("lag 0.25 s +- 0.03 s")
+
+
 def test_the_channel_that_sees_most_is_integrated() -> None:
     """Between a part-time field and one that sees all of the time, the latter is the integral."""
     part = replace(POWER, seen_share=0.25, averaging_window_s=0.025)
