@@ -58,8 +58,7 @@ def run(
         command=("wattbench.run",),
         out=user_path("out", out),
     )
-    if outcome.error is not None:
-        error = outcome.error
+    if (error := outcome.error) is not None:
         remedy = f"{error.remedy} The result file of what was measured: {outcome.path}".strip()
         raise type(error)(error.what, error.why, remedy)
     return outcome.result

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from wattbench.harness.power.alias import Rhythm, rhythms
 from wattbench.harness.power.corrections import corrected, own_calibration, wider
@@ -42,21 +43,19 @@ def derive(power: PowerRecord, idle: Sequence[IdleRecord], repeats: Sequence[Rep
 
     log = {channel.id: series_of(channel, power.polls) for channel in power.channels}
 
-    def energies(window: Window, before: Sequence[IdleRecord] | None, load: Sequence[Rhythm]) -> list[ChannelEnergy]:
-        return source_energies(
-            power.channels,
-            log,
-            window,
-            rate_hz=rate_hz,
-            idle=before,
-            load=load,
-            calibrations=power.calibrations,
-            covers=power.covers,
-        )
-
-    rested = tuple(replace(record, energy=tuple(energies(record.window, None, ()))) for record in idle)
+    energies = partial(
+        source_energies,
+        power.channels,
+        log,
+        rate_hz=rate_hz,
+        calibrations=power.calibrations,
+        covers=power.covers,
+    )
+    rested = tuple(replace(record, energy=tuple(energies(record.window))) for record in idle)
     worked = tuple(
-        replace(repeat, energy=tuple(energies(repeat.window, rested, rhythms(repeat.completions, repeat.window))))
+        replace(
+            repeat, energy=tuple(energies(repeat.window, idle=rested, load=rhythms(repeat.completions, repeat.window)))
+        )
         for repeat in repeats
     )
     name = primary_name(worked[0].energy, power.covers) if worked else None
