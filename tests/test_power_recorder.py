@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -314,3 +315,111 @@ def test_a_rate_that_is_no_positive_number_is_refused(rate_hz: float) -> None:
     """Nothing can be polled at such a rate, and it says so before a thread starts."""
     with pytest.raises(ValueError, match="positive number"):
         Recorder([FakeSampler(steady)], rate_hz)
+
+
+def test_quick_samplers_share_a_thread() -> None:
+    """Two samplers of one pace are read by one thread, and each is charged with its part of the processor time."""
+    threads: set[int] = set()
+
+    def noting() -> tuple[Reading, ...]:
+        threads.add(threading.get_ident())
+        return steady()
+
+    recorder = Recorder([FakeSampler(noting), FakeSampler(noting)], 200)
+    recorder.start()
+    wait_for(lambda: all(h.polls > 5 and h.cpu_share for h in recorder.health()))
+    recorder.stop(30)
+
+    assert 1 == len(threads)
+
+
+def test_a_sampler_that_turns_slow_gets_a_thread_of_its_own() -> None:
+    """After three slow reads in a row it is polled apart, and the other keeps the shared thread."""
+    slow_threads: list[int] = []
+    quick_threads: list[int] = []
+
+    def slow() -> tuple[Reading, ...]:
+        slow_threads.append(threading.get_ident())
+        threading.Event().wait(0.02)
+        return steady()
+
+    def quick() -> tuple[Reading, ...]:
+        quick_threads.append(threading.get_ident())
+        return steady()
+
+    recorder = Recorder([FakeSampler(slow), FakeSampler(quick)], 20)
+    recorder.start()
+    wait_for(lambda: slow_threads[-1:] != slow_threads[:1])
+    recorder.stop(30)
+
+    assert slow_threads[:3] == [quick_threads[0]] * 3
+    assert {quick_threads[0]} == set(quick_threads)
+    assert [False, False] == [h.silent for h in recorder.health()]
+
+
+def test_a_sampler_that_hangs_for_a_while_costs_the_other_no_doubt() -> None:
+    """The other goes on in a new thread within half a second; the one that comes back is polled apart."""
+    release = threading.Event()
+    threads: dict[str, set[int]] = {"stuck": set(), "good": set()}
+
+    def hangs() -> tuple[Reading, ...]:
+        threads["stuck"].add(threading.get_ident())
+        release.wait(30)
+        return steady()
+
+    def quick() -> tuple[Reading, ...]:
+        threads["good"].add(threading.get_ident())
+        return steady()
+
+    stuck, good = FakeSampler(hangs), FakeSampler(quick)
+    recorder = Recorder([stuck, good], 200)
+    recorder.start()
+    wait_for(lambda: recorder.health()[1].polls > 10)
+    release.set()
+    wait_for(lambda: recorder.health()[0].polls > 10)
+    recorder.stop(30)
+
+    assert (1, 1) == (len(threads["stuck"]), len(threads["good"]))
+    assert threads["stuck"].isdisjoint(threads["good"])
+    assert stuck.closed.is_set()
+    assert good.closed.is_set()
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something is true, at most 30 s."""
+    end_s = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end_s
+        time.sleep(0.01)
+
+
+class DeferringSampler(FakeSampler):
+    """Sees a number and makes watts of it later."""
+
+    def look(self) -> int:
+        """See 3."""
+        return 3
+
+    def readings(self, look: int) -> tuple[Reading, ...]:
+        """Make 300 W of it."""
+        if look != 3:
+            raise OSError("what is that")
+        return (Reading(channel=POWER.id, value=100.0 * look),)
+
+
+def test_what_was_seen_becomes_readings_later() -> None:
+    """A sampler that defers is looked at by each poll; every look has its reading at its own instant."""
+    polls = recorded(DeferringSampler(steady))[0].polls()[0]
+
+    assert (300.0,) * 21 == polls.value
+    assert tuple(n * 50 * MS for n in range(21)) == polls.before_ns
+
+
+def test_a_look_that_cannot_be_read_is_a_failed_poll() -> None:
+    """An error while making readings is logged with its cause, as one while reading."""
+    sampler = DeferringSampler(steady)
+    sampler.look = lambda: 4  # type: ignore[method-assign]  # something that `readings` does not understand
+    polls = recorded(sampler)[0].polls()[0]
+
+    assert (None,) * 21 == polls.value
+    assert "OSError: what is that" == polls.errors["0"]

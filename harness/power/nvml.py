@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
-from wattbench.harness.power.nvml_ring import ClockPair, pair_clocks, plain_number
-from wattbench.harness.power.nvml_sources import Board, Source, as_text, asked, sources_of
+from wattbench.harness.power.nvml_calls import FieldAsk, FieldsCall, NumberCall
+from wattbench.harness.power.nvml_ring import FETCH_NS, SampleRing, pair_clocks
+from wattbench.harness.power.nvml_sources import Board, as_text, asked, sources_of
 from wattbench.results.errors import SensorError
 
 __all__ = ["NvmlSampler"]
+
+
+_Look = tuple[list[tuple[Any, Any]], list[Reading]]  # any: a call and what it answered, each kind with its own
+"""What one look brought: each call with its answer, and the samples of the boards' logs."""
 
 
 class NvmlSampler:
@@ -34,7 +39,9 @@ class NvmlSampler:
         self._covers = options.covers
         self._now_ns, self._wall_ns = now_ns, wall_ns
         self._nvml: Any = None  # any: pynvml has no types
-        self._boards: tuple[Board, ...] = ()
+        self._calls: tuple[NumberCall | FieldsCall, ...] = ()
+        self._rings: tuple[tuple[str, SampleRing], ...] = ()
+        self._due_ns = 0
         self.channels: tuple[ChannelRecord, ...] = ()
 
     def probe(self) -> Availability:
@@ -60,16 +67,28 @@ class NvmlSampler:
 
     def read(self) -> tuple[Reading, ...]:
         """Read every channel of every board once, in J and W. Raises SensorError when it is not open."""
+        return self.readings(self.look())
+
+    def look(self) -> _Look:
+        """Make every call once, and fetch the logs of samples when it is time. Raises SensorError when not open."""
         if self._nvml is None:
             raise SensorError("Cannot read NVML", "it is closed")
-        now_ns, pair = self._now_ns(), None
-        if any(s.ring is not None and s.ring.is_due(now_ns) for board in self._boards for s in board.sources):
+        answers = [(call, call.look()) for call in self._calls]
+        if self._rings and (now_ns := self._now_ns()) >= self._due_ns:
+            self._due_ns = now_ns + FETCH_NS
             pair = pair_clocks(self._now_ns, self._wall_ns)
-        return tuple(reading for board in self._boards for reading in _read_board(self._nvml, board, pair))
+            return answers, [reading for channel, ring in self._rings for reading in ring.read(channel, pair)]
+        return answers, []
+
+    def readings(self, look: _Look) -> tuple[Reading, ...]:
+        """Return the readings of a look."""
+        answers, samples = look
+        return (*(reading for call, answer in answers for reading in call.readings(answer)), *samples)
 
     def close(self) -> None:
         """Shut NVML down."""
-        nvml, self._nvml, self._boards = self._nvml, None, ()
+        nvml, self._nvml = self._nvml, None
+        self._calls, self._rings, self._due_ns = (), (), 0
         if nvml is not None:
             try:
                 nvml.nvmlShutdown()
@@ -89,14 +108,16 @@ class NvmlSampler:
             return refusal
         pair = pair_clocks(self._now_ns, self._wall_ns)
         found = [sources_of(nvml, b, pair) for b in wanted]
-        self._boards = tuple(b for b in found if b.sources)
-        self.channels = tuple(s.channel for b in self._boards for s in b.sources)
+        boards = tuple(b for b in found if b.sources)
+        self.channels = tuple(s.channel for b in boards for s in b.sources)
         if not self.channels:
             self.close()
             names = ", ".join(b.name for b in found)
             return Availability(state="absent", reason=f"{names}: NVML supports no power or energy reading here")
-        reason = "; ".join(f"{b.name} {b.uuid}" for b in self._boards)
-        return Availability(state="present", reason=reason, facts=_facts(nvml, self._boards))
+        self._calls = tuple(call for b in boards for call in _calls(nvml, b))
+        self._rings = tuple((s.channel.id, s.ring) for b in boards for s in b.sources if s.ring is not None)
+        reason = "; ".join(f"{b.name} {b.uuid}" for b in boards)
+        return Availability(state="present", reason=reason, facts=_facts(nvml, boards))
 
 
 def _facts(nvml: Any, boards: tuple[Board, ...]) -> dict[str, str]:
@@ -142,40 +163,14 @@ def _board(nvml: Any, index: int) -> Board:
     return Board(handle=handle, index=index, uuid=uuid, name=name)
 
 
-def _read_board(nvml: Any, board: Board, pair: ClockPair | None) -> list[Reading]:
-    """Return every reading of a board; its own log of samples is fetched only with a pair of clocks."""
-    readings = [_read_call(nvml, board, s) for s in board.sources if not s.code and s.ring is None]
-    fields = [s for s in board.sources if s.code]
-    try:
-        asks = [(s.code, s.part.number) for s in fields]
-        values = nvml.nvmlDeviceGetFieldValues(board.handle, asks) if asks else []
-        readings += [_read_field(nvml, s, value) for s, value in zip(fields, values, strict=True)]
-    except nvml.NVMLError as exc:
-        readings += [Reading(channel=s.channel.id, value=None, error=f"NVML: {exc}") for s in fields]
-    if pair is None:
-        return readings
-    rings = [(s.channel.id, s.ring) for s in board.sources if s.ring is not None]
-    return readings + [reading for channel, ring in rings for reading in ring.read(channel, pair)]
-
-
-def _read_call(nvml: Any, board: Board, source: Source) -> Reading:
-    counter = source.field == "counter"
-    call = nvml.nvmlDeviceGetTotalEnergyConsumption if counter else nvml.nvmlDeviceGetPowerUsage
-    try:
-        return Reading(channel=source.channel.id, value=call(board.handle) / 1000)  # mJ or mW
-    except nvml.NVMLError as exc:
-        return Reading(channel=source.channel.id, value=None, error=f"NVML: {exc}")
-
-
-def _read_field(nvml: Any, source: Source, value: Any) -> Reading:
-    if value.nvmlReturn != nvml.NVML_SUCCESS:
-        error = f"NVML: {nvml.NVMLError(value.nvmlReturn)}"
-        return Reading(channel=source.channel.id, value=None, error=error)
-    thousandths = plain_number(value.value, value.valueType)
-    if thousandths is None:
-        return Reading(channel=source.channel.id, value=None, error=f"NVML: value type {value.valueType} is not known")
-    sensor_ns = value.timestamp * 1000 if value.timestamp > 0 else None  # NVML stamps in us
-    return Reading(channel=source.channel.id, value=thousandths / 1000, sensor_ns=sensor_ns)  # mW or mJ
+def _calls(nvml: Any, board: Board) -> Iterator[NumberCall | FieldsCall]:
+    """Yield the calls that read a board whole, but for its own log of samples."""
+    for source in board.sources:
+        if not source.code and source.ring is None:
+            yield NumberCall(nvml, board.handle, source.channel.id, counter=source.field == "counter")
+    asks = [FieldAsk(channel=s.channel.id, code=s.code, scope=s.part.number) for s in board.sources if s.code]
+    if asks:
+        yield FieldsCall(nvml, board.handle, asks)
 
 
 def _same_uuid(uuid: str, covers: str) -> bool:

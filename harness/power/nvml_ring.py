@@ -4,11 +4,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from wattbench.harness.power.contract import Reading
+from wattbench.harness.power.nvml_calls import SamplesCall
 
-__all__ = ["ClockPair", "SampleRing", "pair_clocks", "plain_number"]
+__all__ = ["FETCH_NS", "ClockPair", "SampleRing", "pair_clocks", "plain_number"]
 
 _VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # by nvmlValueType_t
 
@@ -19,7 +21,7 @@ _JUMP_NS = 10_000_000
 _FUTURE_NS = 50_000_000
 _REMEMBERED = 4096
 
-_EVERY_NS = 200_000_000
+FETCH_NS = 200_000_000
 """The log is fetched no more often than this: it loses nothing in between, and a fetch costs as much as all fields."""
 
 _STRANGE_S = 60.0
@@ -43,11 +45,13 @@ def pair_clocks(
     now_ns: Callable[[], int] = time.perf_counter_ns, wall_ns: Callable[[], int] = time.time_ns
 ) -> ClockPair:
     """Return both clocks' time at one instant: the wall clock read between two reads of the run's, the closest of 3."""
-    pairs = []
+    best: tuple[int, int, int] | None = None
     for _ in range(_TRIES):
         before, wall, after = now_ns(), wall_ns(), now_ns()
-        pairs.append(ClockPair(run_ns=(before + after) // 2, wall_ns=wall, width_ns=after - before))
-    return min(pairs, key=lambda pair: pair.width_ns)
+        if best is None or after - before < best[0]:
+            best = (after - before, (before + after) // 2, wall)
+    assert best is not None
+    return ClockPair(width_ns=best[0], run_ns=best[1], wall_ns=best[2])
 
 
 def plain_number(value: Any, value_type: int) -> float | None:  # any: NVML's untyped union
@@ -67,46 +71,39 @@ class SampleRing:
 
     def __init__(self, nvml: Any, handle: Any, kind: int) -> None:  # any: NVML's module and handle
         self._nvml = nvml
-        self._handle = handle
-        self._kind = kind
+        self._call = SamplesCall(nvml, handle, kind)
         self._seen_us = 0
         self._read_us: deque[int] = deque(maxlen=_REMEMBERED)
         self._set_back = False
         self._last_taken_ns: int | None = None
         self._pair: ClockPair | None = None
-        self._fetched_ns: int | None = None
 
     def open(self, pair: ClockPair) -> str | None:
         """Look for the first time, past what lies in the ring; return why it cannot be used, or None."""
         try:
-            _, samples = self._nvml.nvmlDeviceGetSamples(self._handle, self._kind, 0)
+            samples = self._call.fetch(0)
         except self._nvml.NVMLError as exc:
             return str(exc)
         if not samples:
             return "it is empty"
-        self._read_us.extend(int(s.timeStamp) for s in samples)
+        self._read_us.extend(stamp_us for stamp_us, _ in samples)
         self._seen_us = max(self._read_us)
         off_s = abs(pair.on_run_clock(self._seen_us) - pair.run_ns) / 1e9
         self._pair = pair
         return f"its stamps are {off_s:.0f} s off the wall clock" if off_s > _STRANGE_S else None
 
-    def is_due(self, now_ns: int) -> bool:
-        """Return whether the last fetch was long enough ago, on the run's clock."""
-        return self._fetched_ns is None or now_ns - self._fetched_ns >= _EVERY_NS
-
     def read(self, channel: str, pair: ClockPair) -> list[Reading]:
         """Return what is new, in W, oldest first; nothing new is no reading."""
-        self._fetched_ns = pair.run_ns
         self._follow(pair)
         try:
-            value_type, samples = self._nvml.nvmlDeviceGetSamples(self._handle, self._kind, self._seen_us)
+            samples = self._call.fetch(self._seen_us)
         except self._nvml.NVMLError_NotFound:
             return []
         except self._nvml.NVMLError as exc:
             return [Reading(channel=channel, value=None, error=f"NVML: {exc}")]
-        new = sorted((s for s in samples if self._is_new(int(s.timeStamp), pair)), key=lambda s: int(s.timeStamp))
-        self._read_us.extend(int(s.timeStamp) for s in new)
-        return [self._placed(channel, s, value_type, pair) for s in new]
+        new = sorted((s for s in samples if self._is_new(s[0], pair)), key=itemgetter(0))
+        self._read_us.extend(stamp_us for stamp_us, _ in new)
+        return [self._placed(channel, stamp_us, milliwatt, pair) for stamp_us, milliwatt in new]
 
     def _is_new(self, stamp_us: int, pair: ClockPair) -> bool:
         if stamp_us <= self._seen_us:
@@ -122,14 +119,12 @@ class SampleRing:
                 self._set_back = self._set_back or moved_ns < 0
         self._pair = pair
 
-    def _placed(self, channel: str, sample: Any, value_type: int, pair: ClockPair) -> Reading:  # any: NVML's struct
-        stamp_us = int(sample.timeStamp)
-        milliwatt = plain_number(sample.sampleValue, value_type)
+    def _placed(self, channel: str, stamp_us: int, milliwatt: float | None, pair: ClockPair) -> Reading:
         taken_ns = pair.on_run_clock(stamp_us)
         last_ns = self._last_taken_ns
         if milliwatt is None:
             self._seen_us = max(self._seen_us, stamp_us)
-            return Reading(channel=channel, value=None, error=f"NVML: value type {value_type} is not known")
+            return Reading(channel=channel, value=None, error=f"NVML: value type {self._call.value_type} is not known")
         if _is_ahead(pair, stamp_us) or (last_ns is not None and taken_ns <= last_ns):
             error = "its time stamp cannot be placed: the wall clock was set"
             return Reading(channel=channel, value=None, sensor_ns=stamp_us * 1000, error=error)

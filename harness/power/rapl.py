@@ -33,6 +33,10 @@ class _Zone:
     """The zone whose counter this one shows again, or None."""
 
 
+_Look = list[tuple[str, CounterFile, bytes | SensorError]]
+"""What one look brought: each channel with its file and the file's text."""
+
+
 class RaplSampler:
     """Reads every `intel-rapl` zone under `root` (Intel, and AMD since Zen, share the path).
 
@@ -74,7 +78,21 @@ class RaplSampler:
 
     def read(self) -> tuple[Reading, ...]:
         """Read every counter once, in joules."""
-        return tuple(_read(channel, file) for channel, file in self._files)
+        return self.readings(self.look())
+
+    def look(self) -> _Look:
+        """Return the text of every counter's file, or why there is none."""
+        words: _Look = []
+        for channel, file in self._files:
+            try:
+                words.append((channel, file, file.look()))
+            except SensorError as exc:
+                words.append((channel, file, exc))
+        return words
+
+    def readings(self, look: _Look) -> tuple[Reading, ...]:
+        """Return the readings of a look, in joules."""
+        return tuple(_reading(channel, file, word) for channel, file, word in look)
 
     def close(self) -> None:
         """Close the counters' files."""
@@ -83,9 +101,11 @@ class RaplSampler:
             file.close()
 
 
-def _read(channel: str, file: CounterFile) -> Reading:
+def _reading(channel: str, file: CounterFile, word: bytes | SensorError) -> Reading:
     try:
-        return Reading(channel=channel, value=file.read())
+        if isinstance(word, SensorError):
+            raise word
+        return Reading(channel=channel, value=file.number(word))
     except SensorError as exc:
         return Reading(channel=channel, value=None, error=f"{exc.what}: {exc.why}")
 

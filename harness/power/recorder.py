@@ -1,4 +1,4 @@
-"""The recorder: polls every sampler at fixed deadlines in a thread of its own, and logs each poll."""
+"""The recorder: polls every sampler at fixed deadlines in threads of its own, and logs each poll."""
 
 import threading
 import time
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from wattbench.harness.power.contract import Sampler
+from wattbench.harness.power.shared_thread import SharedThread
 from wattbench.harness.power.track import Track
 from wattbench.results.energy import ChannelRecord, Polls, RecorderHealth
 
@@ -46,7 +47,10 @@ class MonotonicClock:
 
 
 class Recorder:
-    """Polls samplers at `rate_hz`, one daemon thread each, so that a slow or hanging one stalls no other.
+    """Polls samplers at `rate_hz` in daemon threads, so that a slow or hanging one stalls no other.
+
+    Samplers of one pace that answer at once share a thread, for waking up costs more than reading them (`SharedThread`
+    tells what happens when one of them turns slow); those with a pace of their own (`Paced`) never do.
 
     Deadlines are absolute (t0 + n/rate, at most 1000 a second); one that was missed is skipped, never made up in a
     burst. Times are logged relative to `origin_ns`. All methods may be called from any thread, at any time. Raises
@@ -59,10 +63,9 @@ class Recorder:
         self._clock: Clock = MonotonicClock() if clock is None else clock
         self._stop = threading.Event()
         self._tracks = tuple(Track(sampler, rate_hz, self._clock, origin_ns) for sampler in samplers)
-        self._threads = tuple(
-            threading.Thread(target=t.run, args=(self._stop,), name=f"power-{t.name}", daemon=True)
-            for t in self._tracks
-        )
+        alike = tuple(track for track in self._tracks if not track.paced)
+        self._shared = SharedThread(alike, self._clock, self._stop) if len(alike) > 1 else None
+        self._started = False
 
     @property
     def channels(self) -> tuple[ChannelRecord, ...]:
@@ -71,21 +74,26 @@ class Recorder:
 
     def start(self) -> None:
         """Start polling; may be called once."""
-        for thread in self._threads:
-            thread.start()
+        self._started = True
+        if self._shared is not None:
+            self._shared.start()
+        for track in self._tracks:
+            if self._shared is None or track.paced:
+                threading.Thread(target=track.run, args=(self._stop,), name=f"power-{track.name}", daemon=True).start()
 
     def stop(self, timeout_s: float = 2.0) -> None:
         """Stop polling and wait at most `timeout_s` in all; a sampler that hangs is left behind and marked silent.
 
-        Each thread closes its sampler when it ends, so that closing cannot hang the caller either. Calling it twice,
+        Each sampler is closed by a thread of ours, so that closing cannot hang the caller either. Calling it twice,
         or without a start, does nothing.
         """
         self._stop.set()
+        if self._started and self._shared is not None:
+            self._shared.disband()
         end_s = time.monotonic() + timeout_s
-        for track, thread in zip(self._tracks, self._threads, strict=True):
-            if thread.ident is not None:
-                thread.join(max(end_s - time.monotonic(), 0.0))
-            track.seal(hung=thread.is_alive())
+        for track in self._tracks:
+            ended = not self._started or track.ended.wait(max(end_s - time.monotonic(), 0.0))
+            track.seal(hung=not ended)
 
     def polls(self) -> tuple[Polls, ...]:
         """Return a snapshot of every poll of every channel so far."""

@@ -61,12 +61,19 @@ class CounterFile:
 
     def read(self) -> float:
         """Return the number now, in whole units. Raises SensorError when it is gone, closed or holds something else."""
+        return self.number(self.look())
+
+    def look(self) -> bytes:
+        """Return the text now. Raises SensorError when the file is gone or closed."""
         if self._fd is None:
             raise SensorError(f"Cannot read {self._path}", "it is closed")
         try:
-            word = os.pread(self._fd, 64, 0)
+            return os.pread(self._fd, 64, 0)
         except OSError as exc:
             raise SensorError(f"Cannot read {self._path}", exc.strerror or str(exc)) from exc
+
+    def number(self, word: bytes) -> float:
+        """Return the number of a look, in whole units. Raises SensorError when it is none."""
         try:
             return int(word) / 1e6
         except ValueError as exc:

@@ -1,13 +1,14 @@
-"""The log of one sampler: its poll loop, its columns of raw polls, and how well it was read."""
+"""The log of one sampler: its polls, their columns, and how well it was read."""
 
 import contextlib
 import math
 import threading
 import time
 from bisect import bisect_left
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from wattbench.harness.power.contract import Paced, Reading, Sampler
+from wattbench.harness.power.contract import Deferring, Paced, Reading, Sampler
 from wattbench.results.checks import require
 from wattbench.results.energy import ChannelRecord, Polls, RecorderHealth
 from wattbench.results.errors import WattbenchError
@@ -15,7 +16,7 @@ from wattbench.results.errors import WattbenchError
 if TYPE_CHECKING:
     from wattbench.harness.power.recorder import Clock
 
-__all__ = ["Track"]
+__all__ = ["Track", "deadlines"]
 
 _SILENT_FLOOR_NS = 1_000_000_000
 """A read that is out for longer than this (and 3 periods) makes its sampler silent."""
@@ -26,6 +27,19 @@ _SHORTEST_NS = 1_000_000
 """No sensor that we know is updated faster than every millisecond (RAPL), so faster polls only cost."""
 
 _LONGEST_NS = 3_600_000_000_000
+
+_BATCH = 20
+
+_LEFT_OUT = "the sampler left this channel out"
+
+
+def deadlines(clock: "Clock", period_ns: int, stop: threading.Event, start_ns: int | None = None) -> Iterator[int]:
+    """Wait for each instant start + n x period until the stop, and yield it; of those that were missed, the last."""
+    start_ns = clock.now_ns() if start_ns is None else start_ns
+    n = (clock.now_ns() - start_ns) // period_ns
+    while not clock.wait_until(start_ns + n * period_ns, stop):
+        yield start_ns + n * period_ns
+        n = max(n + 1, (clock.now_ns() - start_ns) // period_ns + 1)
 
 
 class _Column:
@@ -43,12 +57,13 @@ class _Column:
 
     def log(self, before_ns: int, after_ns: int, origin_ns: int, readings: list[Reading]) -> bool:
         """Log what one read brought and return whether all of it is good."""
+        good = True
         for reading in readings:
-            self._append(reading)
+            good = self._append(reading) and good
             self.before_ns.append(before_ns)
             self.after_ns.append(after_ns)
             self.taken_ns.append(None if reading.taken_ns is None else reading.taken_ns - origin_ns)
-        return all(v is not None for v in self.value[len(self.value) - len(readings) :])
+        return good
 
     def since(self, since_ns: int) -> list[tuple[int, float]]:
         """Return the good values read since an instant, with the instants."""
@@ -70,8 +85,8 @@ class _Column:
             sensor_origin_us=self.sensor_origin_us,
         )
 
-    def _append(self, reading: Reading) -> None:
-        """Log one value; one that is no finite number is logged as missing, with that as the cause."""
+    def _append(self, reading: Reading) -> bool:
+        """Log one value; one that is no finite number is logged as missing, with that as the cause, and is not good."""
         value, error = reading.value, reading.error
         if value is None:
             error = error or "the sampler gave no value and no cause"
@@ -81,6 +96,7 @@ class _Column:
             self.errors[str(len(self.value))] = error
         self.value.append(value)
         self.sensor_ns.append(None if reading.sensor_ns is None else self._since_origin_ns(reading.sensor_ns))
+        return value is not None
 
     def _since_origin_ns(self, sensor_ns: int) -> int:
         """Return a stamp of the source's clock as ns since the us of its first one."""
@@ -89,8 +105,16 @@ class _Column:
         return sensor_ns - 1000 * self.sensor_origin_us
 
 
+_Read = tuple[int, int, Any, str]  # any: the readings, or what a Deferring sampler will make them of
+"""What one read brought, as it came: the instants before and after, the readings (None: it failed), the cause."""
+
+
 class Track:
-    """One sampler's poll loop and log. `run` belongs to one thread; everything else may be called from any."""
+    """One sampler's polls and log. Polling belongs to one thread at a time; everything else may be called from any.
+
+    What a read brings is kept as it came, and sorted into the columns 20 reads at a time or when someone asks: after
+    the sleep between two polls the caches are cold, and every line of code costs ten times what it costs in a loop.
+    """
 
     def __init__(self, sampler: Sampler, rate_hz: float, clock: "Clock", origin_ns: int) -> None:
         self.name = sampler.name
@@ -98,10 +122,13 @@ class Track:
         self._sampler = sampler
         require(math.isfinite(rate_hz) and rate_hz > 0, f"a rate of polls is a positive number, not {rate_hz}")
         self._rate_hz = min(rate_hz, 1 / sampler.poll_period_s) if isinstance(sampler, Paced) else rate_hz
-        self._period_ns = round(min(max(1e9 / self._rate_hz, _SHORTEST_NS), _LONGEST_NS))
+        self.period_ns = round(min(max(1e9 / self._rate_hz, _SHORTEST_NS), _LONGEST_NS))
         self._clock = clock
         self._origin_ns = origin_ns
         self._lock = threading.Lock()
+        self._deferring = sampler if isinstance(sampler, Deferring) else None
+        self._look = sampler.read if self._deferring is None else self._deferring.look
+        self._reads: list[_Read] = []
         self._columns = {c.id: _Column(buffered=c.buffered) for c in self.channels}
         self._first_ns = self._last_ns = 0
         self._count = self._failed = 0
@@ -111,50 +138,75 @@ class Track:
         self._out_since_ns: int | None = None
         self._sealed = False
         self._hung = False
+        self.ended = threading.Event()
+        """Set when the sampler is closed and nothing polls it any more."""
 
-    def run(self, stop: threading.Event) -> None:
-        """Poll at every deadline until the stop, then close the sampler."""
-        cpu_start_ns = time.thread_time_ns()
-        start_ns = self._clock.now_ns()
-        n = 0
-        while not self._clock.wait_until(start_ns + n * self._period_ns, stop):
+    @property
+    def paced(self) -> bool:
+        """Return whether the sampler asks for a pace of its own, as what lies behind a network does."""
+        return isinstance(self._sampler, Paced)
+
+    def run(self, stop: threading.Event, start_ns: int | None = None) -> None:
+        """Poll alone at every deadline, counted from `start_ns` or now, until the stop; then close the sampler."""
+        cpu_ns = time.thread_time_ns()
+        for _ in deadlines(self._clock, self.period_ns, stop, start_ns):
             self.poll()
-            self._cpu_ns = time.thread_time_ns() - cpu_start_ns
-            n = max(n + 1, (self._clock.now_ns() - start_ns) // self._period_ns + 1)  # missed deadlines are skipped
-        self._close()
+            cpu_ns = self.charge(cpu_ns)
+        self.close()
 
-    def poll(self) -> None:
-        """Read the sampler once and log what came, or why nothing did."""
+    def poll(self) -> int:
+        """Read the sampler once and log what came, or why nothing did; return how long the read took, in ns."""
         before_ns = self._clock.now_ns()
         self._out_since_ns = before_ns
         try:
-            readings = self._sampler.read()
-            cause = "the sampler left this channel out"
-        except WattbenchError as exc:
-            readings, cause = None, f"{exc.what}: {exc.why}" if exc.why else exc.what
+            seen, cause = self._look(), _LEFT_OUT
         except Exception as exc:  # noqa: BLE001 - a plug-in's bug is logged as a failed read, the recording goes on
-            readings, cause = None, f"{type(exc).__name__}: {exc}"
+            seen, cause = None, _cause(exc)
         after_ns = self._clock.now_ns()
         self._out_since_ns = None
         with self._lock:
             if not self._sealed:
-                self._append(before_ns, after_ns, readings, cause)
+                self._reads.append((before_ns, after_ns, seen, cause))
+                if len(self._reads) >= _BATCH:
+                    self._sort_in()
+        return after_ns - before_ns
+
+    def charge(self, since_ns: int) -> int:
+        """Put the processor time that this thread took since an instant of it on the sampler's bill; return now's."""
+        now_ns = time.thread_time_ns()
+        with self._lock:
+            self._cpu_ns += now_ns - since_ns
+        return now_ns
+
+    def out_ns(self) -> int:
+        """Return for how long the read that is under way has been out, 0 when there is none."""
+        since_ns = self._out_since_ns
+        return 0 if since_ns is None else self._clock.now_ns() - since_ns
+
+    def close(self) -> None:
+        """Close the sampler: polling has ended."""
+        with contextlib.suppress(Exception):  # the recording is over; a plug-in's bug in closing may not cost it
+            self._sampler.close()
+        self.ended.set()
 
     def seal(self, *, hung: bool) -> None:
         """Close the log: a read that comes back later is not logged any more."""
         with self._lock:
+            self._sort_in()
             self._hung = self._hung or hung
             self._sealed = True
 
     def polls(self) -> tuple[Polls, ...]:
         """Return a snapshot of the log, one record per channel."""
         with self._lock:
+            self._sort_in()
             return tuple(column.snapshot(name) for name, column in self._columns.items())
 
     def health(self) -> RecorderHealth:
         """Return the rate reached, the largest gap between good polls, the share of one core, and the failures."""
         now_ns = self._clock.now_ns() - self._origin_ns
         with self._lock:
+            self._sort_in()
             count, failed = self._count, self._failed
             first, last = self._first_ns, self._last_ns
             gap_ns = self._gap_ns(last if self._sealed and not self._hung else now_ns)
@@ -173,6 +225,7 @@ class Track:
         """Return a channel's mean power over the last second before now, in watts, or None."""
         since_ns = self._clock.now_ns() - self._origin_ns - _LATEST_NS
         with self._lock:
+            self._sort_in()
             points = self._columns[channel.id].since(since_ns)
         if channel.kind != "counter":
             return math.fsum(v for _, v in points) / len(points) if points else None
@@ -180,9 +233,21 @@ class Track:
             return None
         return (points[-1][1] - points[0][1]) * 1e9 / (points[-1][0] - points[0][0])
 
-    def _append(self, before_ns: int, after_ns: int, readings: tuple[Reading, ...] | None, cause: str) -> None:
-        """Log a read (None: it failed as a whole); a channel that it left out failed, unless it is buffered."""
+    def _sort_in(self) -> None:
+        """Log the reads that lie waiting; the lock is held."""
+        for read in self._reads:
+            self._log(read)
+        self._reads.clear()
+
+    def _log(self, read: _Read) -> None:
+        """Log a read; a channel that it left out failed, unless it is buffered."""
+        before_ns, after_ns, readings, cause = read
         before, after, good = before_ns - self._origin_ns, after_ns - self._origin_ns, True
+        if self._deferring is not None and readings is not None:
+            try:
+                readings = self._deferring.readings(readings)
+            except Exception as exc:  # noqa: BLE001 - as for a read
+                readings, cause = None, _cause(exc)
         for name, column in self._columns.items():
             own = [r for r in readings or () if r.channel == name]
             if not own and (readings is None or not column.buffered):
@@ -205,8 +270,11 @@ class Track:
 
     def _is_out(self, now_ns: int) -> bool:
         since_ns = self._out_since_ns
-        return since_ns is not None and now_ns - since_ns > max(3 * self._period_ns, _SILENT_FLOOR_NS)
+        return since_ns is not None and now_ns - since_ns > max(3 * self.period_ns, _SILENT_FLOOR_NS)
 
-    def _close(self) -> None:
-        with contextlib.suppress(Exception):  # the recording is over; a plug-in's bug in closing may not cost it
-            self._sampler.close()
+
+def _cause(exc: Exception) -> str:
+    """Return why a read failed as a whole, in one line."""
+    if isinstance(exc, WattbenchError):
+        return f"{exc.what}: {exc.why}" if exc.why else exc.what
+    return f"{type(exc).__name__}: {exc}"
