@@ -182,8 +182,8 @@ class TypedMeter:
 def parse_reading(line: str, level: str) -> tuple[float, float]:
     """Return the watts in a typed line and the step of its last digit. Raises UsageError for anything else."""
     found = NUMBER.fullmatch(line.strip())
-    if found is None:
-        why = f"got {line.strip()!r}"
+    if found is None or not math.isfinite(float(found["number"])):
+        why = f"got {line.strip()!r:.60}"
         raise UsageError(f"The reading for {level} is no power", why, "Type watts such as 212.5.")
     return float(found["number"]), 10.0 ** -len(found["decimals"] or "")
 

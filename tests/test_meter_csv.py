@@ -83,6 +83,9 @@ def test_a_counter_of_joules() -> None:
         ("time,power_w\n1767323046,5\n1767323045,5\n", {}, r"line 3: its time lies 1\.000 s before the one above"),
         ("time,power_w\n0.0,5\n1.0,5\n", {}, "neither seconds nor milliseconds since 1970"),
         ("time,power_w\nyesterday,5\ntoday,5\n", {}, "no ISO 8601 time and no number"),
+        ("time,power_w\n0001-01-01T00:00:00+14:00,5\n1767323046,5\n", {}, "line 2: nothing was recorded in '0001"),
+        ('time,power_w,note\n1767323045,5,"two\nlines"\n1767323046,5,\n', {}, "line 3 has 1 columns"),
+        (f"time,power_w\n1767323045,5\n1767323046,{'1' * 140_000}\n", {}, "line 3: field larger"),
         ("time,power_w\n1767323045,five\n1767323046,5\n", {}, "'five' is not a number"),
         ("time;power_w\n1767323045;5,5\n1767323046;5,6\n", {}, r"decimals need a point"),
         ("time,power_w\n1767323045,\n1767323046,nan\n", {}, "fewer than two numbers"),
@@ -98,6 +101,13 @@ def test_refusals_say_what_is_wrong(text: str, options: dict[str, str], why: str
     with pytest.raises(UsageError, match=why) as caught:
         read_meter_csv(text, CsvOptions(**options))
     assert caught.value.remedy
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file() -> None:
+    """Windows programs write one, before a comment as well as before the header."""
+    text = "\ufeff# a meter\ntime,power_w\n1767323045,5\n1767323046,5\n"
+
+    assert (5.0, 5.0) == read_meter_csv(text, CsvOptions()).values
 
 
 def test_a_stated_unit_is_believed() -> None:

@@ -119,7 +119,7 @@ def test_a_typed_meter_has_a_name() -> None:
         TypedMeter(lambda _: "1", MeterFacts(accuracy_rel=0.01))
 
 
-@pytest.mark.parametrize("line", ["", "none", "-5", "nan", "1e3", "12,5", "12.5 kW"])
+@pytest.mark.parametrize("line", ["", "none", "-5", "nan", "1e3", "12,5", "12.5 kW", "9" * 400])
 def test_what_is_no_power_is_refused(line: str) -> None:
     """Only plain watts are taken, so that nothing is misread."""
     with pytest.raises(UsageError, match="level 2 is no power"):

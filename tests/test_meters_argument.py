@@ -72,6 +72,9 @@ def test_what_cannot_be_meant_is_refused(text: str, said: str) -> None:
         f"prometheus:http://h/metrics?token={SECRET},metric=x,unit=W",
         f"ipmi:h,secret={SECRET}",
         f"https://admin:{SECRET}@bmc",
+        f"shelly:admin:{SECRET}@192.0.2.7",
+        f"scpi:TCPIP0::admin:{SECRET}@h::5025::SOCKET,query=P?,unit=W",
+        f"tasmota:password={SECRET}",
     ],
 )
 def test_a_secret_on_the_command_line_is_refused_and_not_repeated(word: str) -> None:
@@ -85,7 +88,12 @@ def test_a_secret_on_the_command_line_is_refused_and_not_repeated(word: str) -> 
 
 def test_addresses_without_secrets_pass() -> None:
     """An at sign in a path or a file is no user."""
-    for word in ("replay:/data/a@b.csv", "redfish:https://bmc,resource=/redfish/v1/x@y", "scpi:GPIB0::5::INSTR"):
+    for word in (
+        "replay:/data/a@b.csv",
+        "redfish:https://bmc,resource=/redfish/v1/x@y",
+        "scpi:GPIB0::5::INSTR",
+        "replay:a@b.csv",
+    ):
         refuse_secrets(word)
 
 

@@ -135,6 +135,17 @@ def test_absurd_power_is_refused_with_reason(value: float) -> None:
     assert POWER.id in str(found.reason)
 
 
+def test_a_gigawatt_is_absurd_without_a_limit_too() -> None:
+    """An attached meter states no limit, and one broken row would be all of the energy."""
+    unlimited = replace(POWER, limit_w=None)
+    spoilt = constant(300.0)
+    spoilt[100] = 1e9
+    found = energy_of([unlimited], polls_of(unlimited, spoilt))
+
+    assert found.energy_j is None
+    assert is_absurd(str(found.reason))
+
+
 def test_an_absurd_value_far_from_the_window_costs_nothing() -> None:
     """Only the window and the samples next to it have to be true."""
     spoilt = constant(300.0)

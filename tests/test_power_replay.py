@@ -136,6 +136,10 @@ def test_comments_state_the_facts_of_the_sensor(tmp_path: Path) -> None:
         ("time_s,power_w\n0,300\n1,[N/A]\n", "line 3: '[N/A]' is not a number"),
         ("time_s,power_w\n0,300\n\n# words\n2,1\n1,1\n", "line 6: its time 1 s lies before"),
         ("time_s,power_w\n0\n", "line 2: it has too few columns"),
+        ('time_s,power_w,note\n0,1,"two\nlines"\n1,2,\n', "line 3: it has too few columns"),
+        (f"time_s,power_w\n0,{'1' * 140_000}\n", "line 2: field larger"),
+        ("# seen_share: 5\ntime_s,power_w\n0,1\n", "line 1: seen_share 5 is a share from above 0 to 1"),
+        ("# limit_w: 0\ntime_s,power_w\n0,1\n", "line 1: limit_w 0 is no limit"),
         ("time_s,power_w,scope\n0,1,gpu\n", "line 2: scope 'gpu' is none of board"),
         ("# lag_s: soon\ntime_s,power_w\n0,1\n", "line 1: 'soon'"),
         ("timestamp, power.draw [W]\nnow, 5\n", "line 2: 'now' is not a time"),
@@ -147,6 +151,14 @@ def test_a_wrong_file_is_refused_with_its_line(tmp_path: Path, text: str, said: 
         read_recording(written(tmp_path, text))
 
     assert said in str(caught.value)
+
+
+def test_a_byte_order_mark_is_no_part_of_the_file(tmp_path: Path) -> None:
+    """Windows programs write one."""
+    path = tmp_path / "trace.csv"
+    path.write_bytes(b"\xef\xbb\xbftime_s,power_w\r\n0,5\r\n")
+
+    assert (5.0,) == read_recording(path).traces[0].values
 
 
 def test_a_missing_file_makes_the_replay_broken(tmp_path: Path) -> None:

@@ -66,6 +66,7 @@ def test_too_few_samples_say_nothing() -> None:
     times, values = samples(1.0, seconds=30.0)
     gappy = [(t, v) for t, v in zip(times, values, strict=True) if not 10 * SECOND < t < 20 * SECOND]
 
+    assert slope_of(times, [*values[:-1], 1e308]) is None
     assert slope_of(times[:7], values[:7]) is None
     assert slope_of([5] * 9, [1.0] * 9) is None
     assert slope_of([t for t, _ in gappy], [v for _, v in gappy]) is None

@@ -134,7 +134,7 @@ def _prompt(text: str) -> str:
 def _lines_of(path: Path) -> Callable[[str], str]:
     """Return what answers prompts from a file of readings, one a line; the file is checked at once."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(
             f"Cannot read the readings in {path}", str(exc), "Give a text file, one reading a line."

@@ -64,7 +64,7 @@ def read_recording(path: Path) -> Recording:
     """
     try:
         data = path.read_bytes()
-        lines = data.decode("utf-8").splitlines()
+        lines = data.decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as exc:
         raise UsageError(f"Cannot replay {path}", str(exc), "Name a CSV file: --power replay:FILE") from exc
     rows = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
@@ -105,8 +105,18 @@ def _facts(path: Path, lines: list[str]) -> tuple[dict[str, float], str]:
         if key.strip() == "accuracy_basis":
             basis = text.strip()
         elif key.strip() in FACTS:
-            facts[key.strip()] = _number(path, number, text)
+            facts[key.strip()] = _fact(path, number, key.strip(), text)
     return facts, basis
+
+
+def _fact(path: Path, number: int, key: str, text: str) -> float:
+    """Return a stated fact. Raises UsageError for a share above 1, and for zeros that would switch a check off."""
+    value = _number(path, number, text)
+    if key == "seen_share" and not 0 < value <= 1:
+        raise _refused(path, number, f"seen_share {value:g} is a share from above 0 to 1")
+    if key in ("limit_w", "wraps_at_j") and not value:
+        raise _refused(path, number, f"{key} 0 is no limit; leave out what is not known")
+    return value
 
 
 def _traces(path: Path, header: _Columns, rows: list[tuple[int, str]]) -> tuple[Trace, ...]:
@@ -128,13 +138,22 @@ def _traces(path: Path, header: _Columns, rows: list[tuple[int, str]]) -> tuple[
 
 
 def _samples(path: Path, header: _Columns, rows: list[tuple[int, str]]) -> Iterator[tuple[int, float, float, Scope]]:
-    for (number, _), words in zip(rows, csv.reader(line for _, line in rows), strict=True):
+    for number, line in rows:
+        words = _words(path, number, line)
         if len(words) <= max(header.time, header.value, header.scope or 0):
             raise _refused(path, number, "it has too few columns")
         time_word = words[header.time]
         time_s = _smi_time_s(path, number, time_word) if header.smi else _number(path, number, time_word)
         value = _number(path, number, words[header.value].removesuffix("W"))
         yield number, time_s, value, _scope(path, number, "board" if header.scope is None else words[header.scope])
+
+
+def _words(path: Path, number: int, line: str) -> list[str]:
+    """Return the fields of one line; a row that goes on in the next line is none that a logger writes."""
+    try:
+        return next(csv.reader([line]))
+    except csv.Error as exc:
+        raise _refused(path, number, str(exc)) from None
 
 
 def _scope(path: Path, number: int, word: str) -> Scope:

@@ -30,6 +30,9 @@ ABSURD_FACTOR = 10
 _ABSURD = "impossible reading: "
 """Marks a reason as an absurd value's; written by `absurd` and read by `is_absurd` alone."""
 
+ABSURD_W = 1e6
+"""Where no limit is known, a reading above this is a fault: ten times what a rack of accelerators draws (100 kW)."""
+
 COARSE_PERIODS = 2
 """A window with fewer of a power sensor's updates has no energy of its own: mostly the time around it is seen."""
 
@@ -102,12 +105,13 @@ def is_absurd(reason: str) -> bool:
 def absurd_reason(series: Series, start_ns: int, end_ns: int) -> str | None:
     """Return why a window's values cannot be true (not a number, negative, far above the limit), or None."""
     limit_w = series.channel.limit_w
-    bound = math.inf if limit_w is None or series.channel.unit == "J" else ABSURD_FACTOR * limit_w
+    bound, above = ABSURD_W, f"more than {ABSURD_W:g} W, which nothing measured here draws"
+    if limit_w is not None:
+        bound, above = ABSURD_FACTOR * limit_w, f"more than {ABSURD_FACTOR} times its limit of {limit_w:g} W"
     for value in series.between(start_ns, end_ns).values:
         if not math.isfinite(value) or value < 0:
             return absurd(f"{series.channel.id} gave {value} {series.channel.unit}")
-        if value > bound:
-            above = f"more than {ABSURD_FACTOR} times its limit of {limit_w:g} W"
+        if value > bound and series.channel.unit == "W":
             return absurd(f"{series.channel.id} gave {value:g} W, {above}")
     return None
 

@@ -32,6 +32,9 @@ TEMPERATURE_TEST = "temperature moves by less than 1 degree C in 30 s"
 The figures are the protocol's (docs/protocol.md): llenergymeasure and the ML.ENERGY benchmark wait in similar ways.
 """
 
+VALUE_MAX = 1e100
+"""No power or temperature reaches this (our choice; squares of doubles overflow at 1e154)."""
+
 _BLOCKS = 8
 """The span is cut into so many means: neighbouring samples of an averaging sensor are not independent."""
 
@@ -56,8 +59,11 @@ class Slope:
 
 
 def slope_of(times_ns: Sequence[int], values: Sequence[float]) -> Slope | None:
-    """Return the slope of samples by a straight line through the means of eight equal spans; None with an empty one."""
-    if len(times_ns) < _BLOCKS or times_ns[-1] <= times_ns[0]:
+    """Return the slope of samples by a straight line through the means of eight equal spans; None with an empty one.
+
+    None too where a value lies above `VALUE_MAX`: it is a fault, which the energies tell, and its square overflows.
+    """
+    if len(times_ns) < _BLOCKS or times_ns[-1] <= times_ns[0] or max(values) > VALUE_MAX:
         return None
     span_ns = times_ns[-1] - times_ns[0]
     blocks: list[list[tuple[float, float]]] = [[] for _ in range(_BLOCKS)]

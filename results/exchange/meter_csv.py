@@ -26,6 +26,9 @@ JOULE_NAMES = ("energy_j", "joules", "j")
 EPOCH_UNITS = ((1e8, 1e11, 10**9, "epoch seconds"), (1e11, 1e14, 10**6, "epoch milliseconds"))
 """Numbers that are instants since 1970: seconds of the years 1973 to 5138, or milliseconds of the same span."""
 
+YEARS = range(1973, 5138)
+"""The years that times in words may lie in: those of the numbers."""
+
 WATTS_LOW, WATTS_HIGH = 1.0, 100_000.0
 """Medians beyond these are no machine's draw but another unit's number (our choice; a rack draws up to 100 kW)."""
 
@@ -64,10 +67,11 @@ def read_meter_csv(text: str, options: CsvOptions) -> MeterRecording:
     1970; values are watts, or joules of a counter. Raises UsageError naming the line and the remedy for a missing
     column, a time that cannot be placed, times that go backwards, and numbers that look like another unit's.
     """
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), 1) if line.strip() and not line.startswith("#")]
+    rows = enumerate(text.removeprefix("\ufeff").splitlines(), 1)
+    lines = [(n, line) for n, line in rows if line.strip() and not line.startswith("#")]
     if len(lines) < 3:
         raise UsageError(WHAT, "it has fewer than two samples below its header", "Record longer than the run.")
-    layout = _layout(lines[0][1].lstrip("\ufeff"), options)
+    layout = _layout(lines[0][1], options)
     factor = _factor(layout, options)
     times_ns: list[int] = []
     values: list[float | None] = []
@@ -144,9 +148,11 @@ def _factor(layout: _Layout, options: CsvOptions) -> float:
 
 
 def _rows(lines: Sequence[tuple[int, str]], layout: _Layout) -> Iterator[tuple[int, list[str]]]:
-    for (number, _), words in zip(
-        lines, csv.reader((line for _, line in lines), delimiter=layout.delimiter), strict=True
-    ):
+    for number, line in lines:
+        try:
+            words = next(csv.reader([line], delimiter=layout.delimiter))
+        except csv.Error as exc:
+            raise UsageError(WHAT, f"line {number}: {exc}", "Write one sample a line.") from None
         if len(words) <= max(layout.time, layout.value):
             raise UsageError(WHAT, f"line {number} has {len(words)} columns, too few", "Was the file cut short?")
         yield number, words
@@ -163,6 +169,8 @@ def _time(word: str, number: int, zone: timedelta | None) -> tuple[int, str]:
     except ValueError:
         why = f"line {number}: {word!r:.60} is no ISO 8601 time and no number"
         raise UsageError(WHAT, why, "Times look like 2026-01-31T12:00:00.5+01:00 or 1769857200.5.") from None
+    if moment.year not in YEARS:
+        raise UsageError(WHAT, f"line {number}: nothing was recorded in {word!r:.60}", "Set the meter's clock.")
     if moment.tzinfo is not None:
         return utc_ns(moment), "ISO 8601 with its offset"
     if zone is None:

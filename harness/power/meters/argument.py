@@ -21,7 +21,10 @@ _KEY = re.compile(r",(?=[a-z_.]+(?:\[[^\]]*\])?=)")
 """A comma parts two items only where a key follows, so that values may hold commas (SCPI queries do)."""
 
 _USER_IN_URL = re.compile(r"//[^/?#]*@")
-_SECRET_KEY = re.compile(r"(?i)[,?&;](pass(word|wd|phrase)?|pw|pwd|token|secret|api_?key|user(name)?|login)=")
+_USER_IN_ADDRESS = re.compile(r"^[^/?#,]*@")
+"""A user before a host without a scheme, as in `admin:secret@192.0.2.7`."""
+
+_SECRET_KEY = re.compile(r"(?i)[:,?&;](pass(word|wd|phrase)?|pw|pwd|token|secret|api_?key|user(name)?|login)=")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +114,9 @@ def parse_argument(sampler: str, text: str, keys: tuple[str, ...] = ()) -> Argum
 def refuse_secrets(word: str) -> None:
     """Raise UsageError when an item of `--power` holds a user or password; the message does not repeat it."""
     name = word.partition(":")[0]
-    if _USER_IN_URL.search(word) or _SECRET_KEY.search(word):
+    reads_file = name == "replay"  # its argument is a path, in which an at sign is one
+    user = None if reads_file else _USER_IN_ADDRESS.search(word)
+    if user or _USER_IN_URL.search(word) or _SECRET_KEY.search(word):
         safe = name if re.fullmatch(r"[\w-]+", name) else "..."
         raise UsageError(
             f"--power {safe}: a user or password stands on the command line",
