@@ -8,7 +8,7 @@ from wattbench.harness.clock import RunClock
 from wattbench.harness.commands import PREPARE_TIMEOUT_S, prepare_command
 from wattbench.harness.driving import Driven
 from wattbench.harness.messages import Drive, PreparedReply
-from wattbench.harness.meters import Meter
+from wattbench.harness.meters import Meter, SampledMeter
 from wattbench.harness.plan import Resolved
 from wattbench.harness.power.calibration import fit_line, refuse_meter, refuse_poor_fit
 from wattbench.harness.power.identity import board_facts, device_of, facts_of
@@ -146,5 +146,8 @@ def _refuse_mixture(power: PowerSession, meter: Meter) -> None:
     if meter.provenance != "typed" and ("replayed" in kinds) != (meter.provenance == "replayed"):
         why = f"the sensor is {' and '.join(sorted(kinds))}, the meter {meter.provenance}"
         raise UsageError("Sensor and meter do not measure the same thing", why, "Replay both, or measure with both.")
+    if isinstance(meter, SampledMeter) and meter.views & {(c.id, c.accuracy_basis) for c in power.stated_channels()}:
+        why = f"{meter.record.identity} is read on both sides, and agrees with itself however far it is off"
+        raise UsageError("A sensor is no meter for itself", why, "Name another --meter, or another sensor by --power.")
     if "modelled" in kinds:
         raise UsageError("A model is no sensor", "its watts are an estimate", "Name a sensor with --power.")

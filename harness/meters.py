@@ -110,6 +110,11 @@ class SampledMeter:
         self.lag_s = settle_s(group, self._rate_hz)
         self._recorder: Recorder | None = None
 
+    @property
+    def views(self) -> frozenset[tuple[str, str]]:
+        """Return what is read, by channel and basis of its accuracy (which tells recordings apart)."""
+        return frozenset((channel.id, channel.accuracy_basis) for channel in self._group)
+
     def start(self, clock: RunClock) -> None:
         """Start polling."""
         self._recorder = Recorder([self._sampler], self._rate_hz, origin_ns=clock.origin_ns)

@@ -110,6 +110,14 @@ def test_what_is_stored_is_shown_and_forgotten(desk: Desk) -> None:
     assert "No calibration is stored" in empty.stdout
 
 
+def test_a_sensor_is_no_meter_for_itself(desk: Desk) -> None:
+    """The same source on both sides agrees with itself, whatever accuracy is claimed for it."""
+    ended = desk.calibrate("--meter", f"replay:{desk.folder / 'sensor.csv'}", "--meter-accuracy", "0.1")
+
+    assert 2 == ended.returncode
+    assert "A sensor is no meter for itself" in ended.stderr
+
+
 def test_a_wall_meter_keeps_the_boards_joules_and_adds_the_walls(desk: Desk) -> None:
     """The offset absorbs the host; the board's figure stays the sensor's, the wall's stands beside it."""
     meter = desk.trace("meter", 1.0, HOST_W, scope="wall", accuracy=0.001)
