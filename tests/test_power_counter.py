@@ -1,5 +1,7 @@
 """The energy that a counter tells: ticks, wrap-around, resets."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -78,6 +80,15 @@ def test_a_jump_is_refused() -> None:
 
     with pytest.raises(SensorError, match="jumped"):
         counter_delta_j(times, jumped, 0, 10 * SECOND, FAST)
+
+
+def test_a_jump_of_a_gigajoule_is_refused_without_a_limit_too() -> None:
+    """A meter states no limit, and one broken row would be all of the energy."""
+    times, joules = polled(300.0)
+    jumped = [j + (1e9 if n > 100 else 0) for n, j in enumerate(joules)]
+
+    with pytest.raises(SensorError, match="jumped"):
+        counter_delta_j(times, jumped, 0, 10 * SECOND, replace(FAST, plausible_w=None))
 
 
 def test_a_frozen_counter_is_not_zero_energy() -> None:

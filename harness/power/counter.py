@@ -17,12 +17,16 @@ A whole 8-GPU node is rated at 10.2 kW (DGX H100 class, arXiv 2506.14551) to 14.
 """
 
 
+JUMP_W = 1e6
+"""An increase above this is a fault where no limit is known: ten times what a rack of accelerators draws."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterRules:
     """What is known of a counter: widest gap to bridge, update period, range at which it wraps, largest power.
 
     `plausible_w` is the power above which an increase cannot be true; None takes `PLAUSIBLE_W`, but only where a
-    wrap-around must be told from a reset.
+    wrap-around must be told from a reset; elsewhere `JUMP_W`.
     """
 
     max_gap_ns: float
@@ -93,8 +97,11 @@ def _gain_j(delta_j: float, apart_ns: int, rules: CounterRules) -> float:
         raise SensorError("The energy counter may have wrapped unseen", f"no poll for {apart_ns / 1e9:.1f} s")
     if delta_j < 0:
         delta_j = _undo_wrap_j(delta_j, bound_j, rules.wraps_at_j)
-    elif rules.plausible_w is not None and delta_j > bound_j:
-        raise SensorError("The energy counter jumped", f"by {delta_j:.6g} J where {bound_j:.6g} J is the most possible")
+    most_j = bound_j
+    if rules.plausible_w is None:  # a second's worth at least, since a coarse counter steps by watt-hours
+        most_j = JUMP_W * max((apart_ns + rules.period_ns) / 1e9, 1.0)
+    if delta_j > most_j:
+        raise SensorError("The energy counter jumped", f"by {delta_j:.6g} J where {most_j:.6g} J is the most possible")
     return delta_j
 
 
