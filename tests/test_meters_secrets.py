@@ -111,7 +111,7 @@ def test_a_run_by_two_meters_keeps_their_passwords(meters: tuple[Any, Any], file
         "WATTBENCH_DATA": str(data),
         "WATTBENCH_CACHE": str(data),
     }
-    run = Watched("run", *TINY, *powers, "--out", str(path), **environment)
+    run = Watched("run", *TINY, "--window", "3", *powers, "--out", str(path), **environment)
     result = read_result(path)
     energies = {e.channel: e for repeat in result.repeats for e in repeat.energy}
 
