@@ -2,6 +2,8 @@
 
 import click
 
+from wattbench.harness.cli.lazy import LazyGroup
+
 __all__ = ["COMMANDS", "bench"]
 
 COMMANDS = {
@@ -21,38 +23,10 @@ COMMANDS = {
 """Each sub-command's module (its `command` is the click command) and its line in `bench --help`."""
 
 
-class LazyGroup(click.Group):
-    """A group that knows its commands by name and imports one when it is called."""
+class BenchGroup(LazyGroup):
+    """The commands of `bench`."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names, sorted."""
-        return sorted(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import and return one command."""
-        if cmd_name not in COMMANDS:
-            return None
-        import importlib
-
-        command = importlib.import_module(COMMANDS[cmd_name][0]).command
-        assert isinstance(command, click.Command)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command; an unknown name is answered with the known ones and the nearest."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
-            from wattbench.results.plugins import nearest_lines
-
-            why, remedy = nearest_lines(args[0], COMMANDS)
-            raise click.UsageError(f"Unknown command {args[0]!r}: {why}. {remedy}".strip(), ctx)
-        return super().resolve_command(ctx, args)
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands from the table, importing none."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in sorted(COMMANDS)])
+    table = COMMANDS
 
 
 def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -63,7 +37,7 @@ def _print_version(ctx: click.Context, param: click.Parameter, value: bool) -> N
         ctx.exit()
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=BenchGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, expose_value=False, is_eager=True, callback=_print_version, help="Show version."
 )
