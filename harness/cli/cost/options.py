@@ -11,7 +11,7 @@ from wattbench.results.economics.fields import FIELDS
 from wattbench.results.economics.inputs import FILE, SIZE_MAX, CostInputs, parse_inputs
 from wattbench.results.economics.measured import Measured, measured_of
 from wattbench.results.errors import UsageError
-from wattbench.results.files import read_result
+from wattbench.results.files import read_result, stored_id
 
 __all__ = ["Asked", "asked", "input_options"]
 
@@ -47,14 +47,7 @@ def asked(result: Path, cost_file: Path | None, allow_invalid: bool, flags: dict
     given = {path: value for path in FIELDS if (value := flags.get(_name(path))) is not None}
     inputs = parse_inputs(_text(cost_file), given, str(cost_file or FILE))
     document = read_result(result)
-    return Asked(measured=measured_of(document, document_name(result), allow_invalid=allow_invalid), inputs=inputs)
-
-
-def document_name(path: Path) -> str:
-    """Return the id that a result file carries: the digest by which derived documents name it."""
-    import json
-
-    return str(json.loads(path.read_bytes())["id"])
+    return Asked(measured=measured_of(document, stored_id(result), allow_invalid=allow_invalid), inputs=inputs)
 
 
 def _name(path: str) -> str:
