@@ -22,12 +22,20 @@ __all__ = ["entry_of", "measure"]
 
 TIMEOUT_S = 600.0
 
+LOOKS = 2
+"""On a busy virtual machine the best of windows within 2 s differed from that two minutes later by up to a third (95 %
+of all pairs), of windows spread over 10 s by 9 to 17 %; a minute is hardly better than that (docs/performance.md).
+"""
+
 ENERGY_U_MAX = 0.05
 """An energy whose relative standard uncertainty on the same board is larger is not given: the sensor is too slow."""
 
 
 def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Reporter) -> CeilingsRecord:
     """Return the ceilings of a device, measured now through its backend, and on a CPU through every other one.
+
+    Each looks at the device `LOOKS` times, in turns, so that a slow moment of the machine does not meet all windows of
+    a ceiling; every look is an entry of its own.
 
     Raises UsageError for a backend without micro-benchmarks, DeviceError and its kin when it fails; a failure of
     another backend is only noted.
@@ -37,19 +45,24 @@ def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Repo
         raise UsageError(what, remedy="Name another --backend to measure ceilings.")
     start = time.perf_counter()
     measured_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    found = [(target.backend, _asked(target.backend, _request(target, target.device.name, target.shapes)))]
+    asked = [(target.backend, target.device.name, target.shapes), *((*other, ()) for other in _others(target))]
+    found: list[tuple[str, CeilingReport]] = []
     skipped = []
-    for backend, device in _others(target):
-        try:
-            found.append((backend, _asked(backend, _request(target, device, ()))))
-        except InterruptedRunError:
-            raise
-        except (WattbenchError, RuntimeError, OSError) as exc:  # RuntimeError: a bug in its worker
-            skipped.append(f"{backend}: {_first_line(exc)}")
-            reporter.note(f"no second opinion on the ceilings from {skipped[-1]}")
+    for _ in range(LOOKS):
+        for backend, device, shapes in tuple(asked):
+            try:
+                found.append((backend, _asked(backend, _request(target, device, shapes))))
+            except InterruptedRunError:
+                raise
+            except (WattbenchError, RuntimeError, OSError) as exc:  # RuntimeError: a bug in its worker
+                if backend == target.backend:
+                    raise
+                asked.remove((backend, device, shapes))
+                skipped.append(f"{backend}: {_first_line(exc)}")
+                reporter.note(f"no second opinion on the ceilings from {skipped[-1]}")
     power.wait(power.lag_s)
     entries = tuple(entry_of(sample, power, clock) for _, report in found for sample in report.samples)
-    skipped += [f"{backend}: {text}" for backend, report in found for text in report.skipped]
+    skipped += dict.fromkeys(f"{backend}: {text}" for backend, report in found for text in report.skipped)
     if not entries:
         raise DeviceError(f"No ceiling of {target.device.name} could be measured", "; ".join(skipped))
     return CeilingsRecord(

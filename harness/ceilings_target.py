@@ -27,7 +27,7 @@ POWER_RATE_HZ = 20.0
 
 WINDOW_S = 0.2
 WINDOWS = 7
-"""Seven windows of a fifth of a second: the whole list takes about 20 s on a small CPU (our choice)."""
+"""Seven windows of a fifth of a second a look: the whole list takes about 20 s on a small CPU (our choice)."""
 
 WEIGHT_ONLY = frozenset({"int4"})
 """Precisions of weights that are widened before they are multiplied."""

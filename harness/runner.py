@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from wattbench.harness.ceilings import ceilings_for
+from wattbench.harness.ceilings import ceilings_for, exceeded
 from wattbench.harness.clock import RunClock
 from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command
 from wattbench.harness.draft import Draft
@@ -28,7 +28,6 @@ from wattbench.harness.turns import polls_within
 from wattbench.harness.warming import warm_up
 from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
-from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.document import ErrorRecord, Result, Status
 from wattbench.results.energy import PowerRecord
 from wattbench.results.errors import InterruptedRunError, WattbenchError
@@ -193,7 +192,7 @@ class Run:
     def _steps(self) -> Iterator[None]:
         """Go the way from the first idle window to the last; each yield is a place where other runs may take turns."""
         self._idle("machine")
-        self._draft.ceilings = self._in_phase("ceilings", None, self._ceilings)
+        self._take_ceilings()
         reference = self._in_phase("reference", None, self._reference)
         yield
         with WorkerClient() as worker:
@@ -206,6 +205,8 @@ class Run:
             yield
             yield from self._repeats(worker)
             self._idle("after")
+        if exceeded(self._draft.ceilings, self._summary()):
+            self._take_ceilings()
         if self._power.active and not self._shared_power:  # in a sweep other models are still loaded
             self._idle("machine_after")
 
@@ -235,8 +236,10 @@ class Run:
         else:
             self._idle("context")
 
-    def _ceilings(self) -> CeilingsRecord | None:
-        return ceilings_for(self._draft.resolved, self._power, self._draft.clock, self._reporter)
+    def _take_ceilings(self) -> None:
+        draft = self._draft
+        take = partial(ceilings_for, draft.resolved, self._power, draft.clock, self._reporter, so_far=draft.ceilings)
+        draft.ceilings = self._in_phase("ceilings", None, take)
 
     def _reference(self) -> StoredReference | None:
         return reference_for(self._draft.resolved, self._reporter)
@@ -278,18 +281,15 @@ class Run:
     def _repeats(self, worker: WorkerClient) -> Iterator[None]:
         jitter = random.Random(self._plan.seed)  # seeded: the pauses are part of the plan
         while len(self._draft.repeats) < self._plan.repeats_max and not self._narrow_enough():
-            index = len(self._draft.repeats)
+            done = self._draft.repeats
             pause_s = jitter.uniform(0.0, self._plan.jitter_max_s)
-            measure = partial(self._one, worker, index, pause_s)
-            repeat = self._in_phase("measure", self._expected_repeat_s(), measure, f"repeat {index + 1}")
-            self._draft.repeats.append(repeat)
+            measure = partial(self._one, worker, len(done), pause_s)
+            expected_s = done[-1].window.duration_s + 0.5 if done else self._plan.window_s
+            repeat = self._in_phase("measure", expected_s, measure, f"repeat {len(done) + 1}")
+            done.append(repeat)
             self._file.rewrite(self._draft.document("started", self._recorded(), summary=self._summary()))
             self._report(repeat)
             yield
-
-    def _expected_repeat_s(self) -> float:
-        done = self._draft.repeats
-        return done[-1].window.duration_s + 0.5 if done else self._plan.window_s
 
     def _one(self, worker: WorkerClient, index: int, pause_s: float) -> Repeat:
         plan = self._plan

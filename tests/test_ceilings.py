@@ -6,17 +6,22 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from wattbench.harness.ceilings import ceilings_for
+from wattbench.harness.ceilings_cache import keep
+from wattbench.harness.ceilings_measure import LOOKS
+from wattbench.harness.ceilings_target import target_of
 from wattbench.harness.clock import RunClock
 from wattbench.harness.plan import Resolved, open_backend, resolve
 from wattbench.harness.reporter import SilentReporter
 from wattbench.harness.request import RunRequest
+from wattbench.harness.runner import execute
 from wattbench.harness.watts import PowerSession
-from wattbench.results.ceilings import CeilingsRecord
+from wattbench.results.ceilings import CeilingEntry, CeilingsRecord
 from wattbench.results.files import read_result
 
 PLUGINS = Path(__file__).parent / "plugins_ceilings"
@@ -42,17 +47,23 @@ class Runs:
         self.notes = Notes()
 
     @property
-    def measured(self) -> int:
-        """Return how often the prober was called."""
-        return len(self._log.read_text().splitlines()) if self._log.exists() else 0
+    def measured(self) -> float:
+        """Return how often ceilings were measured, each time with several looks."""
+        return len(self._log.read_text().splitlines()) / LOOKS if self._log.exists() else 0
 
-    def ask(self, backend: str = "probing", ceilings: str = "auto", batch: int = 1) -> CeilingsRecord | None:
+    def ask(
+        self,
+        backend: str = "probing",
+        ceilings: str = "auto",
+        batch: int = 1,
+        so_far: CeilingsRecord | None = None,
+    ) -> CeilingsRecord | None:
         """Return the ceilings of a plan of the tiny encoder."""
         request = RunRequest(
             load="tiny-encoder/tiny-encode", backend=backend, ceilings=ceilings, batch=batch, power=("none",)
         )
         resolved = resolve(request)
-        return ceilings_for(resolved, session(resolved), RunClock(), self.notes)
+        return ceilings_for(resolved, session(resolved), RunClock(), self.notes, so_far=so_far)
 
 
 def session(resolved: Resolved) -> PowerSession:
@@ -91,6 +102,31 @@ def test_fresh_ceilings_are_measured_and_remembered(runs: Runs) -> None:
     assert 2 == runs.measured
     assert fresh is not None
     assert replace(fresh, cached=True) == again
+
+
+def test_exceeded_ceilings_are_measured_once_more(runs: Runs) -> None:
+    """The entries of one more look follow the first ones, in the cache too; the date stays that of the first."""
+    first = runs.ask()
+    assert first is not None
+    both = runs.ask(so_far=first)
+    assert both is not None
+
+    assert 2 == runs.measured
+    assert first.entries == both.entries[: len(first.entries)]
+    assert len(both.entries) == 2 * len(first.entries)
+    assert (first.measured_at, first.skipped) == (both.measured_at, both.skipped)
+    assert both.duration_s > first.duration_s
+    assert replace(both, cached=True) == runs.ask()
+    assert "the load was faster than a ceiling: they are measured once more" in runs.notes.lines
+
+
+def test_a_second_look_that_fails_leaves_the_first(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device that is lost afterwards takes nothing away from what was measured."""
+    first = runs.ask()
+    monkeypatch.setenv("WATTBENCH_CEILINGS", "lost")
+
+    assert first == runs.ask(so_far=first)
+    assert "no ceilings: The device was lost: it fell off the bus" in runs.notes.lines
 
 
 def test_another_batch_has_other_shapes(runs: Runs) -> None:
@@ -144,9 +180,67 @@ def test_a_result_holds_its_ceilings(runs: Runs, tmp_path: Path) -> None:
     result = read_result(tmp_path / "result.json")
 
     assert result.ceilings is not None
-    assert ["bfloat16"] == [entry.precision for entry in result.ceilings.entries]
+    assert ["bfloat16"] * LOOKS == [entry.precision for entry in result.ceilings.entries]
     assert "ceilings" == result.phases[0].name
     assert "note      ceilings measured in" in stderr
+
+
+def slow_record() -> CeilingsRecord:
+    """Return what a micro-benchmark that was stopped by something else would have found."""
+    product = CeilingEntry(
+        kind="matmul",
+        precision="float32",
+        shape="2x2x2",
+        unit="FLOP/s",
+        samples=(1.0,),
+        library="stalled",
+        threads=1,
+    )
+    return CeilingsRecord(
+        device="cpu",
+        device_name=None,
+        measured_at=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+        duration_s=1.0,
+        cached=False,
+        versions={},
+        cache_bytes=None,
+        entries=(product,),
+    )
+
+
+def test_a_load_faster_than_its_ceilings_has_them_measured_again(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Ceilings remembered from a slow moment do not leave a contradiction in the result of a real run."""
+    pytest.importorskip("torch")
+    request = RunRequest(
+        load="tiny-encoder/tiny-encode",
+        backend="torch",
+        precision="float32",
+        power=("none",),
+        window_s=0.2,
+        repeats=1,
+        warmup_max_s=0.1,
+        idle_s=0.0,
+    )
+    resolved = resolve(request)
+    short = replace(target_of(resolved), precisions=("float32",), window_s=0.01, windows=2)
+    monkeypatch.setattr("wattbench.harness.ceilings.target_of", lambda _: short)
+    monkeypatch.setattr("wattbench.harness.ceilings_measure.LOOKS", 1)
+    monkeypatch.setattr("wattbench.harness.ceilings_measure._others", lambda _: [])
+    slow = slow_record()
+    keep(short, session(resolved).unavailable_reason, slow)
+    result = execute(resolved, reporter=runs.notes, out=tmp_path / "result.json").result
+
+    assert ["ceilings", "ceilings"] == [phase.name for phase in result.phases if phase.name == "ceilings"]
+    assert result.ceilings is not None
+    assert slow.entries == result.ceilings.entries[: len(slow.entries)]
+    assert result.summary is not None
+    utilisation = result.summary.metric("utilisation.flops")
+    assert utilisation is not None
+    assert utilisation.value is not None
+    assert 0 < utilisation.value <= 1
+    assert "over_ceiling" not in {doubt.code for doubt in result.doubts}
 
 
 def test_an_interruption_while_measuring_ends_the_run(runs: Runs, tmp_path: Path) -> None:

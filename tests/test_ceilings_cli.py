@@ -109,7 +109,7 @@ def test_json_is_the_record() -> None:
     record = decode(json.loads(ended.stdout), CeilingsRecord)
 
     assert ("mock", 0) == (record.device, ended.return_value)
-    assert ["bfloat16"] == [e.precision for e in record.entries]
+    assert {"bfloat16"} == {e.precision for e in record.entries}
     assert "note      ceilings measured in" in ended.stderr
 
 

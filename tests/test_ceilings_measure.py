@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from wattbench.backends.contract import CeilingSample
-from wattbench.harness.ceilings_measure import entry_of, measure
+from wattbench.harness.ceilings_measure import LOOKS, entry_of, measure
 from wattbench.harness.ceilings_target import Target, device_target, powered
 from wattbench.harness.clock import RunClock
 from wattbench.harness.reporter import SilentReporter
@@ -88,7 +88,7 @@ def test_joules_per_flop_are_watts_over_rate(probing: Prober, tmp_path: Path) ->
     power, clock = powered(target), RunClock()
     power.start(clock)
     try:
-        (entry,) = measure(target, power, clock, SilentReporter()).entries
+        entry, again = measure(target, power, clock, SilentReporter()).entries
     finally:
         power.close()
     mean_rate = len(entry.samples) / sum(1 / rate for rate in entry.samples)
@@ -96,6 +96,7 @@ def test_joules_per_flop_are_watts_over_rate(probing: Prober, tmp_path: Path) ->
     assert entry.energy_reason is None
     assert "board" == entry.energy_scope
     assert pytest.approx(WATTS / mean_rate, rel=1e-6) == entry.energy_per_unit_j
+    assert "board" == again.energy_scope
 
 
 def test_a_sensor_that_is_too_slow_gives_no_energy(probing: Prober, tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_a_sensor_that_is_too_slow_gives_no_energy(probing: Prober, tmp_path: Pa
     power, clock = powered(target), RunClock()
     power.start(clock)
     try:
-        (entry,) = measure(target, power, clock, SilentReporter()).entries
+        entry, _ = measure(target, power, clock, SilentReporter()).entries
     finally:
         power.close()
 
@@ -121,7 +122,7 @@ def test_a_record_says_what_was_measured(probing: Prober, sensorless: PowerSessi
     assert not record.cached
     assert record.duration_s > 0
     assert "numpy" in record.versions
-    assert ["bfloat16"] == [entry.precision for entry in record.entries]
+    assert ["bfloat16"] * LOOKS == [entry.precision for entry in record.entries]
 
 
 def test_a_cpu_is_measured_by_every_backend_that_can(sensorless: PowerSession) -> None:

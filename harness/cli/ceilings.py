@@ -50,7 +50,7 @@ def command(
     cached: bool,
     as_json: bool,
 ) -> int:
-    """Measure what a device can do at most: matrix products, memory, copies (about 20 seconds).
+    """Measure what a device can do at most: matrix products, memory, copies (about 40 seconds).
 
     Utilisation in results is counted from these figures; runs measure them on their own, at the load's shapes too.
     """
