@@ -209,6 +209,8 @@ def replayed(log: Log, board: Board, window: Window, rate_hz: float, *, calibrat
         limit_w=None,
         accuracy_rel=CALIBRATED_REL if calibrated else accuracy.rel,
         accuracy_basis="calibrated against the meter" if calibrated else accuracy.basis,
+        offset_u_w=None if calibrated else accuracy.offset_u_w,
+        offset_at_w=None if calibrated else accuracy.offset_at_w,
     )
     clock = TurnedClock(log.times_ns[-1])
     sampler = TraceSampler(log, clock, channel, board if calibrated else None)

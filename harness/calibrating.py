@@ -10,6 +10,7 @@ from wattbench.harness.driving import Driven
 from wattbench.harness.messages import Drive, PreparedReply
 from wattbench.harness.meters import Meter, SampledMeter
 from wattbench.harness.plan import Resolved
+from wattbench.harness.power.budget import own_share_rel
 from wattbench.harness.power.calibration import fit_line, refuse_meter, refuse_poor_fit
 from wattbench.harness.power.identity import board_facts, device_of, facts_of
 from wattbench.harness.reporter import Reporter
@@ -120,7 +121,7 @@ def _level(
         busy_share=min(driven.busy_share, 1.0),
         duration_s=window.duration_s,
         sensor_w=energy.mean_power_w,
-        u_sensor_w=energy.mean_power_w * (energy.u_comparison_rel or 0.0),
+        u_sensor_w=energy.mean_power_w * own_share_rel(energy.budget),
         meter_w=reading.power_w,
         u_meter_w=reading.u_w,
     )

@@ -10,6 +10,7 @@ from wattbench.harness.clock import RunClock
 from wattbench.harness.environment import PACKAGES, collect_packages
 from wattbench.harness.messages import MeasureCeilings
 from wattbench.harness.plan import open_backend
+from wattbench.harness.power.budget import own_share_rel
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
@@ -28,7 +29,9 @@ of all pairs), of windows spread over 10 s by 9 to 17 %; a minute is hardly bett
 """
 
 ENERGY_U_MAX = 0.05
-"""An energy whose relative standard uncertainty on the same board is larger is not given: the sensor is too slow."""
+"""An energy whose relative standard uncertainty on the same board is larger is not given: the sensor is too slow.
+
+Its gain and offset do not count: no longer window would help against them."""
 
 
 def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Reporter) -> CeilingsRecord:
@@ -87,13 +90,15 @@ def entry_of(sample: CeilingSample, power: PowerSession, clock: RunClock) -> Cei
         start_ns=sample.spans_ns[0][0] - clock.origin_ns,
         end_ns=sample.spans_ns[-1][1] - clock.origin_ns,
     )
-    rungs = power.rungs(power.energies(window, None))
+    energies = power.energies(window, None)
+    rungs = power.rungs(energies)
     own = rungs[0] if rungs else None
     energy_j = own.energy_j if own else None
     reason = own.reason if own else power.unavailable_reason
-    if own is not None and energy_j is not None and (own.u_comparison_rel or 0.0) > ENERGY_U_MAX:
-        share = f"the energy of {window.duration_s:.2g} s is known to {100 * (own.u_comparison_rel or 0.0):.0f} % only"
-        energy_j, reason = None, f"{share}: the sensor is too slow for windows so short"
+    u_rel = max((own_share_rel(e.budget) for e in energies if own and e.channel in own.channels), default=0.0)
+    if energy_j is not None and u_rel > ENERGY_U_MAX:
+        share = f"the energy of {window.duration_s:.2g} s is known to {100 * u_rel:.0f} % only"
+        energy_j, reason = None, f"{share}: the sensor is too slow or too coarse for windows so short"
     rates = zip(sample.work, sample.spans_ns, strict=True)
     return CeilingEntry(
         kind=sample.kind,

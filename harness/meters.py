@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wattbench.harness.clock import RunClock
+from wattbench.harness.power.budget import own_share_rel
 from wattbench.harness.power.contract import ChannelRecord, Sampler
 from wattbench.harness.power.energy import channel_energy, groups_of
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import GROUP, make_sampler
 from wattbench.harness.power.series import settle_s
 from wattbench.results.calibration import MeterRecord
+from wattbench.results.energy import ChannelEnergy
 from wattbench.results.errors import SensorError, UsageError
 from wattbench.results.measurement import Window
 from wattbench.results.plugins import nearest_lines, plugin_names
@@ -126,8 +128,9 @@ class SampledMeter:
         energy = channel_energy(self._group, self._recorder.polls(), window, rate_hz=self._rate_hz)
         if energy.mean_power_w is None:
             raise SensorError(f"The meter gave no power for {level}", energy.reason or "", "Find what held it up.")
-        u_w = energy.mean_power_w * (energy.u_comparison_rel or 0.0)
-        return Reading(power_w=energy.mean_power_w, u_w=math.hypot(u_w, _step_u_w(self.record)))
+        step_w = max(_step_u_w(self.record), energy.mean_power_w * _resolution_rel(energy))
+        others = [term for term in energy.budget if term.name != "resolution"]
+        return Reading(power_w=energy.mean_power_w, u_w=math.hypot(energy.mean_power_w * own_share_rel(others), step_w))
 
     def close(self) -> None:
         """Stop polling and release the sampler."""
@@ -196,6 +199,11 @@ def parse_reading(line: str, level: str) -> tuple[float, float]:
 def _step_u_w(record: MeterRecord) -> float:
     """Return the uncertainty of a least step (rectangular)."""
     return (record.resolution_w or 0.0) / math.sqrt(12)
+
+
+def _resolution_rel(energy: ChannelEnergy) -> float:
+    """Return what the budget has for the sampler's own step."""
+    return next((term.u_rel for term in energy.budget if term.name == "resolution"), 0.0)
 
 
 def _one_group(channels: Sequence[ChannelRecord], boundary: Scope | None) -> tuple[ChannelRecord, ...]:

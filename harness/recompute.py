@@ -1,22 +1,34 @@
 """A result computed again from its raw polls and completions alone: which of its figures do not follow from them."""
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from wattbench.harness.exchange.attached_energy import derive_attached
+from wattbench.harness.power.budget import BUDGET_VERSION
 from wattbench.harness.power.calibration import fit_line
 from wattbench.harness.power.derive import Derived
 from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.codec import to_builtins
 from wattbench.results.document import Result
-from wattbench.results.energy import Polls
+from wattbench.results.energy import Polls, PowerRecord
 from wattbench.results.errors import DocumentError, SensorError
 from wattbench.results.metrics import Metric, Summary
 from wattbench.results.recheck import summary_differences
 from wattbench.results.summarise import summarise
 
-__all__ = ["Difference", "Pair", "Recomputation", "differences_of", "leaves_of", "recomputation_lines", "recompute"]
+__all__ = [
+    "Difference",
+    "Pair",
+    "Recomputation",
+    "differences_of",
+    "leaves_of",
+    "recomputation_lines",
+    "recompute",
+    "rules_note",
+    "same_rules",
+]
 
 TOLERANCE_REL = 1e-9
 """Far above what another order of additions costs in doubles, far below any edit that would matter."""
@@ -32,6 +44,11 @@ LINE = ("gain", "u_gain", "gain_interval", "offset_w", "u_offset_w", "offset_int
 """The figures of a calibration that follow from its levels."""
 
 ENERGY = ("power.", "energy.", "efficiency.")
+
+UNCERTAINTY = re.compile(
+    r"^(?!power\.calibrations).*\.(budget|u_(absolute|comparison)_rel|u_net_(absolute|comparison)_j)\b"
+)
+"""The paths of what follows from the rules of budgets, which a newer version may have changed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +78,8 @@ def recompute(result: Result, polls: Sequence[Polls]) -> Recomputation:
     """Compute every energy, throughput, latency and efficiency of a result again and compare.
 
     Energies come from `polls` alone, corrected by the calibrations of the document, whose lines are drawn again through
-    their levels; the rest comes from the completions. What the result says of any of them is not used.
+    their levels; the rest comes from the completions. What the result says of any of them is not used. Uncertainties by
+    rules of another version are not compared, and `note` says so.
     Raises DocumentError for a result that has energies and no poll.
     """
     count = sum(len(log.value) for log in polls)
@@ -73,7 +91,9 @@ def recompute(result: Result, polls: Sequence[Polls]) -> Recomputation:
     rate_hz = result.plan.power_rate_hz
     derived = derive_attached(power, result.idle, result.repeats, result.attachments, rate_hz=rate_hz)
     lines = [pair for n, record in enumerate(power.calibrations) for pair in _line_pairs(n, record)]
-    leaves = leaves_of([*lines, *_window_pairs(result, derived), *_summary_pairs(result, derived)])
+    leaves = same_rules(
+        result.power, leaves_of([*lines, *_window_pairs(result, derived), *_summary_pairs(result, derived)])
+    )
     found = differences_of(leaves)
     told = {difference.path for difference in found}
     found += [difference for difference in _other_differences(result) if difference.path not in told]
@@ -93,6 +113,20 @@ Pair = tuple[str, object, object]
 def leaves_of(pairs: Iterable[Pair]) -> list[Pair]:
     """Return the numbers and named facts of records that stand side by side; sentences are left out."""
     return [leaf for path, stored, computed in pairs for leaf in _leaves(path, _plain(stored), _plain(computed))]
+
+
+def same_rules(power: PowerRecord, leaves: Sequence[Pair]) -> list[Pair]:
+    """Return the leaves without uncertainties where the document's rules for them are not this version's."""
+    same = power.budget_version == BUDGET_VERSION
+    return [leaf for leaf in leaves if same or not UNCERTAINTY.search(leaf[0])]
+
+
+def rules_note(power: PowerRecord) -> str | None:
+    """Return in words that uncertainties were not compared, or None where they were."""
+    if power.budget_version == BUDGET_VERSION:
+        return None
+    rules = f"its budgets are of version {power.budget_version}, this wattbench's of version {BUDGET_VERSION}"
+    return f"Uncertainties were not compared: {rules} (docs/uncertainty.md#versions)."
 
 
 def differences_of(leaves: Iterable[Pair]) -> list[Difference]:
@@ -210,4 +244,4 @@ def _note(result: Result) -> str | None:
         return f"No energy was measured: {result.power.unavailable_reason}."
     if result.status == "started":
         return "The run did not end: its figures are those of the moment, from a log that may have gone on."
-    return None
+    return rules_note(result.power)

@@ -2,7 +2,7 @@
 
 from wattbench.harness.exchange.mlperf_metrics import RATES, power_metrics
 from wattbench.harness.exchange.mlperf_power import window_energy
-from wattbench.harness.recompute import Pair, Recomputation, differences_of, leaves_of
+from wattbench.harness.recompute import Pair, Recomputation, differences_of, leaves_of, rules_note, same_rules
 from wattbench.results.energy import ChannelEnergy
 from wattbench.results.errors import DocumentError
 from wattbench.results.imported import ImportedResult
@@ -22,14 +22,16 @@ def recompute_imported(result: ImportedResult) -> Recomputation:
         remedy = f"Import it again where the logs of {result.source.tool} lie, with those of its meter."
         raise DocumentError("This result cannot be computed again", why, remedy)
     energy = window_energy(channel, result.power.polls, result.window)
-    leaves = leaves_of([("energy", result.energy, energy), *_metric_pairs(result, energy)])
+    leaves = same_rules(result.power, leaves_of([("energy", result.energy, energy), *_metric_pairs(result, energy)]))
     stated = f"what {result.source.tool} states (official figures, rates, latencies)"
     return Recomputation(
         polls=count,
         windows=1,
         figures=len(leaves),
         differences=tuple(differences_of(leaves)),
-        note=f"Not computed again: {stated}; its logs are not in the file.",
+        note=" ".join(
+            filter(None, (f"Not computed again: {stated}; its logs are not in the file.", rules_note(result.power)))
+        ),
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from wattbench.harness.clock import RunClock
 from wattbench.harness.peers.session import Peers
 from wattbench.harness.power.alias import Rhythm
+from wattbench.harness.power.budget import BUDGET_VERSION
 from wattbench.harness.power.calibration_file import find_calibrations
 from wattbench.harness.power.curves import powers_within
 from wattbench.harness.power.derive import idle_rung_w, ladder, primary_name, source_energies
@@ -149,6 +150,7 @@ class PowerSession:
             peers=self._peers.records,
             observed=self._knowledge.observed(polls) if self._recorder else (),
             calibrations=self._knowledge.calibrations if self._recorder else (),
+            budget_version=BUDGET_VERSION,
         )
 
     def energies(

@@ -41,9 +41,10 @@ class ChannelRecord:
     source (a board's counter and its power field), so that they are compared and never added. `covers` names the
     device whose draw is seen (a UUID, "cpu:0", or None for the whole node); `wraps_at_j` is a counter's range,
     `seen_share` the part of the time that the sensor looks at its source, `limit_w` the source's own power limit.
-    `lag_u_s` is the lag's standard uncertainty where it was observed. Unknown facts are None. A `buffered` source keeps
-    a log of its own: one poll brings all values since the last one, each with the instant at which it was taken, or
-    none.
+    `lag_u_s` is the lag's standard uncertainty where it was observed. `offset_u_w` is that of the sensor's offset in
+    watts, uncalibrated, where lines of boards of its make were published; at `offset_at_w` watts `accuracy_rel` holds
+    it too. Unknown facts are None. A `buffered` source keeps a log of its own: one poll
+    brings all values since the last one, each with the instant at which it was taken, or none.
     """
 
     id: str
@@ -65,6 +66,8 @@ class ChannelRecord:
     accuracy_basis: str
     buffered: bool = False
     lag_u_s: float | None = None
+    offset_u_w: float | None = None
+    offset_at_w: float | None = None
 
     def __post_init__(self) -> None:
         require((self.unit == "J") == (self.kind == "counter"), "a counter is in J, everything else in W")
@@ -74,7 +77,9 @@ class ChannelRecord:
             averaging_window_s=self.averaging_window_s,
             lag_s=self.lag_s,
             accuracy_rel=self.accuracy_rel,
+            offset_u_w=self.offset_u_w,
         )
+        require(self.offset_at_w is None or self.offset_at_w > 0, "offset_at_w is a power above 0 W")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,16 +137,27 @@ class SamplerRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BudgetTerm:
-    """One line of an uncertainty budget: a relative standard uncertainty (k=1), GUM type, and where it comes from."""
+    """One line of an uncertainty budget: a relative standard uncertainty (k=1), GUM type, and where it comes from.
+
+    `comparison_rel` is what it counts in comparisons where that is not what `absolute_only` says (`u_rel`, or none).
+    """
 
     name: str
     kind: Literal["A", "B"]
     u_rel: float
     absolute_only: bool
     basis: str
+    comparison_rel: float | None = None
 
     def __post_init__(self) -> None:
-        require_not_negative(u_rel=self.u_rel)
+        require_not_negative(u_rel=self.u_rel, comparison_rel=self.comparison_rel)
+
+    @property
+    def compared_rel(self) -> float:
+        """Return what the line counts in comparisons (relative, k=1)."""
+        if self.comparison_rel is not None:
+            return self.comparison_rel
+        return 0.0 if self.absolute_only else self.u_rel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,6 +170,7 @@ class ChannelEnergy:
     duration, never clamped. `notes` say what went wrong without costing the figure (a counter that reset, a residual).
     `sampling_fraction` is the share of the window's time that the sensor looked and the log caught; None: unknown.
     With a calibration `energy_j` is the corrected energy and `raw_energy_j` the sensor's own, as are both methods'.
+    `u_net_*_j` are the standard uncertainties (k=1) of `energy_net_j` in joules, the idle window's included.
     """
 
     channel: str
@@ -178,11 +195,14 @@ class ChannelEnergy:
     notes: tuple[str, ...] = ()
     sampling_fraction: float | None = None
     raw_energy_j: float | None = None
+    u_net_absolute_j: float | None = None
+    u_net_comparison_j: float | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
             energy_j=self.energy_j, u_absolute_rel=self.u_absolute_rel, u_comparison_rel=self.u_comparison_rel
         )
+        require_not_negative(u_net_absolute_j=self.u_net_absolute_j, u_net_comparison_j=self.u_net_comparison_j)
         require_not_negative(polls=self.polls, updates=self.updates, coverage=self.coverage, max_gap_s=self.max_gap_s)
         require_finite(energy_net_j=self.energy_net_j, residual=self.residual)
         require((self.energy_j is None) == (self.reason is not None), "an energy is a number or has a reason, not both")
@@ -217,7 +237,8 @@ class PowerRecord:
     whose energy leads (a UUID, "cpu", or None: any).
     `peers` are the other tools that watched beside ours (`--cross-check`).
     `channels` hold the facts that were used, `observed` how each channel was seen to behave and what was stated of it,
-    `calibrations` the lines by which energies were corrected.
+    `calibrations` the lines by which energies were corrected. `budget_version` is that of the rules by which the
+    uncertainties were computed (docs/uncertainty.md); a file that does not say has those of version 1.
     """
 
     samplers: tuple[SamplerRecord, ...]
@@ -231,6 +252,7 @@ class PowerRecord:
     peers: tuple[PeerRecord, ...] = ()
     observed: tuple[ObservedRecord, ...] = ()
     calibrations: tuple[CalibrationRecord, ...] = ()
+    budget_version: int = 1
 
     def __post_init__(self) -> None:
         require(self.polls_file is None or not self.polls, "polls are in the document or in a file of their own")

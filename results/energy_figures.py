@@ -77,7 +77,7 @@ def energy_metrics(
 
 
 def _power_metrics(column: _Column) -> list[Metric]:
-    net_method = "net energy (gross - idle power x duration) / window duration; its uncertainty is not stated"
+    net_method = "net energy (gross - idle power x duration) / window duration"
     return [
         _metric(column, "power.mean", "W", lambda rung, _j, _w: rung.mean_power_w, "gross energy / window duration"),
         _idle_metric(column),
@@ -176,6 +176,8 @@ def _metric(column: _Column, name: str, unit: str, value: Value, method: str, mi
     ]
     known, shared = column.known(), column.sample()
     net = name == "power.net"
+    absolute = [_net_rel(rung, rung.u_net_absolute_j) if net else rung.u_absolute_rel for rung in known]
+    comparison = [_net_rel(rung, rung.u_net_comparison_j) if net else rung.u_comparison_rel for rung in known]
     return figure(
         name,
         unit,
@@ -184,9 +186,14 @@ def _metric(column: _Column, name: str, unit: str, value: Value, method: str, mi
         reason=missing if len(known) == len(samples) > 0 else column.reason(),
         scope=shared.scope if shared else None,
         boundary=shared.boundary if shared else None,
-        u_absolute_rel=None if net else _largest([rung.u_absolute_rel for rung in known]),
-        u_comparison_rel=None if net else _largest([rung.u_comparison_rel for rung in known]),
+        u_absolute_rel=_largest(absolute),
+        u_comparison_rel=_largest(comparison),
     )
+
+
+def _net_rel(rung: RungEnergy, u_net_j: float | None) -> float | None:
+    """Return an uncertainty of the net energy as a share of it; None for no net energy at all, too."""
+    return None if u_net_j is None or not rung.energy_net_j else u_net_j / abs(rung.energy_net_j)
 
 
 def _source(known: Sequence[RungEnergy]) -> str:

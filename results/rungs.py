@@ -15,7 +15,8 @@ class RungEnergy:
     `name` is stable over the windows of a run ("package+dram:cpu"); `scope` is its kind ("package+dram"), `covers` the
     device that it sees, and `boundary` says in words what is inside and what is not. `energy_j` is gross, by `method`,
     and None with a `reason` when one member is unknown. `energy_net_j` is gross minus idle power times duration, never
-    clamped, None without an idle window. `u_*_rel` are relative standard uncertainties (k=1) of the gross energy.
+    clamped, None without an idle window. `u_*_rel` are relative standard uncertainties (k=1) of the gross energy,
+    `u_net_*_j` standard uncertainties of the net energy in joules.
     """
 
     name: str
@@ -31,11 +32,14 @@ class RungEnergy:
     u_absolute_rel: float | None
     u_comparison_rel: float | None
     reason: str | None
+    u_net_absolute_j: float | None = None
+    u_net_comparison_j: float | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
             energy_j=self.energy_j, u_absolute_rel=self.u_absolute_rel, u_comparison_rel=self.u_comparison_rel
         )
+        require_not_negative(u_net_absolute_j=self.u_net_absolute_j, u_net_comparison_j=self.u_net_comparison_j)
         require_finite(energy_net_j=self.energy_net_j, mean_power_w=self.mean_power_w)
         require((self.energy_j is None) == (self.reason is not None), "an energy is a number or has a reason, not both")
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from wattbench.harness.power.budget import BUDGET_VERSION
 from wattbench.results.document import ClockRecord, HarnessRecord, Result, RunRecord
 from wattbench.results.doubts import Doubt, judge
 from wattbench.results.energy import (
@@ -119,6 +120,8 @@ def make_channel_energy(energy_j: float | None = 3000.0, *, duration_s: float = 
         u_comparison_rel=0.0041 if known else None,
         budget=(BudgetTerm(name="gain", kind="B", u_rel=0.0289, absolute_only=True, basis="5 %/sqrt(3), data sheet"),),
         reason=None if known else "the sensor went silent",
+        u_net_absolute_j=60.0 if known else None,
+        u_net_comparison_j=15.0 if known else None,
     )
 
 
@@ -139,6 +142,8 @@ def make_rung(energy_j: float | None = 3000.0, **overrides: Any) -> RungEnergy: 
         u_absolute_rel=channel.u_absolute_rel,
         u_comparison_rel=channel.u_comparison_rel,
         reason=channel.reason,
+        u_net_absolute_j=channel.u_net_absolute_j,
+        u_net_comparison_j=channel.u_net_comparison_j,
     )
     return replace(rung, **overrides)
 
@@ -285,7 +290,12 @@ def make_power() -> PowerRecord:
         SamplerRecord(name="rapl", used=False, reason="no powercap folder", remedy="Load the intel_rapl driver."),
     )
     return PowerRecord(
-        samplers=samplers, channels=(channel,), health=(health,), polls=(polls,), unavailable_reason=None
+        samplers=samplers,
+        channels=(channel,),
+        health=(health,),
+        polls=(polls,),
+        unavailable_reason=None,
+        budget_version=BUDGET_VERSION,
     )
 
 

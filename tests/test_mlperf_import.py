@@ -78,7 +78,7 @@ def test_our_integral_stands_beside_it(run: Path) -> None:
 
     assert pytest.approx(POWER_W, rel=1e-3) == power.value
     assert ("wall", 1.0) == (power.scope, result.energy.coverage)
-    assert {"gain", "edges", "lag", "part_time", "clock"} == {term.name for term in result.energy.budget}
+    assert {"gain", "edges", "lag", "resolution", "part_time", "clock"} == {term.name for term in result.energy.budget}
     assert 0.006 < power.u_absolute_rel < 0.01
     assert pytest.approx(power.value * 600.016 / 50087) == result.metric("energy.per_request").value
     assert pytest.approx(0.2537, abs=1e-3) == result.clock.meter_offset_s

@@ -3,11 +3,17 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wattbench.harness.power.budget import (
     CLOCK_REL,
     BudgetInputs,
+    Share,
+    beyond,
     combined,
+    own_share_rel,
+    ratio_share_rel,
     window_budget,
 )
 from wattbench.results.energy import BudgetTerm
@@ -79,3 +85,53 @@ def test_seeing_all_of_the_time_costs_nothing() -> None:
 def test_a_residual_widens_the_absolute_figure() -> None:
     """The truth may lie anywhere between counter and integral."""
     assert 0.03 / math.sqrt(3) == pytest.approx(line(changed(residual=-0.03), "residual").u_rel)
+
+
+def test_a_step_counts_in_both_figures() -> None:
+    """What the sensor's least step makes unsure cancels in no comparison."""
+    step = Share(u_rel=0.048, comparison_rel=0.048, basis="1 W at 6 W")
+    u = combined(window_budget(changed(resolution=step)))
+
+    assert math.hypot(0.029, 0.000680, CLOCK_REL, 0.048) == pytest.approx(u.absolute_rel, rel=1e-4)
+    assert math.hypot(0.000680, 0.048) == pytest.approx(u.comparison_rel, rel=1e-4)
+
+
+@given(residual=st.floats(-0.2, 0.2), step_rel=st.floats(0.0, 0.2))
+def test_a_step_behind_a_residual_counts_once(residual: float, step_rel: float) -> None:
+    """Residual and resolution together are the larger of the two, never their sum."""
+    inputs = changed(residual=residual, resolution=Share(u_rel=step_rel, comparison_rel=step_rel, basis=""))
+    both = math.hypot(line(inputs, "residual").u_rel, line(inputs, "resolution").u_rel)
+
+    assert max(abs(residual) / math.sqrt(3), step_rel) == pytest.approx(both, abs=1e-9)
+    assert beyond(residual, step_rel) <= abs(residual)
+
+
+def test_an_offset_may_count_more_in_comparisons() -> None:
+    """A line may have two figures: at the power of its comparison an offset costs nothing, in ratios it does."""
+    offset = Share(u_rel=0.01, comparison_rel=0.03, basis="")
+    inputs = changed(offset=offset)
+    u = combined(window_budget(inputs))
+
+    assert (0.01, 0.03) == (line(inputs, "offset").u_rel, line(inputs, "offset").compared_rel)
+    assert math.hypot(0.029, 0.000680, CLOCK_REL, 0.01) == pytest.approx(u.absolute_rel, rel=1e-4)
+    assert math.hypot(0.000680, 0.03) == pytest.approx(u.comparison_rel, rel=1e-3)
+
+
+def test_a_windows_own_share_is_without_the_sensors_line() -> None:
+    """Where gain and offset are looked for, edges, lag and resolution are what a level is unsure by."""
+    step, offset = Share(u_rel=0.002, comparison_rel=0.002, basis=""), Share(u_rel=0.01, comparison_rel=0.03, basis="")
+    terms = window_budget(changed(resolution=step, offset=offset))
+
+    assert math.hypot(0.000680, 0.002) == pytest.approx(own_share_rel(terms), rel=1e-3)
+
+
+@given(
+    offset_w=st.floats(-30.0, 30.0), one_w=st.floats(20.0, 900.0), two_w=st.floats(20.0, 900.0), at=st.floats(0.0, 0.1)
+)
+def test_an_offset_never_moves_a_ratio_further_than_both_runs_say(
+    offset_w: float, one_w: float, two_w: float, at: float
+) -> None:
+    """The rest b (1/P1 - 1/P2) is at most the root sum of squares of both runs' shares, whatever the reference."""
+    shares = [ratio_share_rel(abs(offset_w), power_w, at) for power_w in (one_w, two_w)]
+
+    assert abs(offset_w * (1 / one_w - 1 / two_w)) <= math.hypot(*shares) + 1e-12

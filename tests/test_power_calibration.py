@@ -20,6 +20,7 @@ from wattbench.harness.power.calibration import (
     refuse_poor_fit,
     seen_at_boundary,
     u_line_w,
+    u_ratio_rel,
 )
 from wattbench.results.calibration import CalibrationLevel, CalibrationRecord, MeterRecord
 from wattbench.results.energy import BudgetTerm, ChannelEnergy
@@ -83,9 +84,10 @@ def record_of(levels: Sequence[CalibrationLevel], **changes: Any) -> Calibration
 
 @pytest.fixture(name="raw")
 def _raw(factories: ModuleType) -> ChannelEnergy:
-    """Give a sensor's energy of 3000 J over 10 s with a budget of gain 4.6 % and edges 1 %."""
+    """Give a sensor's energy of 3000 J over 10 s with a budget of gain 4.6 %, an offset, and edges 1 %."""
     terms = (
         BudgetTerm(name="gain", kind="B", u_rel=0.046, absolute_only=True, basis="table"),
+        BudgetTerm(name="offset", kind="B", u_rel=0.02, absolute_only=False, basis="table", comparison_rel=0.03),
         BudgetTerm(name="edges", kind="B", u_rel=0.01, absolute_only=False, basis="edges"),
     )
     return replace(factories.make_channel_energy(3000.0), budget=terms, u_absolute_rel=math.hypot(0.046, 0.01))
@@ -222,7 +224,7 @@ def test_an_energy_is_corrected_and_its_own_figure_kept(raw: ChannelEnergy) -> N
 
 
 def test_the_absolute_uncertainty_shrinks_to_meter_and_line(raw: ChannelEnergy) -> None:
-    """4.6 % of a table become the meter's 0.1 % and the fit's part; the other lines stay."""
+    """4.6 % of a table and its offset become the meter's 0.1 % and the fit's part; the other lines stay."""
     record = record_of([replace(v, u_sensor_w=0.5) for v in levels_on(0.95, 6.0)])
     found = calibrated(raw, record, 10.0)
     terms = {t.name: t.u_rel for t in found.budget}
@@ -232,7 +234,7 @@ def test_the_absolute_uncertainty_shrinks_to_meter_and_line(raw: ChannelEnergy) 
     assert (0.001, 0.01 * 3000 / 2940) == (terms["gain"], pytest.approx(terms["edges"]))
     assert u_line_w(record, power_w) / power_w == pytest.approx(terms["calibration"])
     assert found.u_absolute_rel == pytest.approx(math.hypot(*terms.values()))
-    assert found.u_comparison_rel == pytest.approx(terms["edges"])
+    assert found.u_comparison_rel == pytest.approx(math.hypot(terms["edges"], u_ratio_rel(record, power_w)))
     assert (found.u_absolute_rel or 1.0) < 0.3 * (raw.u_absolute_rel or 0.0)
 
 
@@ -241,6 +243,43 @@ def test_the_line_is_best_known_amid_its_levels() -> None:
     record = record_of([replace(v, u_sensor_w=1.0) for v in levels_on(1.0, 0.0)])
 
     assert u_line_w(record, 180.0) < u_line_w(record, 300.0) < u_line_w(record, 900.0)
+
+
+def test_a_line_is_compared_with_its_own_runs_best_amid_its_range() -> None:
+    """Between the ends of the levels' range both runs together state just what the offset leaves of their ratio."""
+    record = record_of([replace(v, u_sensor_w=1.0) for v in levels_on(1.0, 0.0)], residual_rms_w=0.0)
+    low, high = u_ratio_rel(record, 60.0), u_ratio_rel(record, 300.0)
+
+    assert 0.0 == pytest.approx(u_ratio_rel(record, 100.0))
+    assert record.u_offset_w * (1 / 60 - 1 / 300) == pytest.approx(math.hypot(low, high))
+
+
+def test_a_line_without_a_power_above_zero_has_the_worst_reference() -> None:
+    """A record whose levels were all at rest still states a figure."""
+    record = record_of([replace(v, u_sensor_w=1.0) for v in levels_on(1.0, 0.0)], residual_rms_w=0.0)
+    idle = replace(record, levels=tuple(replace(v, meter_w=0.0) for v in record.levels))
+
+    assert math.sqrt(2) * record.u_offset_w / 100 == pytest.approx(u_ratio_rel(idle, 100.0))
+
+
+@pytest.mark.parametrize(("one_w", "two_w"), [(100.0, 250.0), (60.0, 300.0), (150.0, 160.0)])
+def test_ratios_of_calibrated_runs_hold_as_stated(one_w: float, two_w: float) -> None:
+    """Over 400 noisy calibrations the ratio of two powers is off by no more than both runs state, root mean square."""
+    drawn = random.Random(2)
+    off, stated = [], []
+    for _ in range(400):
+        levels = [
+            level(w + drawn.gauss(0, 0.5), 0.95 * w + 6.3 + drawn.gauss(0, 2.0), u_sensor_w=2.0, u_meter_w=0.5)
+            for w in (60, 120, 180, 240, 300)
+        ]
+        record = record_of(levels, residual_rms_w=0.0)
+        one, two = (corrected_j(record, 0.95 * w + 6.3, 1.0) for w in (one_w, two_w))
+        off.append((one / two) / (one_w / two_w) - 1)
+        stated.append(math.hypot(u_ratio_rel(record, one_w), u_ratio_rel(record, two_w)))
+    rms = math.sqrt(math.fsum(e * e for e in off) / len(off))
+
+    assert rms <= math.sqrt(math.fsum(u * u for u in stated) / len(stated))
+    assert rms > 0.0005  # a line that cancelled would leave nothing
 
 
 def test_an_unknown_energy_stays_unknown(raw: ChannelEnergy) -> None:

@@ -117,6 +117,7 @@ def test_phases_are_corrected_like_windows(channel: ChannelRecord) -> None:
 
     assert (3000 - 6 * 10) / 0.95 == pytest.approx(phase.energy_j)
     assert (window.energy_j, window.u_absolute_rel) == (phase.energy_j, pytest.approx(phase.u_absolute_rel))
+    assert window.u_comparison_rel == pytest.approx(phase.u_comparison_rel)
 
 
 def test_a_phase_below_the_offset_is_unknown(channel: ChannelRecord) -> None:

@@ -9,8 +9,8 @@ import pytest
 TESTS = Path(__file__).parent
 POWER = TESTS.parent / "harness" / "power"
 MODULES = (
-    *("alias", "budget", "corrections", "counter", "curve", "derive", "energy", "estimate", "ladder", "phases"),
-    *("series", "terms"),
+    *("alias", "budget", "corrections", "counter", "curve", "derive", "energy", "estimate", "ladder", "net", "phases"),
+    *("resolution", "series", "terms"),
 )
 """What must be covered whole, and everything about calibration besides."""
 

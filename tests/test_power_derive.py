@@ -1,5 +1,6 @@
 """Every energy of a run from its raw polls alone."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from types import ModuleType
@@ -70,6 +71,19 @@ def test_everything_follows_from_the_polls(result: Result) -> None:
     assert (3600.0, 2400.0) == (pytest.approx(energy.energy_j), pytest.approx(energy.energy_net_j))
     assert {"board:GPU-00000000": pytest.approx(100.0)} == found.idle_power_w
     assert ["board:GPU-00000000"] == [rung.name for rung in found.rung_energies[0]]
+
+
+def test_net_energy_has_the_uncertainty_of_both_windows(result: Result) -> None:
+    """Gain and clock are off by their share of the difference, the edges of both windows add as squares."""
+    found = derived(result, power_of(result, board(result)))
+    gross, idle, rung = found.repeats[0].energy[0], found.idle[0].energy[0], found.rung_energies[0][0]
+    loads, rests = ({t.name: t.u_rel for t in e.budget} for e in (gross, idle))
+    own = [(3600 * loads[name], 1200 * rests[name]) for name in ("edges", "lag", "resolution")]
+    apart = math.hypot(*(x for pair in own for x in pair))
+
+    assert gross.u_net_comparison_j == pytest.approx(apart)
+    assert gross.u_net_absolute_j == pytest.approx(math.hypot(apart, 2400 * loads["gain"], 2400 * loads["clock"]))
+    assert (gross.u_net_absolute_j, gross.u_net_comparison_j) == (rung.u_net_absolute_j, rung.u_net_comparison_j)
 
 
 def test_phases_long_enough_have_their_energy(result: Result) -> None:

@@ -228,6 +228,26 @@ def test_both_uncertainties_follow_from_the_budget() -> None:
     assert 0.1 / math.sqrt(6) / 10 == pytest.approx(found.u_comparison_rel)
 
 
+def test_an_offset_counts_away_from_the_power_that_the_gain_was_found_at() -> None:
+    """10 W of offset, known with the gain at 200 W: nothing there, 1.7 % more at 300 W, and 2.4 % in comparisons."""
+    board = replace(POWER, offset_u_w=10.0, offset_at_w=200.0)
+    there, above = (energy_of([board], polls_of(board, constant(w))) for w in (200.0, 300.0))
+    term = next(t for t in above.budget if t.name == "offset")
+
+    assert [0.0, 0.0] == [
+        f(t) for t in there.budget if t.name == "offset" for f in (lambda t: t.u_rel, lambda t: t.compared_rel)
+    ]
+    assert (10 / 600, math.sqrt(2) * 10 / 600) == (pytest.approx(term.u_rel), pytest.approx(term.compared_rel))
+    assert (above.u_comparison_rel or 0) > 0.023
+
+
+def test_an_offset_that_nobody_states_is_told() -> None:
+    """Without a published offset the gain's line says that it cancels between runs of like power only."""
+    gain = next(t for t in energy_of([POWER], polls_of(POWER, constant(300.0))).budget if t.name == "gain")
+
+    assert gain.basis == "meter; its offset is not known apart, and cancels between runs of like power only"
+
+
 def test_an_unknown_accuracy_leaves_the_absolute_uncertainty_unknown() -> None:
     """What nobody states is not taken as small."""
     unstated = replace(POWER, accuracy_rel=None)

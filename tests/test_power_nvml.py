@@ -444,6 +444,12 @@ def test_unpublished_behaviour_is_unknown() -> None:
     assert 0.05 / 3**0.5 == accuracy_of("blackwell").rel
 
 
+def test_offsets_are_those_of_the_boards_whose_lines_were_published() -> None:
+    """Root mean square of -1.18, -22.6, 1.4, -4.2 and 6.3 W; where nobody published lines it is unknown."""
+    assert (10.69, 199) == (pytest.approx(accuracy_of("ada").offset_u_w, rel=1e-3), accuracy_of("ada").offset_at_w)
+    assert (None, None) == (accuracy_of("hopper").offset_u_w, accuracy_of("kepler").offset_at_w)
+
+
 def test_the_counter_is_credited_with_no_more_than_the_field_sees() -> None:
     """Whether a counter takes in the unseen time is not published."""
     assert 0.25 == behaviour_of("ga100", "counter").seen_share

@@ -54,6 +54,8 @@ def example() -> ChannelEnergy:
         lag_s=behaviour.lag_s,
         seen_share=behaviour.seen_share,
         accuracy_rel=accuracy.rel,
+        offset_u_w=accuracy.offset_u_w,
+        offset_at_w=accuracy.offset_at_w,
     )
     window = Window(start_ns=5 * SECOND // 2, end_ns=7 * SECOND)
     return channel_energy([channel], track.polls(), window, rate_hz=20)

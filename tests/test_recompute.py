@@ -142,6 +142,17 @@ def uncertainty(result: Result) -> Result:
     return replace(result, repeats=(replace(first, energy=(edited,)), *rest))
 
 
+def of_old(result: Result) -> Result:
+    """Have budgets by the rules of version 1: what the later ones added is not there."""
+    power = replace(result.power, budget_version=1)
+    repeats = []
+    for repeat in result.repeats:
+        terms = tuple(t for t in repeat.energy[0].budget if t.name != "resolution")
+        older = replace(repeat.energy[0], budget=terms, u_absolute_rel=0.02, u_net_absolute_j=None)
+        repeats.append(replace(repeat, energy=(older,)))
+    return replace(result, power=power, repeats=tuple(repeats))
+
+
 def throughput(result: Result) -> Result:
     """Raise a throughput with its samples and interval."""
     return metric(
@@ -186,6 +197,25 @@ def test_an_edit_with_a_new_digest_is_found(copy: Path, edit: Callable[[Result],
     write_result(edit(read_result(copy)), copy)
 
     assert path in found_in(copy)
+
+
+def test_budgets_by_older_rules_are_not_held_against_newer_ones(copy: Path) -> None:
+    """Of a file with budgets of version 1 the energies are compared and the uncertainties are not, as it says."""
+    result = of_old(read_result(copy))
+    found = recompute(result, read_polls(result, copy))
+
+    assert () == found.differences
+    assert recomputation_lines(found)[1:] == [
+        "Uncertainties were not compared: its budgets are of version 1, this wattbench's of version 2 "
+        "(docs/uncertainty.md#versions)."
+    ]
+
+
+def test_an_older_file_s_energy_is_still_held_against_its_polls(copy: Path) -> None:
+    """Older rules for uncertainties are no cover for other joules."""
+    result = energy(of_old(read_result(copy)))
+
+    assert "repeats[0].energy[0].energy_j" in [d.path for d in recompute(result, read_polls(result, copy)).differences]
 
 
 def test_an_edited_poll_with_new_digests_is_found(copy: Path) -> None:

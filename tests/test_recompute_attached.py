@@ -194,7 +194,7 @@ def own_channel(result: Result) -> Result:
     ("edit", "path"),
     [
         (lower, "repeats[0].energy[1].energy_j"),
-        (without_clock, "repeats[0].energy[1].budget[4]"),
+        (without_clock, "repeats[0].energy[1].budget[5]"),
         (better_clock, "repeats[1].energy[1].u_comparison_rel"),
         (own_channel, "repeats[0].energy[1].u_comparison_rel"),
     ],

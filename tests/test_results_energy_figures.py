@@ -235,11 +235,19 @@ def test_net_is_never_clamped(factories: ModuleType) -> None:
     assert -5.0 == _one(metrics, "power.net").value
 
 
-def test_net_states_no_uncertainty(factories: ModuleType) -> None:
-    """The budget is of the gross energy, so net power states no uncertainty."""
-    metric = _one(_energy(factories, [[factories.make_rung()]] * 3), "power.net")
+def test_net_states_the_uncertainty_of_its_difference(factories: ModuleType) -> None:
+    """60 J of 2000 J net are 3 %, the largest of the repeats; the scatter of the repeats is added."""
+    metric = _one(_energy(factories, [[factories.make_rung(u_net_absolute_j=u)] for u in (40.0, 60.0)]), "power.net")
 
-    assert (None, None) == (metric.u_absolute_rel, metric.u_comparison_rel)
+    assert (0.03, 0.0075) == (metric.u_absolute_rel, metric.u_comparison_rel)
+
+
+@pytest.mark.parametrize("unknown", [{"u_net_absolute_j": None}, {"energy_net_j": 0.0}])
+def test_net_of_unknown_uncertainty_states_none(factories: ModuleType, unknown: dict[str, float | None]) -> None:
+    """What one repeat does not know the figure does not, and no net energy has no share."""
+    metric = _one(_energy(factories, [[factories.make_rung()], [factories.make_rung(**unknown)]]), "power.net")
+
+    assert metric.u_absolute_rel is None
 
 
 @pytest.mark.parametrize("name", ["energy.total", "energy.per_output_token", "efficiency.tokens_per_j", "power.mean"])

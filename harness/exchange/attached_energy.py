@@ -8,6 +8,7 @@ from wattbench.harness.power.budget import combined
 from wattbench.harness.power.derive import Derived, derive, idle_rung_w, ladder, primary_name
 from wattbench.harness.power.energy import channel_energy
 from wattbench.harness.power.estimate import estimate
+from wattbench.harness.power.net import with_net_uncertainty
 from wattbench.harness.power.phases import phase_windows
 from wattbench.harness.power.series import Series, series_of
 from wattbench.results.attachment import AttachmentRecord
@@ -53,13 +54,15 @@ def with_meter(found: Derived, meter: ChannelRecord, power: PowerRecord, clock_u
     """
     series = series_of(meter, power.polls)
 
-    def energy(window: Window, idle_w: float | None) -> ChannelEnergy:
-        return _meter_energy(series, window, idle_w, clock_uncertainty_s)
+    def energy(window: Window, rested: ChannelEnergy | None, after: ChannelEnergy | None) -> ChannelEnergy:
+        idle_w = None if rested is None else rested.mean_power_w
+        own = _meter_energy(series, window, idle_w, clock_uncertainty_s)
+        return with_net_uncertainty(own, rested, after, window.duration_s)
 
-    idle = tuple(replace(i, energy=(*i.energy, energy(i.window, None))) for i in found.idle)
-    loaded = [record for record in idle if record.state == "loaded"]
-    idle_w = loaded[-1].energy[-1].mean_power_w if loaded else None
-    repeats = tuple(replace(r, energy=(*r.energy, energy(r.window, idle_w))) for r in found.repeats)
+    idle = tuple(replace(i, energy=(*i.energy, energy(i.window, None, None))) for i in found.idle)
+    last = {record.state: record.energy[-1] for record in idle}
+    rested, after = last.get("loaded"), last.get("after")
+    repeats = tuple(replace(r, energy=(*r.energy, energy(r.window, rested, after))) for r in found.repeats)
     name = primary_name(repeats[0].energy, power.covers) if repeats else None
     ladders = tuple(ladder(repeat.energy, power.covers, name) for repeat in repeats)
     phases = found.phases or (None,) * len(repeats)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from wattbench.harness.power.budget import BUDGET_VERSION
 from wattbench.harness.power.energy import channel_energy
 from wattbench.results.energy import ChannelEnergy, ChannelRecord, Polls, PowerRecord, RecorderHealth, SamplerRecord
 from wattbench.results.exchange.meter import MeterRecording, utc_text
@@ -61,6 +62,7 @@ def imported_power(log: DetailLog, recording: MeterRecording, session: Session) 
         health=(_health(recording),),
         polls=(polls,),
         unavailable_reason=None,
+        budget_version=BUDGET_VERSION,
     )
     return ImportedPower(window=window, clock=clock, energy=energy, record=record)
 

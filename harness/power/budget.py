@@ -6,10 +6,36 @@ from dataclasses import dataclass
 
 from wattbench.results.energy import BudgetTerm
 
-__all__ = ["CLOCK_REL", "BudgetInputs", "Uncertainty", "combined", "window_budget"]
+__all__ = [
+    "BUDGET_VERSION",
+    "CLOCK_REL",
+    "BudgetInputs",
+    "Share",
+    "Uncertainty",
+    "beyond",
+    "combined",
+    "own_share_rel",
+    "ratio_share_rel",
+    "window_budget",
+]
+
+BUDGET_VERSION = 2
+"""The rules of budgets. 1: no `resolution`, no `offset`, `calibration` in no comparison, net energy without any."""
 
 CLOCK_REL = 0.0002 / math.sqrt(3)
 """Clock rate: crystals of computers keep within 200 ppm of the SI second (rectangular), k=1."""
+
+_LINE = ("offset", "calibration")
+"""The lines that say how well a sensor's straight line is known, not how well one window was seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """One cause's part in a budget: against the truth, in comparisons (both relative, k=1), and why."""
+
+    u_rel: float
+    comparison_rel: float
+    basis: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +48,7 @@ class BudgetInputs:
     the sensor looks (None: unknown, treated as points), `spread_rel` the spread of power over its mean,
     `independent_s` the time between independent looks. `residual` is counter/integral - 1. `windows` is how many spans
     the duration is made of. `alias_rel` stands in for the fair sample where the looks are none (None: they are one).
+    `resolution` is the part of the sensor's least step, `offset` that of an uncalibrated offset (None: there is none).
     """
 
     duration_s: float
@@ -38,6 +65,8 @@ class BudgetInputs:
     windows: int = 1
     alias_rel: float | None = None
     alias_basis: str = ""
+    resolution: Share | None = None
+    offset: Share | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,8 +84,10 @@ def window_budget(inputs: BudgetInputs) -> tuple[BudgetTerm, ...]:
     """
     lines = [
         _gain(inputs),
+        None if inputs.offset is None else _line("offset", inputs.offset),
         _edges(inputs),
         BudgetTerm(name="lag", kind="B", u_rel=inputs.lag_rel, absolute_only=False, basis=inputs.lag_basis),
+        None if inputs.resolution is None else _line("resolution", inputs.resolution),
         _part_time(inputs),
         _residual(inputs),
         BudgetTerm(name="clock", kind="B", u_rel=CLOCK_REL, absolute_only=True, basis="crystal within 200 ppm"),
@@ -65,13 +96,47 @@ def window_budget(inputs: BudgetInputs) -> tuple[BudgetTerm, ...]:
 
 
 def combined(terms: Sequence[BudgetTerm]) -> Uncertainty:
-    """Return the root sum of squares of a budget, with and without the terms that cancel on the same board.
+    """Return the root sum of squares of a budget, against the truth, and of what does not cancel on the same board.
 
     The absolute figure is None without a line for the gain: what is unknown is not small.
     """
-    comparison = math.hypot(*(t.u_rel for t in terms if not t.absolute_only))
+    comparison = math.hypot(*(t.compared_rel for t in terms))
     known = any(t.name == "gain" for t in terms)
     return Uncertainty(absolute_rel=math.hypot(*(t.u_rel for t in terms)) if known else None, comparison_rel=comparison)
+
+
+def own_share_rel(terms: Sequence[BudgetTerm]) -> float:
+    """Return what a window by itself adds to a budget: what its sensor's gain and offset make unsure is left out.
+
+    For use where these are looked for (a calibration's levels), or do not matter (is a window too short?).
+    """
+    return math.hypot(*(t.compared_rel for t in terms if t.name not in _LINE))
+
+
+def ratio_share_rel(offset_u_w: float, power_w: float, middle_per_w: float) -> float:
+    """Return what an offset makes the ratio to another run unsure by, this run's share of it (relative, k=1).
+
+    In the ratio of two powers of one sensor the gain's error cancels, and an offset b leaves b (1/P1 - 1/P2). A run
+    does not know the other's power. With x = 1/P and any x0, (x1 - x2)^2 <= 2 (x1 - x0)^2 + 2 (x2 - x0)^2: the root sum
+    of squares of both runs' sqrt(2) b |x - x0| is never too small, if all runs take one `middle_per_w` x0.
+    """
+    return math.sqrt(2) * offset_u_w * abs(1 / power_w - middle_per_w)
+
+
+def beyond(whole: float, counted: float) -> float:
+    """Return what is to be added (as squares) to what another line counts already, to reach the whole; never below 0.
+
+    So that one cause behind two lines counts once: both together are then the larger of the two.
+    """
+    return math.sqrt(max(0.0, whole**2 - counted**2))
+
+
+def _line(name: str, share: Share) -> BudgetTerm:
+    """Return a type B line; what it counts in comparisons is named only where that is another figure."""
+    other = None if share.comparison_rel == share.u_rel else share.comparison_rel
+    return BudgetTerm(
+        name=name, kind="B", u_rel=share.u_rel, absolute_only=False, basis=share.basis, comparison_rel=other
+    )
 
 
 def _gain(inputs: BudgetInputs) -> BudgetTerm | None:
@@ -108,9 +173,14 @@ def _part_time(inputs: BudgetInputs) -> BudgetTerm | None:
 
 
 def _residual(inputs: BudgetInputs) -> BudgetTerm | None:
-    """Counter and integral differ: the truth may lie anywhere between them (rectangular, seen from one end)."""
+    """Counter and integral differ: the truth may lie anywhere between them (rectangular, seen from one end).
+
+    What the sensor's least step alone may have made of that is counted there.
+    """
     if inputs.residual is None:
         return None
-    u_rel = abs(inputs.residual) / math.sqrt(3)
+    step_rel = inputs.resolution.u_rel if inputs.resolution else 0.0
+    u_rel = beyond(abs(inputs.residual) / math.sqrt(3), step_rel)
     basis = f"counter and integral differ by {inputs.residual:+.2%}"
+    basis += f", beyond the {step_rel:.2%} of the resolution" if inputs.resolution else ""
     return BudgetTerm(name="residual", kind="B", u_rel=u_rel, absolute_only=True, basis=basis)

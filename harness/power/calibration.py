@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from wattbench.harness.power.budget import combined, ratio_share_rel
 from wattbench.results.calibration import CalibrationLevel, CalibrationRecord, MeterRecord
 from wattbench.results.energy import BudgetTerm, ChannelEnergy
 from wattbench.results.errors import SensorError
@@ -21,6 +22,7 @@ __all__ = [
     "refuse_poor_fit",
     "seen_at_boundary",
     "u_line_w",
+    "u_ratio_rel",
 ]
 
 LEVELS_MIN = 4
@@ -154,11 +156,24 @@ def u_line_w(record: CalibrationRecord, power_w: float) -> float:
     return math.hypot(math.sqrt(max(variance, 0.0)), record.residual_rms_w) / record.gain
 
 
+def u_ratio_rel(record: CalibrationRecord, power_w: float) -> float:
+    """Return what the line makes the ratio to another run unsure by, this run's share of it (relative, k=1).
+
+    A power P is off by -(d_offset + P d_gain) / gain: in the ratio of two runs under one calibration the gain's error
+    cancels with all of its covariance, and the offset's is left (`ratio_share_rel`). The reference is the middle of 1/P
+    over the levels, where the worst of them is least. What lies off the line differs from power to power, and is added.
+    """
+    per_w = [1 / level.meter_w for level in record.levels if level.meter_w > 0] or [0.0]
+    offset_rel = ratio_share_rel(record.u_offset_w, power_w, (min(per_w) + max(per_w)) / 2)
+    return math.hypot(offset_rel, record.residual_rms_w / power_w) / record.gain
+
+
 def calibrated(raw: ChannelEnergy, record: CalibrationRecord, duration_s: float) -> ChannelEnergy:
     """Return an energy corrected by its calibration, with the sensor's own figure kept and the budget remade.
 
-    The gain's line becomes the meter's accuracy, the line `calibration` says how well the fit is known at this power,
-    and the other lines, being shares of the raw energy, become shares of the corrected one.
+    The gain's line becomes the meter's accuracy, the line `calibration` stands for the offset too and says how well the
+    fit is known at this power, and how far that leaves a ratio unsure. The other lines, being shares of the raw energy,
+    become shares of the corrected one.
     """
     if raw.energy_j is None:
         return raw
@@ -167,13 +182,14 @@ def calibrated(raw: ChannelEnergy, record: CalibrationRecord, duration_s: float)
         return _unknown(raw, reason)
     energy_j = corrected_j(record, raw.energy_j, duration_s)
     terms = calibrated_terms(record, raw.budget, raw.energy_j, duration_s)
+    u = combined(terms)
     return replace(
         raw,
         energy_j=energy_j,
         energy_net_j=None,
         mean_power_w=energy_j / duration_s,
-        u_absolute_rel=math.hypot(*(t.u_rel for t in terms)),
-        u_comparison_rel=math.hypot(*(t.u_rel for t in terms if not t.absolute_only)),
+        u_absolute_rel=u.absolute_rel,
+        u_comparison_rel=u.comparison_rel,
         budget=terms,
         notes=(*raw.notes, f"corrected by the calibration of {record.calibrated_at} against {record.meter.identity}"),
         raw_energy_j=raw.energy_j,
@@ -197,7 +213,7 @@ def calibrated_terms(
     power_w = energy_j / duration_s
     meter = record.meter
     fitted = f"{len(record.levels)} levels up to {max(v.meter_w for v in record.levels):.4g} W, at {power_w:.4g} W"
-    kept = [replace(term, u_rel=term.u_rel * share) for term in terms if term.name != "gain"]
+    kept = [_scaled(term, share) for term in terms if term.name not in ("gain", "offset")]
     gain = BudgetTerm(
         name="gain",
         kind="B",
@@ -209,8 +225,9 @@ def calibrated_terms(
         name="calibration",
         kind="A",
         u_rel=u_line_w(record, power_w) / power_w,
-        absolute_only=True,
-        basis=f"the line through {fitted}",
+        absolute_only=False,
+        basis=f"the line through {fitted}; in ratios to runs at other powers its gain cancels, its offset does not",
+        comparison_rel=u_ratio_rel(record, power_w),
     )
     return (gain, fit, *kept)
 
@@ -240,6 +257,11 @@ def range_facts(record: CalibrationRecord, raw_power_w: float) -> str | None:
     if low - margin <= raw_power_w <= high + margin:
         return None
     return f"the sensor showed {raw_power_w:.4g} W, its calibration reaches from {low:.4g} to {high:.4g} W"
+
+
+def _scaled(term: BudgetTerm, share: float) -> BudgetTerm:
+    compared = None if term.comparison_rel is None else term.comparison_rel * share
+    return replace(term, u_rel=term.u_rel * share, comparison_rel=compared)
 
 
 def _unknown(raw: ChannelEnergy, reason: str) -> ChannelEnergy:

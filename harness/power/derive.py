@@ -1,5 +1,6 @@
 """Every energy of a run from its raw polls alone: pure, so that anyone can compute it again."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,6 +9,7 @@ from wattbench.harness.power.alias import Rhythm, rhythms
 from wattbench.harness.power.corrections import corrected, own_calibration, wider
 from wattbench.harness.power.energy import channel_energy, groups_of
 from wattbench.harness.power.ladder import absent_rung, primary_rung, rungs, seeing
+from wattbench.harness.power.net import with_net_uncertainty
 from wattbench.harness.power.phases import phase_energies
 from wattbench.harness.power.series import Log, series_of
 from wattbench.results.calibration import CalibrationRecord
@@ -91,9 +93,11 @@ def source_energies(
     found, beyond = [], []
     for group in groups_of(channels):
         name = group[0].group
-        idle_w = None if idle is None else _idle_of({c.id for c in group}, idle)
+        rested, after = (_idle_of({c.id for c in group}, idle or (), state) for state in ("loaded", "after"))
+        idle_w = None if rested is None else rested.mean_power_w
         raw = channel_energy(group, polls, window, rate_hz=rate_hz, idle_power_w=idle_w, load=load)
-        found.append(corrected(raw, own_calibration(calibrations, name), window.duration_s, idle_w))
+        own_energy = corrected(raw, own_calibration(calibrations, name), window.duration_s, idle_w)
+        found.append(with_net_uncertainty(own_energy, rested, after, window.duration_s))
         wide = wider(calibrations, name, raw, window.duration_s) if name in own else None
         beyond += [] if wide is None else [wide]
     scopes = {energy.scope for energy in found}  # what a sensor sees by itself needs no line from another
@@ -111,7 +115,7 @@ def ladder(energies: Sequence[ChannelEnergy], covers: str | None, primary: str |
 
     Where no sensor sees the device, the first rung is an absent one: no energy, with the reason.
     """
-    found = rungs(energies)
+    found = [_with_net(rung, energies) for rung in rungs(energies)]
     own = [rung for rung in found if rung.name == primary] or [absent_rung(found, covers)]
     return (*own, *(rung for rung in found if rung.name != primary))
 
@@ -134,9 +138,21 @@ def _phases(power: PowerRecord, log: Log, own: RungEnergy, repeat: Repeat, rate_
     )
 
 
-def _idle_of(channels: set[str], idle: Sequence[IdleRecord]) -> float | None:
-    """Return the power of a source with the model loaded and idle, in watts, or None when it was not measured."""
+def _with_net(rung: RungEnergy, energies: Sequence[ChannelEnergy]) -> RungEnergy:
+    """Return a rung with the uncertainty of its net energy: sensors of one make err alike, but not from run to run."""
+    members = [energy for energy in energies if energy.channel in rung.channels]
+    absolute = [e.u_net_absolute_j for e in members if e.u_net_absolute_j is not None]
+    compared = [e.u_net_comparison_j for e in members if e.u_net_comparison_j is not None]
+    return replace(
+        rung,
+        u_net_absolute_j=math.fsum(absolute) if 0 < len(members) == len(absolute) else None,
+        u_net_comparison_j=math.hypot(*compared) if 0 < len(members) == len(compared) else None,
+    )
+
+
+def _idle_of(channels: set[str], idle: Sequence[IdleRecord], state: str) -> ChannelEnergy | None:
+    """Return the energy of a source in the last idle window of a state, or None when it was not measured."""
     for record in reversed(idle):
-        if record.state == "loaded":
-            return next((e.mean_power_w for e in record.energy if e.channel in channels), None)
+        if record.state == state:
+            return next((e for e in record.energy if e.channel in channels), None)
     return None

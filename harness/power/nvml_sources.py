@@ -174,6 +174,8 @@ def _describer(nvml: Any, board: Board) -> Describe:
             accuracy_rel=None if accuracy is None else accuracy.rel,
             accuracy_basis=f"{UNCOMPARED if accuracy is None else accuracy.basis} [{architecture}]",
             buffered=name == "samples",
+            offset_u_w=None if accuracy is None else accuracy.offset_u_w,
+            offset_at_w=None if accuracy is None else accuracy.offset_at_w,
         )
 
     return describe

@@ -29,10 +29,16 @@ class Behaviour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accuracy:
-    """The relative standard uncertainty (k=1) of a board's uncalibrated gain, and where it comes from."""
+    """The relative standard uncertainty (k=1) of a board's uncalibrated gain, and where it comes from.
+
+    `offset_u_w` is that of the offset in watts, which `rel` holds too at `offset_at_w`; None where nobody published
+    lines.
+    """
 
     rel: float
     basis: str
+    offset_u_w: float | None = None
+    offset_at_w: float | None = None
 
 
 def architecture_of(number: int, name: str) -> str:
@@ -64,7 +70,13 @@ def accuracy_of(architecture: str) -> Accuracy:
     """Return the uncertainty of an uncalibrated board's gain, which the counter and the power fields share."""
     for row in _table()["accuracy"]:
         if architecture in row["architectures"]:
-            return Accuracy(rel=_rel(row), basis=f"{row['basis']} ({_table()['sources'][row['source']]})")
+            offsets_w = row.get("offsets_w")
+            return Accuracy(
+                rel=_rel(row),
+                basis=f"{row['basis']} ({_table()['sources'][row['source']]})",
+                offset_u_w=None if offsets_w is None else math.hypot(*offsets_w) / math.sqrt(len(offsets_w)),
+                offset_at_w=row.get("offset_at_w"),
+            )
     unverified = _table()["unverified"]
     return Accuracy(rel=_rel(unverified), basis=unverified["basis"])
 

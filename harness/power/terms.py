@@ -8,11 +8,12 @@ from math import fsum
 from statistics import pstdev
 
 from wattbench.harness.power.alias import Looks, Rhythm, beats, independent_looks
-from wattbench.harness.power.budget import BudgetInputs, window_budget
+from wattbench.harness.power.budget import BudgetInputs, Share, ratio_share_rel, window_budget
 from wattbench.harness.power.curve import change_count
 from wattbench.harness.power.estimate import estimate, powers_w
+from wattbench.harness.power.resolution import resolution_share
 from wattbench.harness.power.series import Series
-from wattbench.results.energy import BudgetTerm
+from wattbench.results.energy import BudgetTerm, ChannelRecord
 from wattbench.results.measurement import Window
 
 __all__ = ["APART_MAX", "Sight", "budget_of", "sampling_fraction"]
@@ -65,7 +66,7 @@ def budget_of(sight: Sight) -> tuple[BudgetTerm, ...]:
         duration_s=sight.duration_s,
         windows=len(sight.windows),
         gain_rel=channel.accuracy_rel,
-        gain_basis=channel.accuracy_basis,
+        gain_basis=_gain_basis(channel),
         gain_shared=channel.kind != "model",
         edge_period_s=edge_s,
         lag_rel=_lag_rel(sight, lag_u_s),
@@ -76,6 +77,14 @@ def budget_of(sight: Sight) -> tuple[BudgetTerm, ...]:
         residual=sight.residual,
         alias_rel=aliased.u_rel if aliased else None,
         alias_basis=aliased.basis if aliased else "",
+        resolution=resolution_share(
+            chosen,
+            energy_j=sight.energy_j,
+            duration_s=sight.duration_s,
+            windows=len(sight.windows),
+            edge_s=edge_s,
+        ),
+        offset=_offset(channel, sight.energy_j / sight.duration_s),
     )
     return window_budget(inputs)
 
@@ -87,6 +96,29 @@ def sampling_fraction(series: Series) -> float | None:
         return channel.seen_share
     looked_s = max(series.period_s, channel.averaging_window_s or 0.0)
     return channel.seen_share if looked_s >= series.spacing_s else channel.seen_share * looked_s / series.spacing_s
+
+
+def _gain_basis(channel: ChannelRecord) -> str:
+    """Return what the gain rests on, and that nothing is known of an offset beside it where that is so."""
+    if channel.offset_u_w is not None or channel.kind == "model":
+        return channel.accuracy_basis
+    return f"{channel.accuracy_basis}; its offset is not known apart, and cancels between runs of like power only"
+
+
+def _offset(channel: ChannelRecord, power_w: float) -> Share | None:
+    """Return the part of an uncalibrated offset b of which only the size is known.
+
+    The gain's figure is an error found at a power p, with the offset in it as it was there; at P it is off by
+    b (1/P - 1/p) more. In the ratio of two runs it leaves b (1/P1 - 1/P2).
+    """
+    if channel.offset_u_w is None or channel.offset_at_w is None:
+        return None
+    u_w, at_w = channel.offset_u_w, channel.offset_at_w
+    return Share(
+        u_rel=u_w * abs(1 / power_w - 1 / at_w),
+        comparison_rel=ratio_share_rel(u_w, power_w, 1 / at_w),
+        basis=f"boards of this make are off by {u_w:.3g} W; the gain holds it at {at_w:.4g} W, this is {power_w:.4g} W",
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
