@@ -113,6 +113,47 @@ def test_a_scope_column_makes_one_channel_each(tmp_path: Path) -> None:
     assert [100.0, 300.0] == [r.value for r in sampler.read()]
 
 
+def test_scopes_of_one_file_keep_step(tmp_path: Path) -> None:
+    """Scopes that begin and end apart play the time that they share, from one origin, and loop together."""
+    package = [f"{t},{100 + t},package" for t in range(7)]
+    wall = [f"{t + 0.5},{300 + t},wall" for t in range(2, 9)]
+    clock = HandTurnedClock(0)
+    sampler = opened(written(tmp_path, "\n".join(["time_s,power_w,scope", *package, *wall]) + "\n"), clock)
+    shown = []
+    for tenths in (0, 5, 10, 34, 35, 40, 45):
+        clock.ns = tenths * SECOND // 10
+        shown.append(tuple(r.value for r in sampler.read()))
+
+    assert [(102, 302), (103, 302), (103, 303), (105, 305), (102, 302), (103, 302), (103, 303)] == shown
+
+
+def test_counters_of_one_file_wrap_around_together(tmp_path: Path) -> None:
+    """Each loop adds to a counter what it gained over the common length, not over its own."""
+    rows = [f"{t},{10 * t},package" for t in range(11)] + [f"{t},{20 * t},wall" for t in range(6)]
+    clock = HandTurnedClock(0)
+    sampler = opened(written(tmp_path, "\n".join(["time_s,energy_j,scope", *rows]) + "\n"), clock)
+    sampler.read()
+    clock.ns = 12 * SECOND
+
+    assert [120.0, 240.0] == [r.value for r in sampler.read()]
+
+
+def test_a_scope_of_one_row_is_a_constant_beside_the_others(tmp_path: Path) -> None:
+    """A single row neither shortens the recording nor moves its origin."""
+    recording = read_recording(written(tmp_path, "time_s,power_w,scope\n4,50,wall\n1,100,package\n3,200,package\n"))
+
+    assert 2.0 == recording.length_s
+    assert {"wall": {50.0}, "package": {100.0, 200.0}} == {t.scope: set(t.values) for t in recording.traces}
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_columns_may_be_parted_otherwise(tmp_path: Path, mark: str) -> None:
+    """Semicolons and tabs part columns as commas do."""
+    text = "time_s,power_w,scope\n0,100.5,board\n1,101,board\n".replace(",", mark)
+
+    assert (100.5, 101.0) == read_recording(written(tmp_path, text)).traces[0].values
+
+
 def test_comments_state_the_facts_of_the_sensor(tmp_path: Path) -> None:
     """What the recorded sensor was like stands in comment lines; the rest is unknown."""
     text = "# lag_s: 0.1\n# accuracy_rel: 0.02\n# accuracy_basis: calibrated\n# any words\ntime_s,power_w\n0,1\n1,1\n"
@@ -142,6 +183,8 @@ def test_comments_state_the_facts_of_the_sensor(tmp_path: Path) -> None:
         ("# limit_w: 0\ntime_s,power_w\n0,1\n", "line 1: limit_w 0 is no limit"),
         ("time_s,power_w,scope\n0,1,gpu\n", "line 2: scope 'gpu' is none of board"),
         ("# lag_s: soon\ntime_s,power_w\n0,1\n", "line 1: 'soon'"),
+        ("time_s;power_w\n0;5,5\n", "line 2: '5,5' is not a number (decimals need a point)"),
+        ("time_s,power_w,scope\n0,1,package\n1,1,package\n5,9,wall\n6,9,wall\n", "have no time in common"),
         ("timestamp, power.draw [W]\nnow, 5\n", "line 2: 'now' is not a time"),
     ],
 )

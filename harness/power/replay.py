@@ -28,6 +28,7 @@ class ReplaySampler:
         self._now_ns = now_ns
         self._start_ns: int | None = None
         self._traces: tuple[tuple[str, Trace], ...] = ()
+        self._length_s = 0.0
         self.channels: tuple[ChannelRecord, ...] = ()
 
     def probe(self) -> Availability:
@@ -42,7 +43,7 @@ class ReplaySampler:
             return Availability(state="broken", reason=f"{exc.what}: {exc.why}", remedy=exc.remedy)
         self.channels = tuple(_channel(t, recording, self._path, self._covers) for t in recording.traces)
         self._traces = tuple((c.id, t) for c, t in zip(self.channels, recording.traces, strict=True))
-        length_s = max(t.times_s[-1] for t in recording.traces)
+        length_s = self._length_s = recording.length_s
         facts = {"file": self._path.name, "sha256": recording.sha256, "length_s": f"{length_s:g}"}
         return Availability(state="present", reason=f"{self._path.name}, {length_s:g} s, then again", facts=facts)
 
@@ -52,7 +53,8 @@ class ReplaySampler:
         if self._start_ns is None:
             self._start_ns = now_ns
         elapsed_s = (now_ns - self._start_ns) / 1e9
-        return tuple(Reading(channel=name, value=_shown(trace, elapsed_s)) for name, trace in self._traces)
+        loops, within_s = divmod(elapsed_s, self._length_s) if self._length_s > 0 else (0.0, 0.0)
+        return tuple(Reading(channel=name, value=_shown(trace, loops, within_s)) for name, trace in self._traces)
 
     def close(self) -> None:
         """Forget the recording and when it began."""
@@ -60,16 +62,14 @@ class ReplaySampler:
         self._start_ns = None
 
 
-def _shown(trace: Trace, elapsed_s: float) -> float:
-    """Return the recorded value that was in force at a time, looping over the recording's length."""
-    length_s = trace.times_s[-1]
-    loops, within_s = divmod(elapsed_s, length_s) if length_s > 0 else (0.0, 0.0)
+def _shown(trace: Trace, loops: float, within_s: float) -> float:
+    """Return the recorded value that was in force at a time of the recording, after so many whole ones before."""
     value = trace.values[bisect_right(trace.times_s, within_s) - 1]
     return value if trace.kind == "power" else value + loops * (trace.values[-1] - trace.values[0])
 
 
 def _channel(trace: Trace, recording: Recording, path: Path, covers: str | None) -> ChannelRecord:
-    played = f"replayed from {path.name} (sha256 {recording.sha256[:12]}), looping after {trace.times_s[-1]:g} s"
+    played = f"replayed from {path.name} (sha256 {recording.sha256[:12]}), looping after {recording.length_s:g} s"
     facts = recording.facts
     wraps_at_j = facts.get("wraps_at_j") if trace.kind == "counter" else None
     return ChannelRecord(

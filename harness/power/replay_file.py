@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -27,7 +28,10 @@ _SMI_ACCURACY_BASIS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trace:
-    """One recorded quantity: its scope, whether it is a power or a counter, times in s from 0, values in W or J."""
+    """One recorded quantity: its scope, whether it is a power or a counter, times in s, values in W or J.
+
+    Times count from the recording's origin, so that all traces of a file keep step; the first is 0.
+    """
 
     scope: Scope
     kind: Literal["power", "counter"]
@@ -37,9 +41,13 @@ class Trace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recording:
-    """A file's traces, what it says of the sensor, and the digest of its bytes."""
+    """A file's traces, what it says of the sensor, and the digest of its bytes.
+
+    `length_s` is the part of the time that every trace covers, after which all of them start again together.
+    """
 
     traces: tuple[Trace, ...]
+    length_s: float
     facts: dict[str, float]
     accuracy_basis: str
     sha256: str
@@ -47,18 +55,20 @@ class Recording:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Columns:
-    """Where a header line puts time, value and scope, and how its times read."""
+    """Where a header line puts time, value and scope, how its times read, and what parts its columns."""
 
     time: int
     value: int
     scope: int | None
     kind: Literal["power", "counter"]
     smi: bool
+    delimiter: str
 
 
 def read_recording(path: Path) -> Recording:
     """Return the recording in a CSV file with columns `time_s` and `power_w` or `energy_j`, and optionally `scope`.
 
+    Columns are parted by commas, semicolons or tabs.
     A log of `nvidia-smi --query-gpu=timestamp,power.draw,... --format=csv` works too. Raises UsageError naming the
     line for anything that is not a finite, not negative number at a time not before the last one.
     """
@@ -74,12 +84,14 @@ def read_recording(path: Path) -> Recording:
     facts, basis = _facts(path, lines)
     if header.smi and "accuracy_rel" not in facts:
         facts, basis = facts | {"accuracy_rel": _SMI_ACCURACY_REL}, _SMI_ACCURACY_BASIS
-    traces = _traces(path, header, rows[1:])
-    return Recording(traces=traces, facts=facts, accuracy_basis=basis, sha256=hashlib.sha256(data).hexdigest())
+    traces, length_s = _traces(path, header, rows[1:])
+    digest = hashlib.sha256(data).hexdigest()
+    return Recording(traces=traces, length_s=length_s, facts=facts, accuracy_basis=basis, sha256=digest)
 
 
 def _columns(path: Path, row: tuple[int, str]) -> _Columns:
-    names = [name.split("[")[0].strip() for name in row[1].split(",")]
+    delimiter = max((",", ";", "\t"), key=row[1].count)
+    names = [name.split("[")[0].strip() for name in _words(path, *row, delimiter)]
     smi = "timestamp" in names
     values = [name for name in (_SMI_FIELDS if smi else ("power_w", "energy_j")) if name in names]
     time_name = "timestamp" if smi else "time_s"
@@ -91,6 +103,7 @@ def _columns(path: Path, row: tuple[int, str]) -> _Columns:
         scope=names.index("scope") if "scope" in names else None,
         kind="counter" if values[0] == "energy_j" else "power",
         smi=smi,
+        delimiter=delimiter,
     )
 
 
@@ -119,27 +132,36 @@ def _fact(path: Path, number: int, key: str, text: str) -> float:
     return value
 
 
-def _traces(path: Path, header: _Columns, rows: list[tuple[int, str]]) -> tuple[Trace, ...]:
+def _traces(path: Path, header: _Columns, rows: list[tuple[int, str]]) -> tuple[tuple[Trace, ...], float]:
+    """Return the traces over the time that all of them cover, and its length in s; one row alone is a constant."""
     samples: dict[Scope, list[tuple[float, float]]] = {}
     for number, time_s, value, scope in _samples(path, header, rows):
         known = samples.setdefault(scope, [])
         if known and time_s < known[-1][0]:
             raise _refused(path, number, f"its time {time_s:.6g} s lies before the one above, {known[-1][0]:.6g} s")
         known.append((time_s, value))
-    return tuple(
-        Trace(
-            scope=scope,
-            kind=header.kind,
-            times_s=tuple(t - known[0][0] for t, _ in known),
-            values=tuple(v for _, v in known),
-        )
-        for scope, known in samples.items()
-    )
+    moving = [known for known in samples.values() if len(known) > 1]
+    origin_s = max((known[0][0] for known in moving), default=0.0)
+    end_s = min((known[-1][0] for known in moving), default=origin_s)
+    if len(moving) > 1 and end_s <= origin_s:
+        raise _refused(path, rows[-1][0], f"its scopes {', '.join(samples)} have no time in common")
+    traces = (_trace(scope, header.kind, known, origin_s, end_s) for scope, known in samples.items())
+    return tuple(traces), end_s - origin_s
+
+
+def _trace(
+    scope: Scope, kind: Literal["power", "counter"], known: list[tuple[float, float]], origin_s: float, end_s: float
+) -> Trace:
+    """Return one scope's samples of [origin, end], led by the value that was in force at the origin."""
+    before = [value for time_s, value in known if time_s <= origin_s] or [known[0][1]]
+    within = [(time_s - origin_s, value) for time_s, value in known if origin_s < time_s <= end_s]
+    times_s, values = zip((0.0, before[-1]), *within, strict=True)
+    return Trace(scope=scope, kind=kind, times_s=times_s, values=values)
 
 
 def _samples(path: Path, header: _Columns, rows: list[tuple[int, str]]) -> Iterator[tuple[int, float, float, Scope]]:
     for number, line in rows:
-        words = _words(path, number, line)
+        words = _words(path, number, line, header.delimiter)
         if len(words) <= max(header.time, header.value, header.scope or 0):
             raise _refused(path, number, "it has too few columns")
         time_word = words[header.time]
@@ -148,10 +170,10 @@ def _samples(path: Path, header: _Columns, rows: list[tuple[int, str]]) -> Itera
         yield number, time_s, value, _scope(path, number, "board" if header.scope is None else words[header.scope])
 
 
-def _words(path: Path, number: int, line: str) -> list[str]:
+def _words(path: Path, number: int, line: str, delimiter: str) -> list[str]:
     """Return the fields of one line; a row that goes on in the next line is none that a logger writes."""
     try:
-        return next(csv.reader([line]))
+        return next(csv.reader([line], delimiter=delimiter))
     except csv.Error as exc:
         raise _refused(path, number, str(exc)) from None
 
@@ -167,7 +189,8 @@ def _number(path: Path, number: int, word: str) -> float:
     try:
         value = float(word)
     except ValueError:
-        raise _refused(path, number, f"{word.strip()!r} is not a number") from None
+        comma = " (decimals need a point)" if re.fullmatch(r"\s*\d+,\d+\s*", word) else ""
+        raise _refused(path, number, f"{word.strip()!r} is not a number{comma}") from None
     if not math.isfinite(value) or value < 0:
         raise _refused(path, number, f"{word.strip()} is not a finite number from 0 up")
     return value
