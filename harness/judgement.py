@@ -8,7 +8,9 @@ from wattbench.harness.judgement_sensors import (
     behaviour_doubts,
     calibration_doubts,
     drift_doubts,
+    frozen_doubts,
     idle_drift_facts,
+    scope_doubts,
     temperature_drift_facts,
 )
 from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RESIDUAL_WINDOW_S
@@ -205,6 +207,8 @@ def _power_record(e: Evidence) -> Iterator[Doubt]:
     for r in e.repeats:
         for energy in r.energy:
             yield from _channel(f"repeat {r.index}, {energy.channel}", energy, r.window.duration_s)
+    yield from scope_doubts(e.repeats)
+    yield from frozen_doubts(e.power, e.idle, e.warmup, e.repeats)
 
 
 def _sensors(e: Evidence) -> Iterator[Doubt]:

@@ -1,17 +1,28 @@
-"""The doubts about sensors: calibrations that are old or reached beyond, behaviour that is not the stated one."""
+"""The doubts about sensors: old calibrations, behaviour other than stated, frozen values, scopes at odds."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
 from wattbench.harness.power.calibration import range_facts
 from wattbench.harness.power.calibration_file import CALIBRATION_AGE, age_of
+from wattbench.harness.power.containment import contradicted_rungs
+from wattbench.harness.power.frozen import frozen_facts
+from wattbench.harness.power.ladder import rungs
 from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.doubts import Doubt
 from wattbench.results.energy import PowerRecord
 from wattbench.results.environment import Environment
-from wattbench.results.measurement import IdleRecord, Repeat
+from wattbench.results.measurement import IdleRecord, Repeat, WarmupRecord
 
-__all__ = ["behaviour_doubts", "calibration_doubts", "drift_doubts", "idle_drift_facts", "temperature_drift_facts"]
+__all__ = [
+    "behaviour_doubts",
+    "calibration_doubts",
+    "drift_doubts",
+    "frozen_doubts",
+    "idle_drift_facts",
+    "scope_doubts",
+    "temperature_drift_facts",
+]
 
 IDLE_DRIFT = 0.05
 IDLE_PAIRS = (("loaded", "after"), ("machine", "machine_after"))
@@ -27,6 +38,30 @@ def behaviour_doubts(power: PowerRecord) -> Iterator[Doubt]:
             facts = f"{seen.channel}: {'; '.join(seen.contradictions)}; the observed figures are used"
             advice = "See bench doctor --power --probe-load; the published table may not fit this board or driver."
             yield Doubt(code="sensor_behaviour", severity="doubt", facts=facts, advice=advice)
+
+
+def frozen_doubts(
+    power: PowerRecord, idle: Sequence[IdleRecord], warmup: WarmupRecord | None, repeats: Sequence[Repeat]
+) -> Iterator[Doubt]:
+    """Yield a doubt for each channel that repeated one value where it should have changed."""
+    loads = [*([warmup.window] if warmup else []), *(repeat.window for repeat in repeats)]
+    for channel in power.channels:
+        facts = frozen_facts(channel, power.polls, [record.window for record in idle], loads)
+        if facts is not None:
+            advice = "Do not use its joules from there on; see whether the sensor has stopped, and measure again."
+            yield Doubt(code="sensor_frozen", severity="doubt", facts=facts, advice=advice)
+
+
+def scope_doubts(repeats: Sequence[Repeat]) -> Iterator[Doubt]:
+    """Yield a doubt for each rung that shows less than a part of it, with the first window that it did so in."""
+    found: dict[str, list[str]] = {}
+    for repeat in repeats:
+        for facts in contradicted_rungs(rungs(repeat.energy)):
+            found.setdefault(facts.split(" ", 1)[0], []).append(f"repeat {repeat.index}: {facts}")
+    for said in found.values():
+        more = f" (and in {len(said) - 1} more windows)" if len(said) > 1 else ""
+        advice = "Check the unit of the lower one (kW taken for W?), its column, and which device each of them sees."
+        yield Doubt(code="scope_contradiction", severity="doubt", facts=f"{said[0]}{more}", advice=advice)
 
 
 def calibration_doubts(

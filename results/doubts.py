@@ -34,6 +34,8 @@ DOUBT_CODES: dict[str, str] = {
     "unmeasured_scope": "No sensor sees some or all of the machine's draw.",
     "sensor_failed": "A power sensor failed or went silent during the run.",
     "sensor_absurd": "A power sensor gave a value that cannot be true.",
+    "sensor_frozen": "A power sensor repeated one value where it should have changed.",
+    "scope_contradiction": "A sensor of more of the machine shows less than one of a part of it.",
     "sensor_behaviour": "A power sensor does not behave as it is stated to; the observed figures are used.",
     "calibration": "A calibration is old, was made with another driver, or does not reach the power of the run.",
     "clock_unsynchronised": "The wall clock jumped or drifted against the monotonic clock during the run.",

@@ -135,6 +135,25 @@ def test_the_ladder_gets_a_rung(factories: ModuleType, tmp_path: Path) -> None:
     assert 2 == len(result.power.channels)
 
 
+def test_kilowatts_taken_for_watts_are_doubted(factories: ModuleType, tmp_path: Path) -> None:
+    """A machine of 3 kW in a column of watts passes as 3 W, which is less than its own board draws."""
+    result = attached(factories.make_result(), csv_of(lambda at_s: load_w(at_s) * 12 / 1000), tmp_path)
+
+    assert "wall shows 3 W (accuracy not stated), less than board:GPU-00000000" in facts(result, "scope_contradiction")
+
+
+def test_a_recording_that_freezes_is_doubted(bare: Result, tmp_path: Path) -> None:
+    """A meter that repeats one value from the third window on, after noise, is named with when."""
+    drawn = random.Random(3)
+    noise = {step: drawn.gauss(0, 3) for step in range(-100, 500)}
+
+    def watts(at_s: float) -> float:
+        shown_s = min(at_s, 86.0)
+        return load_w(shown_s) + noise[round(2 * shown_s)]
+
+    assert "meter:wall gave" in facts(attached(bare, csv_of(watts), tmp_path), "sensor_frozen")
+
+
 def test_it_is_shown(factories: ModuleType, bare: Result, tmp_path: Path) -> None:
     """The meter has its power beside that of the run's own sensor, or the figures are said to be its own."""
     beside = "\n".join(result_lines(attached(factories.make_result(), csv_of(load_w), tmp_path, "--accuracy", "0.5")))

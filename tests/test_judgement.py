@@ -126,6 +126,26 @@ def misbehaving(e: Evidence) -> Evidence:
     return replace(e, power=replace(e.power, observed=(seen,)))
 
 
+def frozen(e: Evidence) -> Evidence:
+    """Return the evidence with a counter that counts every 50 ms for 20 s and then no more."""
+    times = tuple((60 + n / 20) * 1e9 for n in range(1000))
+    logged = replace(
+        e.power.polls[0],
+        before_ns=tuple(map(round, times)),
+        after_ns=tuple(map(round, times)),
+        value=tuple(15.0 * min(n, 400) for n in range(1000)),
+        errors={},
+    )
+    return replace(e, power=replace(e.power, polls=(logged,)))
+
+
+def with_a_low_wall(e: Evidence) -> Evidence:
+    """Return the evidence with a meter at the wall whose kilowatts were taken for watts."""
+    board = e.repeats[0].energy[0]
+    wall = replace(board, channel="meter:wall", scope="wall", covers=None, energy_j=5.0, mean_power_w=0.5)
+    return replace(e, repeats=tuple(replace(r, energy=(*r.energy, wall)) for r in e.repeats))
+
+
 def with_calibration(
     e: Evidence,
     *,
@@ -219,6 +239,8 @@ CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("idle_drift", "doubt", lambda e: replace(e, idle=(idle(e, "machine", 50.0), idle(e, "machine_after", 60.0)))),
     ("power_drift", "doubt", lambda e: replace(e, power_drifts=("repeat 0: power moved by +2.0% within 60 s",))),
     ("sensor_behaviour", "doubt", misbehaving),
+    ("sensor_frozen", "doubt", frozen),
+    ("scope_contradiction", "doubt", with_a_low_wall),
     ("calibration", "doubt", lambda e: with_calibration(e, calibrated_at="2024-12-01T00:00:00Z")),
     ("calibration", "note", lambda e: with_calibration(e, driver="440.0")),
     ("calibration", "doubt", lambda e: with_calibration(e, low_w=10.0, high_w=100.0)),

@@ -18,6 +18,8 @@ REDRAWN = frozenset(
         "modelled_power",
         "sensor_failed",
         "sensor_absurd",
+        "sensor_frozen",
+        "scope_contradiction",
         "sampling_gap",
         "counter_residual",
         "low_coverage",

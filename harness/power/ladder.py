@@ -9,7 +9,7 @@ from wattbench.harness.power.supplies import supply_of
 from wattbench.results.energy import ChannelEnergy, ChannelRecord
 from wattbench.results.rungs import RungEnergy
 
-__all__ = ["absent_rung", "no_rung_reason", "primary_rung", "rungs", "seeing"]
+__all__ = ["absent_rung", "no_rung_reason", "primary_rung", "rungs", "same_device", "seeing"]
 
 _BOUNDARY = {
     "board": "accelerator board, by its own sensor; not: host CPU, memory, disks, fans, power supply",
@@ -196,7 +196,12 @@ def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
         return scope != "other" and supply_of(seen) is None
     if seen == _CHIP:
         return True
-    return covers is not None and seen is not None and _device(seen) == _device(covers)
+    return covers is not None and seen is not None and same_device(seen, covers)
+
+
+def same_device(one: str, other: str) -> bool:
+    """Return whether two names mean one device; "cpu:0" is part of "cpu"."""
+    return _device(one) == _device(other)
 
 
 def _device(covers: str) -> str:
