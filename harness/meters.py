@@ -30,7 +30,7 @@ NUMBER = re.compile(r"(?P<number>\d+(?:\.(?P<decimals>\d+))?)\s*[wW]?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeterFacts:
-    """What the user says of a meter; None leaves it to the sampler."""
+    """What the user says of a meter; None leaves it to the sampler. `accuracy_rel` is a standard uncertainty (k=1)."""
 
     identity: str | None = None
     accuracy_rel: float | None = None
@@ -168,7 +168,7 @@ class TypedMeter:
             source="typed",
             scope=self._scope,
             accuracy_rel=self._accuracy_rel,
-            accuracy_basis="stated with --meter-accuracy",
+            accuracy_basis=_stated_basis(self._accuracy_rel),
             resolution_w=self._step_w or None,
         )
 
@@ -234,11 +234,16 @@ def _record(word: str, group: tuple[ChannelRecord, ...], facts: MeterFacts) -> M
         source="sampler",
         scope=facts.boundary or channel.scope,
         accuracy_rel=accuracy_rel,
-        accuracy_basis=channel.accuracy_basis if facts.accuracy_rel is None else "stated with --meter-accuracy",
+        accuracy_basis=channel.accuracy_basis if facts.accuracy_rel is None else _stated_basis(facts.accuracy_rel),
         resolution_w=resolution_w,
     )
 
 
+def _stated_basis(accuracy_rel: float) -> str:
+    limits = 100 * math.sqrt(3) * accuracy_rel
+    return f"limits of error +-{limits:.4g} % as a rectangular bound, stated with --meter-accuracy"
+
+
 def _no_accuracy(identity: str) -> UsageError:
     why = "a calibration is never better than its meter, and nobody states how good that is"
-    return UsageError(f"The accuracy of {identity} is not known", why, "Give --meter-accuracy PERCENT (k=1).")
+    return UsageError(f"The accuracy of {identity} is not known", why, "Give its limits: --meter-accuracy PERCENT.")

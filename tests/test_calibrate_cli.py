@@ -135,7 +135,7 @@ TYPED = ("--meter-name", "P3 Kill A Watt", "--meter-accuracy", "0.2", "--boundar
 
 
 def test_typed_readings_come_from_a_file_or_a_prompt(desk: Desk) -> None:
-    """Readings that fit make a calibration, from a prepared file and from standard input alike."""
+    """Readings that fit make a calibration, from a prepared file and from standard input alike; the meter's limits are k=1.73."""
     lines = "".join(f"{watts:.1f} W\n" for watts in STAIRS_W)
     path = desk.folder / "readings.txt"
     path.write_text(f"# watts, one a level\n{lines}")
@@ -146,7 +146,7 @@ def test_typed_readings_come_from_a_file_or_a_prompt(desk: Desk) -> None:
     assert (0, 0) == (by_file.returncode, by_hand.returncode), by_file.stderr + by_hand.stderr
     (made,) = json.loads(by_file.stdout)
     assert (GAIN, OFFSET_W) == (pytest.approx(made["gain"], rel=1e-3), pytest.approx(made["offset_w"], abs=0.5))
-    assert "P3 Kill A Watt, typed, 0.2 % (k=1)" in by_hand.stdout
+    assert "P3 Kill A Watt, typed, 0.115 % (k=1): limits of error +-0.2 % as a rectangular bound" in by_hand.stdout
     assert "level 5 of 5 (100%): the meter's mean power" in by_hand.stderr
 
 

@@ -92,7 +92,11 @@ def test_a_counter_of_joules() -> None:
         ("time,power_w\n1767323045,0.31\n1767323046,0.32\n", {}, r"is it in kW\?[\s\S]*--unit kW"),
         ("time,power_w\n1767323045,310000\n1767323046,310000\n", {}, r"is it in mW\?"),
         ("time,energy_j\n1767323045,1.0\n1767323046,1.0001\n", {}, r"is it in kWh or Wh\?"),
-        ("time,power_kw\n1767323045,5\n1767323046,5\n", {"watts_column": "power_kw"}, "names kW, W was expected"),
+        ("time,power_w\n1767323045,0\n1767323046,0.0\n", {}, r"is mostly 0 W[\s\S]*was the meter on\?"),
+        ("time,energy_j\n1767323045,7\n1767323046,7\n", {}, "'energy_j' stands still"),
+        ("time,power_kw\n1767323045,310\n1767323046,310\n", {}, r"in the unit of its name[\s\S]*--unit W"),
+        ("time,power_mW\n1767323045,5\n1767323046,5\n", {"watts_column": "power_mW"}, "may be in mW or in MW"),
+        ("time,p_kwh\n1767323045,5\n1767323046,5\n", {"watts_column": "p_kwh"}, "names kWh, a unit of W was"),
         ("time,power_w\n1767323045,5\n1767323046,5\n", {"unit": "kWh"}, "a column of power is not in kWh"),
     ],
 )
@@ -101,6 +105,41 @@ def test_refusals_say_what_is_wrong(text: str, options: dict[str, str], why: str
     with pytest.raises(UsageError, match=why) as caught:
         read_meter_csv(text, CsvOptions(**options))
     assert caught.value.remedy
+
+
+def test_zeros_are_not_taken_for_another_unit() -> None:
+    """Nothing suggests kW where the meter saw nothing at all."""
+    with pytest.raises(UsageError) as caught:
+        read_meter_csv(_csv("1767323045,0", "1767323046,0"), CsvOptions())
+
+    assert "kW" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "options", "values"),
+    [
+        ("time,power_kW", ("0.31", "0.32"), {}, (310.0, 320.0)),
+        ("time,kW", ("0.31", "0.32"), {}, (310.0, 320.0)),
+        ("time,wall power (kW)", ("0.31", "0.32"), {"watts_column": "wall power (kW)"}, (310.0, 320.0)),
+        ("time;energy_kWh", ("1.0", "1.0001"), {}, (3.6e6, 3.60036e6)),
+        ("time,energy_Wh", ("1000", "1000.1"), {}, (3.6e6, 3.60036e6)),
+    ],
+)
+def test_a_unit_in_the_columns_name_is_converted(
+    header: str, rows: tuple[str, str], options: dict[str, str], values: tuple[float, float]
+) -> None:
+    """A name that states its unit is believed, found by itself or named, with any delimiter."""
+    mark = header[4]
+    text = _csv(f"1767323045{mark}{rows[0]}", f"1767323046{mark}{rows[1]}", header=header)
+
+    assert values == pytest.approx(read_meter_csv(text, CsvOptions(**options)).values)
+
+
+def test_plain_watts_go_before_a_counter_in_other_units() -> None:
+    """A plug's file with both has its power taken."""
+    text = _csv("1767323045,200,1.0", "1767323046,201,1.1", header="time,power_w,energy_wh")
+
+    assert (200.0, 201.0) == read_meter_csv(text, CsvOptions()).values
 
 
 def test_a_byte_order_mark_is_no_part_of_the_file() -> None:

@@ -48,7 +48,8 @@ def test_the_user_knows_the_meter_better(tmp_path: Path) -> None:
         record.scope,
         record.resolution_w,
     )
-    assert "stated with --meter-accuracy" == record.accuracy_basis
+    limits = "limits of error +-0.3464 % as a rectangular bound, stated with --meter-accuracy"
+    assert limits == record.accuracy_basis
 
 
 @pytest.mark.parametrize(

@@ -341,6 +341,20 @@ def test_the_command_prints_both_figures(run: Path, tmp_path: Path) -> None:
     assert isinstance(again.exception, UsageError)
 
 
+def test_the_integrals_lines_stand_under_the_power(run: Path, tmp_path: Path) -> None:
+    """What the power was integrated from follows the power, not the latency."""
+    ended = CliRunner().invoke(
+        bench, ["import", "mlperf", str(run), "--out", str(tmp_path / "m.json")], standalone_mode=False
+    )
+    lines = ended.output.splitlines()
+    power = next(i for i, line in enumerate(lines) if line.startswith("power "))
+    latency = next(i for i, line in enumerate(lines) if line.startswith("latency "))
+
+    assert "integral of 600 samples" in lines[power + 1]
+    assert "scope wall" in lines[power + 2]
+    assert "" == lines[latency + 1]
+
+
 def test_the_command_says_invalid_by_its_exit_code(run: Path, tmp_path: Path, mlperf_run: ModuleType) -> None:
     """A damaged run is still written, with exit code 3 and JSON on request."""
     mlperf_run.rewrite(run / "run_1" / "spl.txt", lambda text: text[: len(text) // 2])

@@ -175,6 +175,9 @@ def test_a_missing_peer_is_refused_before_the_run(tmp_path: Path) -> None:
         (["--cross-check", "zeuss"], "Unknown --cross-check 'zeuss'"),
         (["--cross-check", "zeus,"], "--cross-check is empty"),
         (["--cross-check", "zeus", "--cross-check-python", "/nowhere/python"], "cannot be used"),
+        (["--cross-check", "zeus", "--cross-check-python", "/bin/cat"], "it is no Python: it ended with 1 and said"),
+        (["--cross-check", "zeus", "--cross-check-python", "/bin/true"], "it is no Python: it ended with 0 and said"),
+        (["--cross-check", "zeus", "--cross-check-python", "/bin/echo"], "it is no Python"),
     ],
 )
 def test_a_wrong_cross_check_is_refused(flags: list[str], says: str) -> None:

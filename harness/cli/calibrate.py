@@ -1,5 +1,6 @@
 """`bench calibrate`: hold the device's power sensor against a trusted meter, and keep the line between them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +35,7 @@ KNOBS = ("load", "backend", "device", "precision", "batch", "threads", "tuning",
     "--typed", is_flag=False, flag_value=PROMPT, metavar="[FILE]", help="Ask for the meter's readings, or take them."
 )
 @click.option("--meter-name", metavar="TEXT", help="Which meter it is: make, model, serial number.")
-@click.option("--meter-accuracy", type=float, metavar="PERCENT", help="Its standard uncertainty (k=1) [its sampler's].")
+@click.option("--meter-accuracy", type=float, metavar="PERCENT", help="Its limits of error in % [its sampler's].")
 @click.option("--meter-step", type=float, metavar="W", help="Its least step [default: its sampler's, or as typed].")
 @click.option("--boundary", metavar="SCOPE", help="What it sees: board, node, wall, ... [its sampler's; typed: wall].")
 @click.option("--power", multiple=True, metavar="SAMPLER", help="The sensor to calibrate [default: auto].")
@@ -85,7 +86,7 @@ def command(
         return 0
     facts = MeterFacts(
         identity=meter_name,
-        accuracy_rel=_share("--meter-accuracy", meter_accuracy),
+        accuracy_rel=_accuracy_rel(meter_accuracy),
         boundary=_scope(boundary),
         resolution_w=_positive("--meter-step", meter_step),
     )
@@ -149,10 +150,12 @@ def _lines_of(path: Path) -> Callable[[str], str]:
     return lambda _: next(rows)
 
 
-def _share(flag: str, percent: float | None) -> float | None:
+def _accuracy_rel(percent: float | None) -> float | None:
+    """Return the standard uncertainty of limits of error: a rectangular bound (GUM 4.3.7)."""
     if percent is not None and not 0 < percent <= 100:
-        raise UsageError(f"{flag} is out of range", f"got {percent}, it is a percentage above 0", "Give e.g. 0.5.")
-    return None if percent is None else percent / 100
+        why = f"got {percent}, it is a percentage above 0"
+        raise UsageError("--meter-accuracy is out of range", why, "Give e.g. 0.5.")
+    return None if percent is None else percent / 100 / math.sqrt(3)
 
 
 def _positive(flag: str, value: float | None) -> float | None:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.figures import doubt_lines, labelled, number_text, quantiles_text, uncertainty_text
 from wattbench.results.imported import ImportedResult, OfficialFigure, StatedSystem
+from wattbench.results.metrics import Metric
 
 __all__ = ["imported_lines"]
 
@@ -87,12 +88,17 @@ def _our_lines(result: ImportedResult) -> Iterator[str]:
         metric = result.metric(name)
         if metric is not None and metric.value is not None:
             yield labelled(label, f"{number_text(metric.value)} {unit}{uncertainty_text(metric)}")
+        if metric is not None and name == "power.mean":
+            yield from _power_lines(result, metric)
     for latency in result.latencies:
         yield labelled("latency", quantiles_text(latency))
-    power = result.metric("power.mean")
-    if power is not None and power.value is None:
+
+
+def _power_lines(result: ImportedResult, power: Metric) -> Iterator[str]:
+    """Yield what the power is: of which samples, at which scope, or why there is none."""
+    if power.value is None:
         yield labelled("power", f"not known: {power.reason}")
-    elif power is not None and result.energy is not None:
+    elif result.energy is not None:
         seen = f"{100 * (result.energy.coverage or 0.0):.1f} % covered, largest gap {result.energy.max_gap_s:.3g} s"
         yield labelled("", f"integral of {result.energy.polls} samples, {seen}")
         yield labelled("", f"scope {power.scope}: {power.boundary}")

@@ -26,6 +26,9 @@ START_TIMEOUT_S = 120.0
 """Zeus alone was seen to take 7 s to import on a busy machine."""
 
 ANSWER_TIMEOUT_S = 10.0
+ANSWER = "wattbench-peer"
+"""How a Python's answer begins, so that anything else is told from one."""
+
 CHILD = Path(__file__).with_name("child.py")
 
 
@@ -36,21 +39,30 @@ def check_peers(names: tuple[str, ...], python: str | None) -> None:
     """
     for name in names:
         path = "sys.path[:] = [p for p in sys.path if p]"  # a folder of that name here is no installed peer
-        test = f"import importlib.util as u, sys; {path}; sys.exit(u.find_spec({name!r}) is None)"
-        if _run(_interpreter(python), test) != 0:
+        find = f"u.find_spec({name!r}) is not None"
+        said = _said(_interpreter(python), f"import importlib.util as u, sys; {path}; print({ANSWER!r}, {find})")
+        if not said.endswith("True"):
             raise _missing(name, python)
 
 
-def _run(python: str, code: str) -> int:
+def _said(python: str, code: str) -> str:
+    """Return the last line that a Python prints of some code. Raises UsageError where it is none."""
     what = f"The Python {python} of --cross-check-python cannot be used"
+    remedy = "Name the python of the environment that has the peers."
     try:
         command = [python, "-c", code]
-        return subprocess.run(command, capture_output=True, timeout=START_TIMEOUT_S, check=False).returncode
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=START_TIMEOUT_S, check=False
+        )
     except OSError as exc:
-        why = exc.strerror or str(exc)
-        raise UsageError(what, why, "Name the python of the environment that has the peers.") from exc
+        raise UsageError(what, exc.strerror or str(exc), remedy) from exc
     except subprocess.TimeoutExpired as exc:
         raise UsageError(what, f"it did not answer within {START_TIMEOUT_S:.0f} s", "Is it a Python?") from exc
+    last = (done.stdout.strip().splitlines() or [""])[-1]
+    if not last.startswith(ANSWER):
+        words = (done.stderr.strip().splitlines() or ["nothing"])[-1]
+        raise UsageError(what, f"it is no Python: it ended with {done.returncode} and said {words!r:.80}", remedy)
+    return last
 
 
 def _interpreter(python: str | None) -> str:

@@ -18,10 +18,16 @@ __all__ = ["UNITS", "CsvOptions", "read_meter_csv"]
 UNITS = {"W": 1.0, "kW": 1e3, "mW": 1e-3, "J": 1.0, "kJ": 1e3, "mJ": 1e-3, "Wh": 3600.0, "kWh": 3.6e6}
 """Units of the value column and what one of them is in W or J."""
 
+POWER_UNITS = ("W", "kW", "mW")
+
 TIME_NAMES = ("time", "timestamp", "datetime", "time_utc")
 WATT_NAMES = ("power_w", "watts", "power", "w")
 JOULE_NAMES = ("energy_j", "joules", "j")
 """The columns that are taken without being named, in any case."""
+
+OTHER_WATT_NAMES = ("power_kw", "kw")
+OTHER_JOULE_NAMES = ("energy_kwh", "kwh", "energy_wh", "wh", "energy_kj", "kj")
+"""Those that are taken where there is none of the former."""
 
 EPOCH_UNITS = ((1e8, 1e11, 10**9, "epoch seconds"), (1e11, 1e14, 10**6, "epoch milliseconds"))
 """Numbers that are instants since 1970: seconds of the years 1973 to 5138, or milliseconds of the same span."""
@@ -32,7 +38,12 @@ YEARS = range(1973, 5138)
 WATTS_LOW, WATTS_HIGH = 1.0, 100_000.0
 """Medians beyond these are no machine's draw but another unit's number (our choice; a rack draws up to 100 kW)."""
 
-FOREIGN = {"kw": "kW", "mw": "mW", "kj": "kJ", "mj": "mJ", "wh": "Wh", "kwh": "kWh"}
+IN_NAMES = {"kw": "kW", "kj": "kJ", "wh": "Wh", "kwh": "kWh"}
+"""Units that a column's name states and that can mean one thing only."""
+
+UNCLEAR = {"mw": "mW", "mj": "mJ"}
+"""In names these may mean thousandths or millions."""
+
 WHAT = "Cannot read the meter's recording"
 MISSING = frozenset({"", "nan", "-", "--", "n/a", "na", "null", "none"})
 
@@ -91,7 +102,7 @@ def read_meter_csv(text: str, options: CsvOptions) -> MeterRecording:
         values.append(None if value is None else value * factor)
         references[reference] = None
     if options.unit is None:
-        _refuse_other_units(layout, times_ns, values)
+        _refuse_other_units(layout, times_ns, values, factor)
     return MeterRecording(
         format="csv",
         kind=layout.kind,
@@ -110,10 +121,12 @@ def _layout(header: str, options: CsvOptions) -> _Layout:
         raise UsageError(WHAT, "both a column of watts and one of joules are named", "Name the better of the two.")
     kind: Literal["power", "counter"] = "power" if options.joules_column is None else "counter"
     stated = options.watts_column or options.joules_column
-    known = [name for name in names if name.lower() in (*WATT_NAMES, *JOULE_NAMES)]
+    plain, other = (*WATT_NAMES, *JOULE_NAMES), (*OTHER_WATT_NAMES, *OTHER_JOULE_NAMES)
+    usual = plain if any(name.lower() in plain for name in names) else (*plain, *other)
+    known = [name for name in names if name.lower() in usual]
     if stated is None and len(known) == 1:
-        kind = "power" if known[0].lower() in WATT_NAMES else "counter"
-    value = _column(names, stated, (*WATT_NAMES, *JOULE_NAMES), "--watts-column or --joules-column")
+        kind = "power" if known[0].lower() in (*WATT_NAMES, *OTHER_WATT_NAMES) else "counter"
+    value = _column(names, stated, usual, "--watts-column or --joules-column")
     return _Layout(time=time, value=value, name=names[value], kind=kind, delimiter=delimiter)
 
 
@@ -132,19 +145,23 @@ def _column(names: Sequence[str], stated: str | None, known: Sequence[str], flag
 
 
 def _factor(layout: _Layout, options: CsvOptions) -> float:
-    """Return what one unit of the column is in W or J; a name with another unit in it needs --unit."""
+    """Return what one unit of the column is in W or J: as stated, or by the name, which must be clear."""
     wanted = "W" if layout.kind == "power" else "J"
     if options.unit is not None:
-        if options.unit not in UNITS or (options.unit in ("W", "kW", "mW")) != (wanted == "W"):
-            fit = [unit for unit in UNITS if (unit in ("W", "kW", "mW")) == (wanted == "W")]
+        if options.unit not in UNITS or (options.unit in POWER_UNITS) != (wanted == "W"):
+            fit = [unit for unit in UNITS if (unit in POWER_UNITS) == (wanted == "W")]
             raise UsageError(WHAT, f"a column of {layout.kind} is not in {options.unit}", f"Use {', '.join(fit)}.")
         return UNITS[options.unit]
     words = [word.lower() for word in re.split(r"[^A-Za-z]+", layout.name)]
-    foreign = next((FOREIGN[word] for word in words if word in FOREIGN), None)
-    if foreign is not None:
-        remedy = f"State the unit: --unit {foreign}, or --unit {wanted} if the name misleads."
-        raise UsageError(WHAT, f"the column {layout.name!r} names {foreign}, {wanted} was expected", remedy)
-    return 1.0
+    unclear = next((UNCLEAR[word] for word in words if word in UNCLEAR), None)
+    if unclear is not None:
+        remedy = f"State the unit: --unit {unclear}, or --unit {wanted} if the name misleads."
+        raise UsageError(WHAT, f"the column {layout.name!r} may be in {unclear} or in M{wanted}", remedy)
+    named = next((IN_NAMES[word] for word in words if word in IN_NAMES), wanted)
+    if (named in POWER_UNITS) != (wanted == "W"):
+        remedy = f"State the unit: --unit {wanted} if the name misleads."
+        raise UsageError(WHAT, f"the column {layout.name!r} names {named}, a unit of {wanted} was expected", remedy)
+    return UNITS[named]
 
 
 def _rows(lines: Sequence[tuple[int, str]], layout: _Layout) -> Iterator[tuple[int, list[str]]]:
@@ -201,7 +218,9 @@ def _value(word: str, number: int) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _refuse_other_units(layout: _Layout, times_ns: Sequence[int], values: Sequence[float | None]) -> None:
+def _refuse_other_units(
+    layout: _Layout, times_ns: Sequence[int], values: Sequence[float | None], factor: float
+) -> None:
     """Raise UsageError where the numbers cannot be watts (or joules) of a machine."""
     known = [(t, v) for t, v in zip(times_ns, values, strict=True) if v is not None]
     if len(known) < 2:
@@ -210,10 +229,18 @@ def _refuse_other_units(layout: _Layout, times_ns: Sequence[int], values: Sequen
         typical_w = median(abs(v) for _, v in known)
     else:
         typical_w = (known[-1][1] - known[0][1]) * 1e9 / max(known[-1][0] - known[0][0], 1)
+    if typical_w == 0:
+        unit = "W" if layout.kind == "power" else "J"
+        zeros = "is mostly 0 W" if layout.kind == "power" else "stands still"
+        why = f"the column {layout.name!r} {zeros}, and no machine under load draws nothing"
+        raise UsageError(WHAT, why, f"Is it the right column, and was the meter on? --unit {unit} takes it as it is.")
+    if WATTS_LOW <= typical_w <= WATTS_HIGH:
+        return
+    if factor != 1.0:
+        why = f"the column {layout.name!r}, in the unit of its name, comes to {typical_w:.3g} W"
+        remedy = f"State the unit if the name misleads: --unit {'W' if layout.kind == 'power' else 'J'}"
+        raise UsageError(WHAT, f"{why}, which no machine under load draws", remedy)
     units = ("kW", "mW", "W") if layout.kind == "power" else ("kWh or Wh", "mJ", "J")
-    if not WATTS_LOW <= typical_w <= WATTS_HIGH:
-        guess = units[0] if typical_w < WATTS_LOW else units[1]
-        why = f"the column {layout.name!r} comes to {typical_w:.3g} W, which no machine under load draws"
-        raise UsageError(
-            WHAT, f"{why}; is it in {guess}?", f"State the unit: --unit {guess.split()[0]}, or {units[2]}."
-        )
+    guess = units[0] if typical_w < WATTS_LOW else units[1]
+    why = f"the column {layout.name!r} comes to {typical_w:.3g} W, which no machine under load draws"
+    raise UsageError(WHAT, f"{why}; is it in {guess}?", f"State the unit: --unit {guess.split()[0]}, or {units[2]}.")
