@@ -6,8 +6,9 @@ Goals: at most 0.5 % of one core at 20 Hz, jitter p99 at most 5 ms; importing th
 No GPU is needed: all tools read a stand-in for NVIDIA's library (tests/native/fake_nvml.c) through NVIDIA's own
 bindings, and ours also RAPL counters in files of that shape. The stand-in's own processor time is in the shares of all;
 a driver's calls may take milliseconds, but of waiting, not of computing. Each tool watches in a process of its own, one
-after the other; its share is all CPU time of that process and of those that it starts, once it is ready. The peers are
-installed in an environment of their own, build/power-peers.
+after the other; its share is all CPU time of that process and of those that it starts, once it is ready. Beside ours
+stands what no tool can go below on the machine: a loop in C that only sleeps, and one that makes the same calls of the
+library (benchmarks/sampler_floor.c). The peers are installed in an environment of their own, build/power-peers.
 """
 
 import argparse
@@ -82,6 +83,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         environment = stand_in(folder)
+        print_floor(folder, min(options.seconds, 10.0))
         own = figures([sys.executable, "-P", __file__, "--ours", name, "--seconds", str(options.seconds)], environment)
         print_ours(own)
         print_import("ours", sys.executable, OURS, environment)
@@ -99,9 +101,11 @@ def stand_in(folder: Path) -> dict[str, str]:
     """Compile the library, write the counters' files, and return the environment in which every tool sees a board."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
-        raise SystemExit("needs a C compiler for the stand-in library")
+        raise SystemExit("needs a C compiler for the stand-in library and the loop in C")
     source = ROOT / "tests" / "native" / "fake_nvml.c"
     subprocess.run([compiler, "-O2", "-shared", "-fPIC", "-o", str(folder / LIBRARY), str(source)], check=True)
+    floor = ROOT / "benchmarks" / "sampler_floor.c"
+    subprocess.run([compiler, "-O2", "-o", str(folder / "sampler_floor"), str(floor), "-ldl"], check=True)
     for zone, word in (("0", "package-0"), ("0:0", "dram"), ("1", "package-1"), ("1:0", "dram")):
         path = folder / "powercap" / f"intel-rapl:{zone}"
         path.mkdir(parents=True)
@@ -173,6 +177,16 @@ def figures(command: list[str], environment: dict[str, str]) -> dict[str, Any]:
         raise SystemExit(f"{command[0]} gave no figures:\n{done.stderr[-2000:]}")
     found: dict[str, Any] = json.loads(line.removeprefix("FIGURES "))
     return found
+
+
+def print_floor(folder: Path, seconds: float) -> None:
+    """Print what the machine itself costs: a loop in C that only sleeps, then one with the library's calls."""
+    for name, more in (("C, only sleeping", []), ("C, with the calls", [str(folder / LIBRARY)])):
+        found = figures([str(folder / "sampler_floor"), str(seconds), f"{RATE_HZ:g}", *more], dict(os.environ))
+        calls = f", the calls alone {100 * found['calls_share']:.2f} %" if more else ""
+        middle, most, worst = found["late_ms"]
+        late = f"late by {middle:.2f} ms median, {most:.2f} ms p99, {worst:.2f} ms at most"
+        print(f"{name:<18}{100 * found['share']:.2f} % of one core{calls}; {late}")
 
 
 def print_ours(found: dict[str, Any]) -> None:

@@ -135,7 +135,7 @@ TYPED = ("--meter-name", "P3 Kill A Watt", "--meter-accuracy", "0.2", "--boundar
 
 
 def test_typed_readings_come_from_a_file_or_a_prompt(desk: Desk) -> None:
-    """Readings that fit make a calibration, from a prepared file and from standard input alike; the meter's limits are k=1.73."""
+    """Readings that fit make a calibration, from a file and from standard input alike; the meter has its limits."""
     lines = "".join(f"{watts:.1f} W\n" for watts in STAIRS_W)
     path = desk.folder / "readings.txt"
     path.write_text(f"# watts, one a level\n{lines}")

@@ -211,3 +211,18 @@ def test_closing_is_final_and_safe_twice(tree: Path) -> None:
     assert () == sampler.read()
     with pytest.raises(SensorError, match="closed"):
         file.read()
+
+
+def test_many_looks_are_decoded_at_once(tree: Path) -> None:
+    """The counters of several looks are what single readings say; one that failed leaves the telling to those."""
+    sampler = RaplSampler(SamplerOptions(argument=None, covers=None), root=tree)
+    assert sampler.probe().usable
+    looks = [sampler.look() for _ in range(3)]
+    block = sampler.block(looks)
+    files, words = looks[0]
+    failed = (files, [SensorError("gone"), *words[1:]])
+
+    assert block is not None
+    assert block.values == {r.channel: [r.value] * 3 for r in sampler.readings(looks[0])}
+    assert sampler.block([*looks, failed]) is None
+    assert sampler.block([*looks, (files, [b"no number", *words[1:]])]) is None

@@ -3,12 +3,12 @@
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
-from wattbench.harness.power.contract import Availability, Reading
+from wattbench.harness.power.contract import Availability, Block, Reading
 from wattbench.harness.power.recorder import MonotonicClock, Recorder
 from wattbench.harness.power.track import Track
 from wattbench.results.energy import ChannelRecord
@@ -423,3 +423,91 @@ def test_a_look_that_cannot_be_read_is_a_failed_poll() -> None:
 
     assert (None,) * 21 == polls.value
     assert "OSError: what is that" == polls.errors["0"]
+
+
+SAMPLES = replace(POWER, id="fake:samples", buffered=True)
+
+
+class BatchingSampler(FakeSampler):
+    """Sees a counter, a power with a stamp, and two samples every fourth time, and decodes many looks at once."""
+
+    def __init__(self) -> None:
+        super().__init__(steady, (COUNTER, POWER, SAMPLES))
+        self.looks = self.blocks = 0
+        self.bad: dict[int, float | None] = {}
+
+    def look(self) -> int:
+        """Count."""
+        self.looks += 1
+        return self.looks
+
+    def readings(self, look: int) -> tuple[Reading, ...]:
+        """Make readings of one look."""
+        counter = Reading(channel=COUNTER.id, value=self.bad.get(look, 15.0 * look))
+        power = Reading(channel=POWER.id, value=300.0 + look, sensor_ns=10**15 + 1000 * look)
+        taken = [look * 50 * MS - part * MS for part in (20, 10)] if look % 4 == 0 else []
+        return (counter, power, *(Reading(channel=SAMPLES.id, value=1.0 * t, sensor_ns=t, taken_ns=t) for t in taken))
+
+    def block(self, looks: Sequence[int]) -> Block | None:
+        """Make columns of many."""
+        self.blocks += 1
+        every = [self.readings(look) for look in looks]
+        values = {name: [r[i].value for r in every] for i, name in enumerate((COUNTER.id, POWER.id))}
+        if None in values[COUNTER.id]:
+            return None
+        return Block(
+            values=values,  # type: ignore[arg-type]  # none is None
+            stamps_ns={POWER.id: [r[1].sensor_ns for r in every]},
+            samples=[(i, list(r[2:])) for i, r in enumerate(every) if r[2:]],
+        )
+
+
+def one_by_one(sampler: BatchingSampler) -> DeferringSampler:
+    """Return the sampler without its ability to decode many at once."""
+    plain = DeferringSampler(steady, sampler.channels)
+    plain.look, plain.readings = sampler.look, sampler.readings  # type: ignore[method-assign]
+    return plain
+
+
+def test_many_looks_at_once_are_logged_as_one_by_one() -> None:
+    """The log and the health of both ways are the same to the last stamp."""
+    many, single = BatchingSampler(), BatchingSampler()
+    fast, _ = recorded(many, 12 * SECOND)
+    slow, _ = recorded(one_by_one(single), 12 * SECOND)
+
+    assert many.blocks > 0
+    assert slow.polls() == fast.polls()
+    assert replace(slow.health()[0], cpu_share=None) == replace(fast.health()[0], cpu_share=None)
+
+
+@pytest.mark.parametrize("bad", [None, math.nan])
+def test_a_bad_value_among_many_is_told_alone(bad: float | None) -> None:
+    """One missing value costs one row; the others are as good as ever."""
+    sampler = BatchingSampler()
+    sampler.bad[7] = bad
+    recorder, _ = recorded(sampler)
+    polls, health = recorder.polls()[0], recorder.health()[0]
+
+    assert [6] == [row for row, value in enumerate(polls.value) if value is None]
+    assert ["6"] == list(polls.errors)
+    assert (1, 21) == (health.failed, health.polls)
+
+
+@pytest.mark.parametrize("wrong", ["raises", "a value too few", "a channel too few"])
+def test_a_block_that_is_not_whole_is_not_believed(wrong: str) -> None:
+    """A plug-in's mistake in decoding many is mended by decoding them one by one."""
+    sampler = BatchingSampler()
+    whole = sampler.block
+
+    def block(looks: Sequence[int]) -> Block | None:
+        found = whole(looks)
+        assert found is not None
+        if wrong == "raises":
+            raise IndexError(wrong)
+        if wrong == "a value too few":
+            return replace(found, values=found.values | {POWER.id: found.values[POWER.id][:-1]})
+        return replace(found, values={COUNTER.id: found.values[COUNTER.id]})
+
+    sampler.block = block  # type: ignore[method-assign]
+
+    assert recorded(one_by_one(BatchingSampler()))[0].polls() == recorded(sampler)[0].polls()

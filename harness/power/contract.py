@@ -1,12 +1,23 @@
 """The contract between the recorder and whatever reads watts: one Protocol of three methods, and its records."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from wattbench.results.availability import Availability
 from wattbench.results.energy import ChannelRecord
 
-__all__ = ["Availability", "ChannelRecord", "Deferring", "Paced", "Reading", "Sampler", "SamplerOptions"]
+__all__ = [
+    "Availability",
+    "Batching",
+    "Block",
+    "ChannelRecord",
+    "Deferring",
+    "Paced",
+    "Reading",
+    "Sampler",
+    "SamplerOptions",
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,4 +101,26 @@ class Deferring(Protocol):
 
     def readings(self, look: Any) -> tuple[Reading, ...]:  # any: what `look` returned
         """Return the readings of a look; in any thread, also after `close`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Block:
+    """What many looks brought, by channel: the values in J or W and the source's stamps, one of each a look.
+
+    `stamps_ns` has only the channels that give stamps. `samples` are the readings of buffered channels, each with the
+    number of the look that brought them.
+    """
+
+    values: dict[str, list[float]]
+    stamps_ns: dict[str, list[int | None]]
+    samples: list[tuple[int, list[Reading]]]
+
+
+@runtime_checkable
+class Batching(Deferring, Protocol):
+    """A sampler that can decode many looks at once, for a fifth of the time that single readings take: optional too."""
+
+    def block(self, looks: Sequence[Any]) -> Block | None:  # any: what `look` returned
+        """Return what the looks brought, as `readings` would, or None unless every value of every one is good."""
         ...

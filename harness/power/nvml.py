@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
+from wattbench.harness.power.contract import Availability, Block, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.nvml_calls import FieldAsk, FieldsCall, NumberCall
-from wattbench.harness.power.nvml_ring import FETCH_NS, SampleRing, pair_clocks
+from wattbench.harness.power.nvml_ring import SampleRing, pair_clocks
 from wattbench.harness.power.nvml_sources import Board, as_text, asked, sources_of
 from wattbench.results.errors import SensorError
 
 __all__ = ["NvmlSampler"]
 
 
-_Look = tuple[list[tuple[Any, Any]], list[Reading]]  # any: a call and what it answered, each kind with its own
-"""What one look brought: each call with its answer, and the samples of the boards' logs."""
+_Calls = tuple[NumberCall | FieldsCall, ...]
+
+_Look = tuple[_Calls, list[Any], list[Reading]]  # any: what a call answered, each kind with its own
+"""What one look brought: the calls, the answer of each, and the samples of the boards' logs."""
 
 
 class NvmlSampler:
@@ -39,7 +41,8 @@ class NvmlSampler:
         self._covers = options.covers
         self._now_ns, self._wall_ns = now_ns, wall_ns
         self._nvml: Any = None  # any: pynvml has no types
-        self._calls: tuple[NumberCall | FieldsCall, ...] = ()
+        self._calls: _Calls = ()
+        self._looks: tuple[Callable[[], Any], ...] = ()
         self._rings: tuple[tuple[str, SampleRing], ...] = ()
         self._due_ns = 0
         self.channels: tuple[ChannelRecord, ...] = ()
@@ -73,22 +76,38 @@ class NvmlSampler:
         """Make every call once, and fetch the logs of samples when it is time. Raises SensorError when not open."""
         if self._nvml is None:
             raise SensorError("Cannot read NVML", "it is closed")
-        answers = [(call, call.look()) for call in self._calls]
+        answers = [look() for look in self._looks]
         if self._rings and (now_ns := self._now_ns()) >= self._due_ns:
-            self._due_ns = now_ns + FETCH_NS
             pair = pair_clocks(self._now_ns, self._wall_ns)
-            return answers, [reading for channel, ring in self._rings for reading in ring.read(channel, pair)]
-        return answers, []
+            samples = [reading for channel, ring in self._rings for reading in ring.read(channel, pair)]
+            self._due_ns = now_ns + min(ring.fetch_ns for _, ring in self._rings)
+            return self._calls, answers, samples
+        return self._calls, answers, []
 
     def readings(self, look: _Look) -> tuple[Reading, ...]:
         """Return the readings of a look."""
-        answers, samples = look
-        return (*(reading for call, answer in answers for reading in call.readings(answer)), *samples)
+        calls, answers, samples = look
+        pairs = zip(calls, answers, strict=True)
+        return (*(reading for call, answer in pairs for reading in call.readings(answer)), *samples)
+
+    def block(self, looks: Sequence[_Look]) -> Block | None:
+        """Return what many looks brought, or None when a call or a field of one of them failed."""
+        calls = looks[0][0]
+        values: dict[str, list[float]] = {}
+        stamps_ns: dict[str, list[int | None]] = {}
+        for number, call in enumerate(calls):
+            found = call.block([answers[number] for own, answers, _ in looks if own is calls])
+            if found is None or any(len(column) != len(looks) for column in found.values.values()):
+                return None
+            values |= found.values
+            stamps_ns |= found.stamps_ns
+        samples = [(number, readings) for number, (_, _, readings) in enumerate(looks) if readings]
+        return Block(values=values, stamps_ns=stamps_ns, samples=samples)
 
     def close(self) -> None:
         """Shut NVML down."""
         nvml, self._nvml = self._nvml, None
-        self._calls, self._rings, self._due_ns = (), (), 0
+        self._calls, self._looks, self._rings, self._due_ns = (), (), (), 0
         if nvml is not None:
             try:
                 nvml.nvmlShutdown()
@@ -115,6 +134,7 @@ class NvmlSampler:
             names = ", ".join(b.name for b in found)
             return Availability(state="absent", reason=f"{names}: NVML supports no power or energy reading here")
         self._calls = tuple(call for b in boards for call in _calls(nvml, b))
+        self._looks = tuple(call.look for call in self._calls)
         self._rings = tuple((s.channel.id, s.ring) for b in boards for s in b.sources if s.ring is not None)
         reason = "; ".join(f"{b.name} {b.uuid}" for b in boards)
         return Availability(state="present", reason=reason, facts=_facts(nvml, boards))

@@ -7,11 +7,12 @@ caches, that was most of a poll's processor time (docs/performance.md). The layo
 
 import ctypes
 import struct
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wattbench.harness.power.contract import Reading
+from wattbench.harness.power.contract import Block, Reading
 
 __all__ = ["FieldAsk", "FieldsCall", "NumberCall", "SamplesCall"]
 
@@ -21,6 +22,9 @@ _SAMPLES = tuple(struct.Struct(f"Q{form}{8 - struct.calcsize(form)}x") for form 
 _ASK = struct.Struct("IIqqiIQ")  # nvmlFieldValue_t: id, scope, stamp in us, latency, value type, return code, value
 _ANSWER = struct.Struct("8xq8xiI8x")
 _VALUE_AT = 32
+_WHOLE = struct.Struct("8xq8xiIQ")  # the same answer with its value as 64 bits
+_WIDTHS = {1: 0xFFFFFFFF, 2: (1 << 8 * struct.calcsize("L")) - 1, 3: (1 << 64) - 1}
+"""The bits of the whole numbers among the value types; on a little-endian machine they are the lowest of the 64."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +71,22 @@ class FieldsCall:
             at += _ANSWER.size
         return readings
 
+    def block(self, looks: Sequence[tuple[int, bytes]]) -> Block | None:
+        """Return every field of many looks, or None when one failed or is no whole number."""
+        if any(code for code, _ in looks) or sys.byteorder != "little":
+            return None
+        every = list(_WHOLE.iter_unpack(b"".join(answers for _, answers in looks)))
+        values: dict[str, list[float]] = {}
+        stamps_ns: dict[str, list[int | None]] = {}
+        for number, channel in enumerate(self._channels):
+            rows = every[number :: len(self._channels)]
+            width = _WIDTHS.get(rows[0][1])
+            if width is None or any(code or kind != rows[0][1] for _, kind, code, _ in rows):
+                return None
+            values[channel] = [(bits & width) / 1000 for _, _, _, bits in rows]  # mW or mJ
+            stamps_ns[channel] = [stamp_us * 1000 if stamp_us > 0 else None for stamp_us, _, _, _ in rows]
+        return Block(values=values, stamps_ns=stamps_ns, samples=[])
+
 
 class NumberCall:
     """The energy counter (mJ, 64 bits) or, where `counter` is false, the old power call (mW, 32 bits) of one board."""
@@ -90,6 +110,13 @@ class NumberCall:
             return [_failed(self._nvml, self._channel, code)]
         return [Reading(channel=self._channel, value=thousandths / 1000)]  # mJ or mW
 
+    def block(self, looks: Sequence[tuple[int, int]]) -> Block | None:
+        """Return the values of many looks, or None when one failed."""
+        if any(code for code, _ in looks):
+            return None
+        values: list[float] = [thousandths / 1000 for _, thousandths in looks]  # mJ or mW
+        return Block(values={self._channel: values}, stamps_ns={}, samples=[])
+
 
 class SamplesCall:
     """The driver's log of samples of one board (`nvmlDeviceGetSamples`), fetched into memory that holds all of it."""
@@ -109,6 +136,11 @@ class SamplesCall:
     def value_type(self) -> int:
         """Return the nvmlValueType_t of the last fetch."""
         return self._value_type.value
+
+    @property
+    def room(self) -> int:
+        """Return how many samples the driver says that its log can hold."""
+        return self._room
 
     def fetch(self, seen_us: int) -> list[tuple[int, float | None]]:
         """Return the stamps (us) and values (mW; None: of a type that nobody knows) of what is newer than `seen_us`.

@@ -4,13 +4,14 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import islice, pairwise
 from operator import itemgetter
 from typing import Any
 
 from wattbench.harness.power.contract import Reading
 from wattbench.harness.power.nvml_calls import SamplesCall
 
-__all__ = ["FETCH_NS", "ClockPair", "SampleRing", "pair_clocks", "plain_number"]
+__all__ = ["ClockPair", "SampleRing", "pair_clocks", "plain_number"]
 
 _VALUE_MEMBERS = ("dVal", "uiVal", "ulVal", "ullVal", "sllVal", "siVal", "usVal")  # by nvmlValueType_t
 
@@ -21,8 +22,15 @@ _JUMP_NS = 10_000_000
 _FUTURE_NS = 50_000_000
 _REMEMBERED = 4096
 
-FETCH_NS = 200_000_000
-"""The log is fetched no more often than this: it loses nothing in between, and a fetch costs as much as all fields."""
+_FETCH_NS = (50_000_000, 500_000_000)
+_FETCH_SHARE = 4
+"""How long to leave the log alone: a fourth of the time that it holds, so that nothing is lost when one fetch is late.
+
+Half a second at most, so that a window's last samples are there when its energy is taken (`settle_s`: a second).
+"""
+
+_PACE_OF = 64
+"""Of so many samples the pace is told, and of an eighth where there are no more yet."""
 
 _STRANGE_S = 60.0
 """A newest sample that is this far from the wall clock is stamped by another clock, and cannot be placed."""
@@ -77,6 +85,9 @@ class SampleRing:
         self._set_back = False
         self._last_taken_ns: int | None = None
         self._pair: ClockPair | None = None
+        self._paced = False
+        self.fetch_ns = _FETCH_NS[0]
+        """How long after a fetch the next one is due."""
 
     def open(self, pair: ClockPair) -> str | None:
         """Look for the first time, past what lies in the ring; return why it cannot be used, or None."""
@@ -86,7 +97,8 @@ class SampleRing:
             return str(exc)
         if not samples:
             return "it is empty"
-        self._read_us.extend(stamp_us for stamp_us, _ in samples)
+        self._read_us.extend(sorted(stamp_us for stamp_us, _ in samples))
+        self._pace()
         self._seen_us = max(self._read_us)
         off_s = abs(pair.on_run_clock(self._seen_us) - pair.run_ns) / 1e9
         self._pair = pair
@@ -103,7 +115,21 @@ class SampleRing:
             return [Reading(channel=channel, value=None, error=f"NVML: {exc}")]
         new = sorted((s for s in samples if self._is_new(s[0], pair)), key=itemgetter(0))
         self._read_us.extend(stamp_us for stamp_us, _ in new)
+        if not self._paced or 2 * len(new) > self._call.room:
+            self._pace()
         return [self._placed(channel, stamp_us, milliwatt, pair) for stamp_us, milliwatt in new]
+
+    def _pace(self) -> None:
+        """Set the time of the next fetch by how long the log holds its samples: as many as have room, at their pace.
+
+        Three quarters of the gaps are no shorter than the one that is taken for the pace.
+        """
+        recent_us = islice(self._read_us, max(len(self._read_us) - _PACE_OF, 0), None)
+        gaps_us = sorted(b - a for a, b in pairwise(recent_us) if b > a)
+        if gaps_us:
+            held_ns = 1000 * gaps_us[len(gaps_us) // 4] * self._call.room
+            self.fetch_ns = min(max(held_ns // _FETCH_SHARE, _FETCH_NS[0]), _FETCH_NS[1])
+            self._paced = len(gaps_us) > _PACE_OF // 8
 
     def _is_new(self, stamp_us: int, pair: ClockPair) -> bool:
         if stamp_us <= self._seen_us:

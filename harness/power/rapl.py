@@ -1,12 +1,14 @@
 """The RAPL sampler: energy counters of CPU packages, DRAM and platform through Linux powercap."""
 
+import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
+from wattbench.harness.power.contract import Availability, Block, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.rapl_facts import RAPL_ACCURACY_BASIS, RAPL_ACCURACY_REL, RAPL_PERIOD_S, rapl_scope
-from wattbench.harness.power.sysfs import CounterFile, try_micro, try_word
+from wattbench.harness.power.sysfs import SIZE_BYTES, CounterFile, try_micro, try_word
 from wattbench.results.energy import Scope
 from wattbench.results.errors import SensorError
 
@@ -33,8 +35,11 @@ class _Zone:
     """The zone whose counter this one shows again, or None."""
 
 
-_Look = list[tuple[str, CounterFile, bytes | SensorError]]
-"""What one look brought: each channel with its file and the file's text."""
+_Files = tuple[tuple[str, CounterFile], ...]
+"""Each channel with its file."""
+
+_Look = tuple[_Files, list[bytes | SensorError]]
+"""What one look brought: the channels' files, and the text of each, or why there is none."""
 
 
 class RaplSampler:
@@ -49,7 +54,8 @@ class RaplSampler:
 
     def __init__(self, options: SamplerOptions, *, root: Path = Path("/sys/class/powercap")) -> None:
         self._root = root
-        self._files: tuple[tuple[str, CounterFile], ...] = ()
+        self._files: _Files = ()
+        self._fds: tuple[int, ...] = ()
         self.channels: tuple[ChannelRecord, ...] = ()
 
     def probe(self) -> Availability:
@@ -72,6 +78,7 @@ class RaplSampler:
             remedy = _REMEDY if isinstance(exc.__cause__, PermissionError) else "Check the kernel's log."
             return Availability(state="broken", reason=f"{exc.what}: {exc.why}", remedy=remedy)
         self.channels = tuple(_channel(zone) for zone in zones)
+        self._fds = tuple(file.fileno() for _, file in self._files)
         names = ", ".join(zone.name for zone in zones)
         mirrors = {zone.name: f"shows {zone.mirrors}'s counter again" for zone in zones if zone.mirrors is not None}
         return Availability(state="present", reason=f"powercap zones {names}", facts={"zones": names, **mirrors})
@@ -82,23 +89,43 @@ class RaplSampler:
 
     def look(self) -> _Look:
         """Return the text of every counter's file, or why there is none."""
-        words: _Look = []
-        for channel, file in self._files:
-            try:
-                words.append((channel, file, file.look()))
-            except SensorError as exc:
-                words.append((channel, file, exc))
-        return words
+        try:
+            return self._files, [os.pread(fd, SIZE_BYTES, 0) for fd in self._fds]
+        except OSError:
+            return self._files, [_looked(file) for _, file in self._files]
 
     def readings(self, look: _Look) -> tuple[Reading, ...]:
         """Return the readings of a look, in joules."""
-        return tuple(_reading(channel, file, word) for channel, file, word in look)
+        files, words = look
+        return tuple(_reading(channel, file, word) for (channel, file), word in zip(files, words, strict=True))
+
+    def block(self, looks: Sequence[_Look]) -> Block | None:
+        """Return the counters of many looks in joules, or None when one of them failed."""
+        files = looks[0][0]
+        if any(look[0] is not files for look in looks):
+            return None
+        try:
+            columns = zip(*(words for _, words in looks), strict=True)
+            values = {
+                channel: [int(word) / 1e6 for word in words] for (channel, _), words in zip(files, columns, strict=True)
+            }
+        except (TypeError, ValueError):  # a look that failed, or text that is no number: `readings` tells which
+            return None
+        return Block(values=values, stamps_ns={}, samples=[])
 
     def close(self) -> None:
         """Close the counters' files."""
-        files, self._files = self._files, ()
+        files, self._files, self._fds = self._files, (), ()
         for _, file in files:
             file.close()
+
+
+def _looked(file: CounterFile) -> bytes | SensorError:
+    """Return a file's text, or why there is none: one that failed does not cost the others."""
+    try:
+        return file.look()
+    except SensorError as exc:
+        return exc
 
 
 def _reading(channel: str, file: CounterFile, word: bytes | SensorError) -> Reading:

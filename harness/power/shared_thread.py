@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wattbench.harness.power.track import Track, deadlines
+from wattbench.harness.power.track import BATCH, Track, deadlines
 
 if TYPE_CHECKING:
     from wattbench.harness.power.recorder import Clock
@@ -27,8 +27,8 @@ They then miss at most 0.4 s and a period, less than the 0.5 s from which on a g
 class SharedThread:
     """Polls tracks of one period, one after the other, until the recorder stops.
 
-    A second thread watches over a read that hangs. Each sampler is charged with the processor time since the one before
-    it; the first one so bears the waking up, and the watching.
+    A second thread watches over a read that hangs. The thread's processor time is split among its samplers by how long
+    their reads took; the first one bears the watching.
     """
 
     def __init__(self, tracks: Sequence[Track], clock: "Clock", stop: threading.Event) -> None:
@@ -37,7 +37,8 @@ class SharedThread:
         self._lock = threading.Lock()
         self._tracks = tuple(tracks)
         self._first = self._tracks[0]
-        self._slow_reads = dict.fromkeys(self._tracks, 0)
+        self._slow_reads: dict[Track, int] = {}
+        """How many slow reads in a row each track had; those that had none last are not in it."""
         self._turn = 0
         """Counts the threads that polled for us: one that finds another number here has lost the tracks to a newer."""
         self._reading: Track | None = None
@@ -64,51 +65,81 @@ class SharedThread:
         threading.Thread(target=self._run, args=(self._turn,), name=name, daemon=True).start()
 
     def _run(self, turn: int) -> None:
-        cpu_ns = time.thread_time_ns()
-        for _ in deadlines(self._clock, self._first.period_ns, self._stop, self._start_ns):
-            for track in self._tracks:
-                if not self._take(track, turn):
-                    return
-                took_ns = track.poll()
-                cpu_ns = track.charge(cpu_ns)
-                if not self._give_back(track, turn, took_ns):
-                    track.run(self._stop, self._start_ns)
-                    return
+        """Poll until the stop, or until another thread has the tracks; one that hung here is then polled alone."""
+        lost = self._poll(turn)
+        if lost is not None:
+            lost.run(self._stop, self._start_ns)
 
-    def _take(self, track: Track, turn: int) -> bool:
-        """Mark a track as being read; return whether this thread still polls for us."""
-        with self._lock:
-            if self._turn == turn:
-                self._reading = track
-            return self._turn == turn
+    def _poll(self, turn: int) -> Track | None:
+        """Poll all tracks at each deadline; return the one that was left to this thread, if any was.
 
-    def _give_back(self, track: Track, turn: int, took_ns: int) -> bool:
-        """Note that a read is back and let a slow track go; return whether this thread still polls for us."""
+        What runs at each deadline stands in this one loop, since cold code costs more than work.
+        """
+        lock, tracks, cpu_ns = self._lock, self._tracks, time.thread_time_ns()
+        took_ns = dict.fromkeys(tracks, 1)
+        try:
+            for number, _ in enumerate(deadlines(self._clock, self._first.period_ns, self._stop, self._start_ns), 1):
+                for track in tracks:
+                    with lock:
+                        if self._turn != turn:
+                            return None
+                        self._reading = track
+                    read_ns = track.poll()
+                    with lock:
+                        if self._turn != turn:
+                            return track
+                        self._reading = None
+                    took_ns[track] += read_ns
+                    if read_ns > _SLOW_NS or self._slow_reads:
+                        self._note(track, read_ns)
+                tracks = self._tracks
+                if number % BATCH == 0:
+                    cpu_ns = _bill(took_ns, cpu_ns)
+        finally:
+            _bill(took_ns, cpu_ns)
+        return None
+
+    def _note(self, track: Track, read_ns: int) -> None:
+        """Count a slow read, and let a track that had three in a row go to a thread of its own."""
         with self._lock:
-            if self._turn != turn:
-                return False
-            self._reading = None
-            self._slow_reads[track] = self._slow_reads[track] + 1 if took_ns > _SLOW_NS else 0
-            leaves = self._slow_reads[track] >= _SLOW_READS and len(self._tracks) > 1
+            if read_ns <= _SLOW_NS:
+                self._slow_reads.pop(track, None)
+                return
+            self._slow_reads[track] = self._slow_reads.get(track, 0) + 1
+            leaves = self._slow_reads[track] >= _SLOW_READS and track in self._tracks and len(self._tracks) > 1
             if leaves:
                 self._tracks = tuple(t for t in self._tracks if t is not track)
+                self._slow_reads.pop(track)
         if leaves:
             alone = threading.Thread(
                 target=track.run, args=(self._stop, self._start_ns), name=f"power-{track.name}", daemon=True
             )
             alone.start()
-        return True
 
     def _watch(self) -> None:
         """Look from time to time whether a read hangs; then leave it its thread and go on with the others elsewhere."""
         cpu_ns = time.thread_time_ns()
         while not self._stop.is_set() and len(self._tracks) > 1:
             time.sleep(_WATCH_S)
-            with self._lock:
-                stuck = self._reading
-                if stuck is not None and stuck.out_ns() > _OUT_NS and len(self._tracks) > 1:
-                    self._tracks = tuple(t for t in self._tracks if t is not stuck)
-                    self._reading = None
-                    self._turn += 1
-                    self._begin()
+            stuck = self._reading
+            if stuck is not None and stuck.out_ns() > _OUT_NS:
+                self._leave_behind(stuck)
             cpu_ns = self._first.charge(cpu_ns)
+
+    def _leave_behind(self, stuck: Track) -> None:
+        """Go on with the other tracks in a new thread, unless the read came back meanwhile."""
+        with self._lock:
+            if self._reading is stuck and stuck.out_ns() > _OUT_NS and len(self._tracks) > 1:
+                self._tracks = tuple(t for t in self._tracks if t is not stuck)
+                self._reading = None
+                self._turn += 1
+                self._begin()
+
+
+def _bill(took_ns: dict[Track, int], since_ns: int) -> int:
+    """Split a thread's processor time since an instant of it by how long each track's reads took; return now's."""
+    now_ns, every_ns = time.thread_time_ns(), sum(took_ns.values())
+    for track, part_ns in took_ns.items():
+        track.bill((now_ns - since_ns) * part_ns // every_ns)
+        took_ns[track] = 1
+    return now_ns

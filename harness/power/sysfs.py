@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wattbench.results.errors import SensorError
 
-__all__ = ["CounterFile", "read_int", "read_micro", "read_word", "try_micro", "try_word"]
+__all__ = ["SIZE_BYTES", "CounterFile", "read_int", "read_micro", "read_word", "try_micro", "try_word"]
 
 
 def read_word(path: Path) -> str:
@@ -48,6 +48,10 @@ def try_micro(path: Path) -> float | None:
         return None
 
 
+SIZE_BYTES = 64
+"""More than a number of 64 bits takes."""
+
+
 class CounterFile:
     """One file of micro-units that is kept open, as opening costs more than reading; sysfs answers anew each time."""
 
@@ -68,9 +72,15 @@ class CounterFile:
         if self._fd is None:
             raise SensorError(f"Cannot read {self._path}", "it is closed")
         try:
-            return os.pread(self._fd, 64, 0)
+            return os.pread(self._fd, SIZE_BYTES, 0)
         except OSError as exc:
             raise SensorError(f"Cannot read {self._path}", exc.strerror or str(exc)) from exc
+
+    def fileno(self) -> int:
+        """Return the open file's number, for whoever reads many at once. Raises SensorError when it is closed."""
+        if self._fd is None:
+            raise SensorError(f"Cannot read {self._path}", "it is closed")
+        return self._fd
 
     def number(self, word: bytes) -> float:
         """Return the number of a look, in whole units. Raises SensorError when it is none."""
