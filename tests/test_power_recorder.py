@@ -333,6 +333,28 @@ def test_quick_samplers_share_a_thread() -> None:
     assert 1 == len(threads)
 
 
+def test_the_shared_threads_time_is_all_on_the_bills() -> None:
+    """However short the recording, what the thread took is charged to its samplers by the end of the stop."""
+
+    def busy() -> tuple[Reading, ...]:
+        end_ns = time.thread_time_ns() + 2 * MS
+        while time.thread_time_ns() < end_ns:
+            pass
+        return steady()
+
+    recorder = Recorder([FakeSampler(busy), FakeSampler(steady)], 50)
+    recorder.start()
+    wait_for(lambda: recorder.health()[1].polls >= 5)
+    recorder.stop(30)
+    one, other = recorder.health()
+    span_s = (one.polls - 1) / (one.reached_rate_hz or 1.0)
+
+    assert one.cpu_share is not None
+    assert other.cpu_share is not None
+    assert (one.cpu_share + other.cpu_share) * span_s >= 0.002 * one.polls
+    assert one.cpu_share > other.cpu_share
+
+
 def test_a_sampler_that_turns_slow_gets_a_thread_of_its_own() -> None:
     """After three slow reads in a row it is polled apart, and the other keeps the shared thread."""
     slow_threads: list[int] = []

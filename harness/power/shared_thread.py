@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from wattbench.harness.power.track import BATCH, Track, deadlines
+from wattbench.harness.power.track import Track, deadlines
 
 if TYPE_CHECKING:
     from wattbench.harness.power.recorder import Clock
@@ -22,6 +22,13 @@ _WATCH_S = 0.3
 
 They then miss at most 0.4 s and a period, less than the 0.5 s from which on a gap is a doubt.
 """
+
+
+_END_S = 0.2
+"""The polling thread notices a stop within 0.1 s, unless a read is out."""
+
+_BILL_EVERY = 20
+"""The processor time is counted after so many deadlines."""
 
 
 class SharedThread:
@@ -43,6 +50,7 @@ class SharedThread:
         """Counts the threads that polled for us: one that finds another number here has lost the tracks to a newer."""
         self._reading: Track | None = None
         self._start_ns = 0
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start polling and watching; may be called once."""
@@ -57,12 +65,19 @@ class SharedThread:
             idle, self._tracks = tuple(t for t in self._tracks if t is not self._reading), ()
             self._turn += 1
         for track in idle:
-            threading.Thread(target=track.close, name=f"power-{track.name}-close", daemon=True).start()
+            threading.Thread(target=self._close, args=(track,), name=f"power-{track.name}-close", daemon=True).start()
+
+    def _close(self, track: Track) -> None:
+        """Close a track once the polling thread has ended, so that all of its time is on the bills, or soon anyway."""
+        if self._thread is not None:
+            self._thread.join(_END_S)
+        track.close()
 
     def _begin(self) -> None:
         """Start a thread for the tracks that are left; the lock is held."""
         name = "power-" + "-".join(track.name for track in self._tracks)
-        threading.Thread(target=self._run, args=(self._turn,), name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._run, args=(self._turn,), name=name, daemon=True)
+        self._thread.start()
 
     def _run(self, turn: int) -> None:
         """Poll until the stop, or until another thread has the tracks; one that hung here is then polled alone."""
@@ -93,7 +108,7 @@ class SharedThread:
                     if read_ns > _SLOW_NS or self._slow_reads:
                         self._note(track, read_ns)
                 tracks = self._tracks
-                if number % BATCH == 0:
+                if number % _BILL_EVERY == 0:
                     cpu_ns = _bill(took_ns, cpu_ns)
         finally:
             _bill(took_ns, cpu_ns)

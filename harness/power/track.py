@@ -17,7 +17,7 @@ from wattbench.results.errors import WattbenchError
 if TYPE_CHECKING:
     from wattbench.harness.power.recorder import Clock
 
-__all__ = ["BATCH", "Track", "deadlines"]
+__all__ = ["Track", "deadlines"]
 
 _SILENT_FLOOR_NS = 1_000_000_000
 """A read that is out for longer than this (and 3 periods) makes its sampler silent."""
@@ -29,8 +29,8 @@ _SHORTEST_NS = 1_000_000
 
 _LONGEST_NS = 3_600_000_000_000
 
-BATCH = 100
-"""So many reads are sorted into the log, and their processor time is counted, at once."""
+_BATCH = 100
+"""So many reads are sorted into the log at once, and so often the processor time of a lone sampler is counted."""
 
 _LEFT_OUT = "the sampler left this channel out"
 
@@ -182,7 +182,7 @@ class Track:
         cpu_ns = time.thread_time_ns()
         for number, _ in enumerate(deadlines(self._clock, self.period_ns, stop, start_ns), 1):
             self.poll()
-            if number % BATCH == 0:
+            if number % _BATCH == 0:
                 cpu_ns = self.charge(cpu_ns)
         self.charge(cpu_ns)
         self.close()
@@ -197,7 +197,7 @@ class Track:
         after_ns = self._now_ns()
         self._out_since_ns = None
         self._reads.append((before_ns, after_ns, seen, cause))
-        if len(self._reads) >= BATCH:
+        if len(self._reads) >= _BATCH:
             with self._lock:
                 self._sort_in()
         return after_ns - before_ns
