@@ -129,7 +129,8 @@ def test_scopes_of_one_file_keep_step(tmp_path: Path) -> None:
 
 def test_counters_of_one_file_wrap_around_together(tmp_path: Path) -> None:
     """Each loop adds to a counter what it gained over the common length, not over its own."""
-    rows = [f"{t},{10 * t},package" for t in range(11)] + [f"{t},{20 * t},wall" for t in range(6)]
+    package = [f"{t},{10 * t if t <= 5 else 100 * t},package" for t in range(11)]
+    rows = [*package, *(f"{t},{20 * t},wall" for t in range(6))]
     clock = HandTurnedClock(0)
     sampler = opened(written(tmp_path, "\n".join(["time_s,energy_j,scope", *rows]) + "\n"), clock)
     sampler.read()
