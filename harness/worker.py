@@ -4,16 +4,12 @@ Started as `python -m wattbench.harness.worker`. Whatever a library prints goes 
 answers. When the measuring process dies, the worker dies with it.
 """
 
-import contextlib
-import ctypes
-import os
-import signal
 import sys
-import threading
 import traceback
 from queue import SimpleQueue
 from typing import BinaryIO
 
+from wattbench.backends.serving import become_child, private_answers, read_lines
 from wattbench.harness.context import open_context
 from wattbench.harness.engine import Engine, measure_ceilings, store_reference
 from wattbench.harness.messages import (
@@ -36,16 +32,11 @@ from wattbench.results.errors import OutOfMemoryError, WattbenchError, WorkerErr
 
 __all__ = ["main"]
 
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-
 
 def main() -> int:
     """Serve commands until Close, end of input, or the death of the measuring process; return the exit code."""
-    _die_with_parent()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    Worker(_read_commands(0), answers).serve()
+    become_child()
+    Worker(read_lines(0), private_answers()).serve()
     return 0
 
 
@@ -116,28 +107,6 @@ def _failure(exc: Exception) -> Failure:
         remedy = "Choose a smaller load, --batch or --precision."
         return Failure(kind=OutOfMemoryError.__name__, what=what, why=str(exc) or "MemoryError", remedy=remedy)
     return Failure(kind="Bug", what=f"{type(exc).__name__}: {exc}", why=traceback.format_exc(), remedy="")
-
-
-def _read_commands(descriptor: int) -> "SimpleQueue[bytes]":
-    """Return a queue that a thread fills with lines; the end of input ends the process at once."""
-    queue: SimpleQueue[bytes] = SimpleQueue()
-
-    def read() -> None:
-        pending = b""
-        while chunk := os.read(descriptor, 1 << 16):  # unbuffered: a buffer's lock would block the process's end
-            *lines, pending = (pending + chunk).split(b"\n")
-            for line in lines:
-                queue.put(line)
-        os._exit(1)  # the measuring process closes this pipe only after the answer to Close, or by dying
-
-    threading.Thread(target=read, name="commands", daemon=True).start()
-    return queue
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies; elsewhere the end of input does it."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":
