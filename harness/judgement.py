@@ -17,6 +17,7 @@ from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RES
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
 from wattbench.harness.power.sensorless import sensorless_reason
 from wattbench.harness.power.series import is_absurd
+from wattbench.results.covers import is_among
 from wattbench.results.document import ErrorRecord
 from wattbench.results.doubts import Doubt, Severity
 from wattbench.results.energy import ChannelEnergy, PowerRecord
@@ -176,7 +177,7 @@ def _power_source(e: Evidence) -> Iterator[Doubt]:
         advice = "Throughput and latency stand by themselves; `bench doctor` says how to get watts."
         yield _note("unmeasured_scope", f"energy was not measured: {e.power.unavailable_reason}", advice)
     elif e.repeats:
-        found = rungs(e.repeats[0].energy)
+        found = rungs(e.repeats[0].energy, e.covers)
         if primary_rung(found, e.covers) is None:
             advice = "The other sensors' figures stand below; `bench doctor` says how to read the device's own."
             sensorless = sensorless_reason(e.plan.backend, e.plan.device)
@@ -285,7 +286,7 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
         yield _doubt("power_limit_changed", e.power_limit_changed, "Compare only with runs at the same limit.")
     for board in e.environment.accelerators:
         limit, default = board.power_limit_w, board.power_limit_default_w
-        if board.uuid == e.covers and limit is not None and default is not None and abs(limit - default) > 0.5:
+        if is_among(board.uuid, e.covers) and limit is not None and default is not None and abs(limit - default) > 0.5:
             facts = f"the power limit is {limit:.0f} W, its default {default:.0f} W"
             yield _note("power_limit_changed", facts, "Compare only with runs at the same limit.")
     if e.environment.host.on_battery:

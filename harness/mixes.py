@@ -195,7 +195,7 @@ def _mix(name: str, result: Result, known: Sequence[tuple[RungEnergy, Work]]) ->
         w
         for record in result.idle
         if record.state in ("loaded", "after")
-        for w in (next((r.mean_power_w for r in rungs(record.energy) if r.name == rung), None),)
+        for w in (next((r.mean_power_w for r in rungs(record.energy, result.power.covers) if r.name == rung), None),)
         if w is not None
     ]
     us = [r.u_absolute_rel for r, _ in known]

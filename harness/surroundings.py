@@ -1,5 +1,6 @@
 """What happened around the windows: CPU time of others, stolen time, temperature, throttling, foreign processes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psutil
@@ -13,6 +14,7 @@ from wattbench.harness.contention import (
     read_cpu_times,
     read_device_state,
 )
+from wattbench.results.covers import devices_of
 
 __all__ = ["Moment", "Surroundings"]
 
@@ -21,41 +23,46 @@ LIMIT_TOLERANCE_W = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The machine at one instant; `cpu_since` and `temperatures_since` say what happened since an earlier one."""
+    """The machine at one instant; `cpu_since` and `temperatures_since` say what happened since an earlier one.
+
+    `devices` has the state of each accelerator under test, in their order; None for one that cannot be asked.
+    """
 
     cpu: CpuTimes
-    device: DeviceState | None
+    devices: tuple[DeviceState | None, ...]
 
     def cpu_since(self, earlier: "Moment") -> CpuUse:
         """Return who used the processor since `earlier`."""
         return cpu_use(earlier.cpu, self.cpu)
 
     def temperatures_since(self, earlier: "Moment") -> tuple[float, float] | None:
-        """Return the device's temperatures at both moments in degrees C, or None when either is unknown."""
-        first = earlier.device.temperature_c if earlier.device else None
-        last = self.device.temperature_c if self.device else None
+        """Return the hottest device's temperatures at both moments in degrees C, or None when either is unknown."""
+        first, last = _hottest_c(earlier.devices), _hottest_c(self.devices)
         return None if first is None or last is None else (first, last)
 
     def slowed_since(self, earlier: "Moment") -> dict[str, float] | None:
-        """Return for how long each cause slowed the device since `earlier`, in seconds; None when it does not say."""
-        if earlier.device is None or self.device is None:
-            return None
-        totals = zip(_totals(earlier.device).items(), _totals(self.device).values(), strict=True)
-        known = {cause: (then, now) for (cause, then), now in totals if then is not None and now is not None}
-        return {cause: max(now - then, 0.0) for cause, (then, now) in known.items()} if known else None
+        """Return for how long each cause slowed the device since `earlier`, in seconds; None when it does not say.
+
+        Of several devices that wait for each other the one that was slowed the longest counts.
+        """
+        known: dict[str, float] = {}
+        for then, now in zip(earlier.devices, self.devices, strict=True):
+            for cause, seconds in _slowed(then, now).items():
+                known[cause] = max(known.get(cause, 0.0), seconds)
+        return known or None
 
 
 class Surroundings:
     """Looks at the machine between windows and remembers what slowed the device or shared it.
 
-    `covers` is the UUID of the accelerator under test, or "cpu".
+    `covers` is the UUID of the accelerator under test, those of several, or "cpu".
     """
 
     def __init__(self, covers: str | None) -> None:
-        self._uuid = covers if covers not in (None, "cpu") else None
+        self._uuids = tuple(one for one in devices_of(covers) if one != "cpu")
         self._reasons: dict[str, None] = {}
-        self._first: DeviceState | None = None
-        self._last: DeviceState | None = None
+        self._first: dict[str, DeviceState] = {}
+        self._last: dict[str, DeviceState] = {}
         self._away = False
         self.foreign_gpu_processes = 0
 
@@ -67,42 +74,55 @@ class Surroundings:
     @property
     def power_limit_changed(self) -> str | None:
         """Return how the power limit changed during the run, in words, or None."""
-        first = self._first.power_limit_w if self._first else None
-        last = self._last.power_limit_w if self._last else None
-        if first is None or last is None or abs(first - last) <= LIMIT_TOLERANCE_W:
-            return None
-        return f"the power limit went from {first:.0f} W to {last:.0f} W during the run"
+        for uuid, last in self._last.items():
+            before_w, after_w = self._first[uuid].power_limit_w, last.power_limit_w
+            if before_w is not None and after_w is not None and abs(before_w - after_w) > LIMIT_TOLERANCE_W:
+                whose = f" of {uuid}" if len(self._uuids) > 1 else ""
+                return f"the power limit{whose} went from {before_w:.0f} W to {after_w:.0f} W during the run"
+        return None
 
     def moment(self, worker_pid: int | None = None) -> Moment:
         """Look at the machine now; with a worker's pid, count foreign processes on the device too."""
-        device = read_device_state(self._uuid) if self._uuid else None
-        if device is not None:
-            self._remember(device)
+        devices = tuple(read_device_state(uuid) for uuid in self._uuids)
+        for uuid, device in zip(self._uuids, devices, strict=True):
+            if device is not None:
+                self._remember(uuid, device)
+        self._away = False
+        if any(devices):
             self._count_foreign(worker_pid)
-        return Moment(cpu=read_cpu_times(worker_pid), device=device)
+        return Moment(cpu=read_cpu_times(worker_pid), devices=devices)
 
     def look_away(self) -> None:
         """Let what slows the device until the next look be somebody else's: another run has its turn."""
         self._away = True
 
-    def _remember(self, device: DeviceState) -> None:
-        previous = None if self._away else self._last
-        self._away = False
-        self._first = self._first or device
-        self._last = device
+    def _remember(self, uuid: str, device: DeviceState) -> None:
+        previous = None if self._away else self._last.get(uuid)
+        self._first.setdefault(uuid, device)
+        self._last[uuid] = device
         if previous is None:
             return
         # the running totals miss nothing between two looks; the bits are only what is seen at a look
-        for (name, before), after in zip(_totals(previous).items(), _totals(device).values(), strict=True):
-            if before is not None and after is not None and after > before:
-                self._reasons[name] = None
+        self._reasons.update(dict.fromkeys(cause for cause, s in _slowed(previous, device).items() if s > 0))
         self._reasons.update(dict.fromkeys(device.reasons or ()))
 
     def _count_foreign(self, worker_pid: int | None) -> None:
-        if self._uuid is None or worker_pid is None:
+        if worker_pid is None:
             return
-        foreign = foreign_gpu_processes(self._uuid, _own_pids())
-        self.foreign_gpu_processes = max(self.foreign_gpu_processes, len(foreign or ()))
+        found = [process for uuid in self._uuids for process in foreign_gpu_processes(uuid, _own_pids()) or ()]
+        self.foreign_gpu_processes = max(self.foreign_gpu_processes, len({process.pid for process in found}))
+
+
+def _hottest_c(devices: Sequence[DeviceState | None]) -> float | None:
+    return max((d.temperature_c for d in devices if d is not None and d.temperature_c is not None), default=None)
+
+
+def _slowed(then: DeviceState | None, now: DeviceState | None) -> dict[str, float]:
+    """Return for how long each cause slowed a device between two looks, in seconds; nothing that it does not count."""
+    if then is None or now is None:
+        return {}
+    totals = zip(_totals(then).items(), _totals(now).values(), strict=True)
+    return {c: max(after - before, 0.0) for (c, before), after in totals if before is not None and after is not None}
 
 
 def _totals(device: DeviceState) -> dict[str, float | None]:

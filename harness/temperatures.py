@@ -6,6 +6,7 @@ from collections.abc import Callable
 import psutil
 
 from wattbench.harness.contention import read_device_state
+from wattbench.results.covers import devices_of
 
 __all__ = ["TemperatureLog", "read_temperature_c"]
 
@@ -16,13 +17,11 @@ PERIOD_S = 1.0
 
 
 def read_temperature_c(covers: str | None) -> float | None:
-    """Return the device's temperature in degrees C; None where it has no thermometer that we can read."""
+    """Return the temperature of the hottest device under test in degrees C; None where none has a thermometer."""
     if covers is not None and covers.split(":")[0] == "cpu":
         return _cpu_c()
-    if covers is None:
-        return None
-    state = read_device_state(covers)
-    return None if state is None else state.temperature_c
+    states = [state for one in devices_of(covers) if (state := read_device_state(one)) is not None]
+    return max((s.temperature_c for s in states if s.temperature_c is not None), default=None)
 
 
 def _cpu_c() -> float | None:

@@ -1,5 +1,6 @@
 """The power side of one run: samplers chosen, the recorder running, and the energy of any window."""
 
+import math
 import time
 from collections.abc import Sequence
 
@@ -21,6 +22,7 @@ from wattbench.harness.power.sensorless import sensorless_reason
 from wattbench.harness.power.series import settle_s
 from wattbench.harness.power.steadiness import Slope, slope_of, window_drift
 from wattbench.harness.power.terms import APART_MAX
+from wattbench.results.covers import devices_of
 from wattbench.results.crosscheck import PeerEnergy
 from wattbench.results.energy import ChannelEnergy, ChannelRecord, PowerRecord
 from wattbench.results.errors import WattbenchError
@@ -132,10 +134,13 @@ class PowerSession:
         time.sleep(seconds)
 
     def latest_w(self) -> float | None:
-        """Return the device's watts of this moment for a display, or None where no sensor sees it."""
-        if self._recorder is None:
+        """Return the watts of this moment for a display, of all devices under test; None where one is not seen."""
+        recorder = self._recorder
+        if recorder is None:
             return None
-        return self._recorder.latest_w(seeing(self._recorder.channels, self._covers))
+        found = [recorder.latest_w(seeing(recorder.channels, one)) for one in self._each_device()]
+        known = [watts for watts in found if watts is not None]
+        return math.fsum(known) if len(known) == len(found) else None
 
     def record(self) -> PowerRecord:
         """Return everything known of power so far."""
@@ -180,12 +185,20 @@ class PowerSession:
         return self._peers.energies(window, energies, self._origin_ns)
 
     def slope(self, window: Window) -> Slope | None:
-        """Return how the device's power moves within a window; None where no sensor sees it or there are too few."""
+        """Return how the device's power moves within a window; None where no sensor sees it or there are too few.
+
+        Of several devices under test the one that moves the most counts.
+        """
         if self._recorder is None:
             return None
-        own = seeing(self._knowledge.channels, self._covers)
-        times_ns, watts = powers_within(own, self._recorder.polls(), window)
-        return slope_of(times_ns, watts)
+        polls, found = self._recorder.polls(), []
+        for one in self._each_device():
+            slope = slope_of(*powers_within(seeing(self._knowledge.channels, one), polls, window))
+            found += [] if slope is None else [slope]
+        return max(found, key=lambda slope: abs(slope.sure_per_s), default=None)
+
+    def _each_device(self) -> tuple[str | None, ...]:
+        return devices_of(self._covers) or (None,)
 
     def drifts(self, repeats: Sequence[Repeat]) -> tuple[str, ...]:
         """Return, in words, each window within which the device's power moved."""
@@ -211,7 +224,7 @@ class PowerSession:
 
     def idle_w(self, idle: Sequence[IdleRecord]) -> dict[str, float]:
         """Return the idle power with the model loaded, by rung name, in watts."""
-        return idle_rung_w(idle) if self.active else {}
+        return idle_rung_w(idle, self._covers) if self.active else {}
 
     def aliases(self, repeats: Sequence[Repeat]) -> tuple[str, ...]:
         """Return, in words, each window whose looks were no fair sample of the load.

@@ -69,7 +69,8 @@ def with_meter(found: Derived, meter: ChannelRecord, power: PowerRecord, clock_u
     if ladders and meter.id in ladders[0][0].channels:
         why = f"{meter.id} was attached after the run, on a clock known to {clock_uncertainty_s:.3g} s (k=1)"
         phases = tuple(_unknown_phases(repeat.completions, why) for repeat in repeats)
-    return Derived(idle=idle, repeats=repeats, rung_energies=ladders, idle_power_w=idle_rung_w(idle), phases=phases)
+    idle_power_w = idle_rung_w(idle, power.covers)
+    return Derived(idle=idle, repeats=repeats, rung_energies=ladders, idle_power_w=idle_power_w, phases=phases)
 
 
 def with_clock_term(

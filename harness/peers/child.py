@@ -150,7 +150,8 @@ def _index(covers: str) -> int:
 
 
 def _same(uuid: str, covers: str) -> bool:
-    return uuid.lower().removeprefix("gpu-") == covers.lower().removeprefix("gpu-")
+    """Return whether a board is one of those under test, "GPU-a+GPU-b"."""
+    return uuid.lower().removeprefix("gpu-") in [one.lower().removeprefix("gpu-") for one in covers.split("+")]
 
 
 class Totals(logging.Handler):
@@ -182,7 +183,7 @@ def open_codecarbon(covers: str | None) -> Opened:
         logging_logger=LoggerOutput(logger),
         log_level="critical",
         allow_multiple_runs=True,
-        **({"gpu_ids": [_index(gpu)]} if gpu else {}),  # by UUID version 3.3.2 finds no board and counts 0 J
+        **({"gpu_ids": [_index(one) for one in gpu.split("+")]} if gpu else {}),  # by UUID version 3.3.2 finds no board and counts 0 J
     )
     tracker.start()
     tracker.flush()

@@ -5,6 +5,7 @@ from math import fsum
 
 from wattbench.harness.peers.client import PeerClient, PeerRow
 from wattbench.harness.power.curve import interpolate
+from wattbench.results.covers import is_among
 from wattbench.results.crosscheck import PeerEnergy, PeerPart, PeerRecord
 from wattbench.results.energy import ChannelEnergy
 from wattbench.results.measurement import Window
@@ -115,7 +116,7 @@ def _same_part(part: PeerPart, ours: Sequence[ChannelEnergy]) -> list[ChannelEne
         first = every[0].channel.split(":", 1)[0] if every else ""
         return [e for e in every if e.channel.split(":", 1)[0] == first]
     boards = [e for e in ours if e.scope in ("board", "module")]
-    same = [e for e in boards if part.covers is None or (e.covers or "").lower() == part.covers.lower()]
+    same = [e for e in boards if part.covers is None or is_among(e.covers, part.covers)]
     by_device: dict[str | None, ChannelEnergy] = {}
     for energy in sorted(same, key=lambda e: not e.channel.endswith(":counter")):  # the call that the peers make too
         by_device.setdefault(energy.covers, energy)

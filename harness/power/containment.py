@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from wattbench.harness.power.ladder import same_device
+from wattbench.results.covers import devices_of, is_among
 from wattbench.results.rungs import RungEnergy
 
 __all__ = ["UNSTATED_REL", "contradicted_rungs"]
@@ -39,7 +39,7 @@ def _takes_in(outer: RungEnergy, inner: RungEnergy) -> bool:
     """Return whether a rung sees all that another one sees: the whole machine does, else the device is the same."""
     if outer.covers is None:
         return outer.scope != "module"
-    return inner.covers is not None and same_device(outer.covers, inner.covers)
+    return inner.covers is not None and all(is_among(one, outer.covers) for one in devices_of(inner.covers))
 
 
 def _below(outer: RungEnergy, inner: RungEnergy) -> bool:

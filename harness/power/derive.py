@@ -66,7 +66,7 @@ def derive(power: PowerRecord, idle: Sequence[IdleRecord], repeats: Sequence[Rep
         idle=rested,
         repeats=worked,
         rung_energies=ladders,
-        idle_power_w=idle_rung_w(rested),
+        idle_power_w=idle_rung_w(rested, power.covers),
         phases=tuple(
             _phases(power, log, steps[0], repeat, rate_hz) for steps, repeat in zip(ladders, worked, strict=True)
         ),
@@ -106,7 +106,7 @@ def source_energies(
 
 def primary_name(energies: Sequence[ChannelEnergy], covers: str | None) -> str | None:
     """Return the name of the rung that stands for a device, judged by one window; None where no sensor sees it."""
-    first = primary_rung(rungs(energies), covers)
+    first = primary_rung(rungs(energies, covers), covers)
     return first.name if first else None
 
 
@@ -115,15 +115,15 @@ def ladder(energies: Sequence[ChannelEnergy], covers: str | None, primary: str |
 
     Where no sensor sees the device, the first rung is an absent one: no energy, with the reason.
     """
-    found = [_with_net(rung, energies) for rung in rungs(energies)]
+    found = [_with_net(rung, energies) for rung in rungs(energies, covers)]
     own = [rung for rung in found if rung.name == primary] or [absent_rung(found, covers)]
     return (*own, *(rung for rung in found if rung.name != primary))
 
 
-def idle_rung_w(idle: Iterable[IdleRecord]) -> dict[str, float]:
+def idle_rung_w(idle: Iterable[IdleRecord], covers: str | None) -> dict[str, float]:
     """Return the idle power with the model loaded, by rung name, in watts."""
     loaded = [record for record in idle if record.state == "loaded"]
-    found = rungs(loaded[-1].energy) if loaded else ()
+    found = rungs(loaded[-1].energy, covers) if loaded else ()
     return {rung.name: rung.mean_power_w for rung in found if rung.mean_power_w is not None}
 
 

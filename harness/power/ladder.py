@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import TypeVar
 
 from wattbench.harness.power.supplies import supply_of
+from wattbench.results.covers import device_name, devices_of, is_among
 from wattbench.results.energy import ChannelEnergy, ChannelRecord
 from wattbench.results.rungs import RungEnergy
 
-__all__ = ["absent_rung", "no_rung_reason", "primary_rung", "rungs", "same_device", "seeing"]
+__all__ = ["absent_rung", "no_rung_reason", "primary_rung", "rungs", "seeing"]
 
 _BOUNDARY = {
     "board": "accelerator board, by its own sensor; not: host CPU, memory, disks, fans, power supply",
@@ -35,20 +36,23 @@ _CHIP = "soc"
 Seer = TypeVar("Seer", RungEnergy, ChannelRecord)
 
 
-def rungs(energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
+def rungs(energies: Sequence[ChannelEnergy], covers: str | None = None) -> tuple[RungEnergy, ...]:
     """Return the rungs of one window, narrowest scope first: which energies may be added, and what each sum means.
 
     CPU packages are added over sockets, and DRAM to them where every package has its own; boards and modules stand
-    alone, with their sum where there are several; psys, node and wall are never added to anything (but the supplies of
-    one machine, "supply 1/2", to each other), and scope "other" (cores, uncore, unknown rails) makes no rung. Two
-    samplers' views of the same thing are never added, and psys has the first one's. A sum with one unknown member is
-    unknown, with that member's reason.
+    alone, with their sum where there are several, and with that of the devices in `covers` where several are under test
+    and each has its own; psys, node and wall are never added to anything (but the supplies of one machine, "supply
+    1/2", to each other), and scope "other" (cores, uncore, unknown rails) makes no rung. Two samplers' views of the
+    same thing are never added, and psys has the first one's. A sum with one unknown member is unknown, with that
+    member's reason.
     """
     found: list[RungEnergy] = []
     for scope in ("board", "module"):
         views = _first_views(energies, scope)
         found += [_rung(scope, e.covers, [e]) for e in views]
-        found += [_rung(scope, "all", views)] if len(views) > 1 else []
+        together = _together(views, covers)
+        found += [_rung(scope, covers, together)] if together else []
+        found += [_rung(scope, "all", views)] if len(views) > max(1, len(together)) else []
     found += _host_rungs(energies)
     for scope in _WIDE:
         views = _one_sampler(energies, scope) if scope == "psys" else [e for e in energies if e.scope == scope]
@@ -63,11 +67,15 @@ def primary_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy 
     is read. Only such a rung stands for an unknown device, or the one chip of a machine, or the board where there is
     exactly one. Choose once per run and follow the rung's `name` through the windows, so that scopes never mix.
     """
-    return min(seeing(found, covers), key=lambda r: (r.energy_j is None, _ORDER.index(r.scope)), default=None)
+    whole = [r for r in seeing(found, covers) if _sees_all(r, covers)]
+    return min(whole, key=lambda r: (r.energy_j is None, _ORDER.index(r.scope)), default=None)
 
 
 def seeing(found: Sequence[Seer], covers: str | None) -> list[Seer]:
-    """Return the rungs or channels that see a device, by the rule of `primary_rung`; scope "other" sees nothing."""
+    """Return the rungs or channels that see a device, by the rule of `primary_rung`; scope "other" sees nothing.
+
+    Where several devices are under test, so do those that see one of them.
+    """
     boards = [r for r in found if r.scope in ("board", "module")]
     only = covers is None and len({r.covers for r in boards}) == 1
     return [r for r in found if _sees(r.scope, r.covers, covers) or (only and r in boards)]
@@ -76,7 +84,9 @@ def seeing(found: Sequence[Seer], covers: str | None) -> list[Seer]:
 def no_rung_reason(found: Sequence[RungEnergy], covers: str | None) -> str:
     """Return why no rung stands for a device, in one sentence."""
     seen = ", ".join(r.name for r in found)
-    return f"no sensor sees {covers or 'the device'} (read were: {seen or 'none with a known scope'})"
+    missing = [one for one in devices_of(covers) if not any(is_among(one, r.covers) for r in found)]
+    what = " or ".join(missing or devices_of(covers)) or "the device"
+    return f"no sensor sees {what} (read were: {seen or 'none with a known scope'})"
 
 
 def absent_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy:
@@ -86,7 +96,7 @@ def absent_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy:
     """
     return RungEnergy(
         name=f"device:{covers or 'unknown'}",
-        scope="package" if covers is not None and _device(covers) == "cpu" else "board",
+        scope="package" if covers is not None and device_name(covers) == "cpu" else "board",
         covers=covers,
         boundary="the device under test, which no sensor sees",
         provenance=found[0].provenance if found else "measured",
@@ -196,15 +206,17 @@ def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
         return scope != "other" and supply_of(seen) is None
     if seen == _CHIP:
         return True
-    return covers is not None and seen is not None and same_device(seen, covers)
+    return any(is_among(one, covers) for one in devices_of(seen))
 
 
-def same_device(one: str, other: str) -> bool:
-    """Return whether two names mean one device; "cpu:0" is part of "cpu"."""
-    return _device(one) == _device(other)
+def _sees_all(rung: RungEnergy, covers: str | None) -> bool:
+    """Return whether a rung that sees one of the devices under test sees each of them."""
+    narrow = rung.scope not in _WIDE and rung.covers != _CHIP
+    return not narrow or all(is_among(one, rung.covers) for one in devices_of(covers))
 
 
-def _device(covers: str) -> str:
-    """Return a device's name without the vendor's prefix of its UUID, in lower case ("cpu:0" is part of "cpu")."""
-    name = covers.lower()
-    return "cpu" if name.split(":")[0] == "cpu" else name.removeprefix("gpu-")
+def _together(views: Sequence[ChannelEnergy], covers: str | None) -> list[ChannelEnergy]:
+    """Return the views of the devices in `covers`, which may be added; none unless there are several and all are seen."""
+    devices = devices_of(covers)
+    found = [next((v for v in views if is_among(v.covers, one)), None) for one in devices]
+    return [view for view in found if view is not None] if len(devices) > 1 and None not in found else []

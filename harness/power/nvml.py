@@ -10,6 +10,7 @@ from wattbench.harness.power.contract import Availability, Block, ChannelRecord,
 from wattbench.harness.power.nvml_calls import FieldAsk, FieldsCall, NumberCall
 from wattbench.harness.power.nvml_ring import SampleRing, pair_clocks
 from wattbench.harness.power.nvml_sources import Board, as_text, asked, sources_of
+from wattbench.results.covers import devices_of, is_among
 from wattbench.results.errors import SensorError
 
 __all__ = ["NvmlSampler"]
@@ -117,7 +118,7 @@ class NvmlSampler:
     def _find(self) -> Availability:
         nvml = self._nvml
         every = [_board(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
-        wanted = [b for b in every if self._covers is None or _same_uuid(b.uuid, self._covers)]
+        wanted = [b for b in every if self._covers is None or is_among(b.uuid, self._covers)]
         if not wanted:
             self.close()
             return _not_here(self._covers, every)
@@ -156,9 +157,9 @@ def _no_driver(nvml: Any, exc: Exception) -> Availability:
 
 
 def _not_here(covers: str | None, every: list[Board]) -> Availability:
-    if covers is not None and covers.upper().startswith("MIG-"):
+    if slices := [one for one in devices_of(covers) if one.upper().startswith("MIG-")]:
         remedy = "Measure the whole GPU with MIG off, or the node by another sensor."
-        return Availability(state="broken", reason=f"{covers}: a MIG slice has no power sensor", remedy=remedy)
+        return Availability(state="broken", reason=f"{slices[0]}: a MIG slice has no power sensor", remedy=remedy)
     here = ", ".join(d.uuid for d in every) or "none"
     return Availability(state="absent", reason=f"no NVIDIA GPU {covers or ''} here (there are: {here})")
 
@@ -192,7 +193,3 @@ def _calls(nvml: Any, board: Board) -> Iterator[NumberCall | FieldsCall]:
     if asks:
         yield FieldsCall(nvml, board.handle, asks)
 
-
-def _same_uuid(uuid: str, covers: str) -> bool:
-    """Compare UUIDs as frameworks write them: with or without "GPU-", in either case."""
-    return uuid.lower().removeprefix("gpu-") == covers.lower().removeprefix("gpu-")

@@ -11,6 +11,7 @@ from wattbench.harness.power.meters.exposition import Sample, Scrape, scrape
 from wattbench.harness.power.meters.http_client import HTTP_KEYS, HttpClient, make_client, target_of
 from wattbench.harness.power.meters.values import reading, require_value, unless
 from wattbench.harness.power.meters.watches import CounterWatch
+from wattbench.results.covers import is_among
 from wattbench.results.errors import SensorError, WattbenchError
 
 __all__ = ["DcgmSampler"]
@@ -93,7 +94,7 @@ class DcgmSampler:
         lines = [*found.find(POWER, {}), *found.find(ENERGY, {})]
         _refuse_slices(client, lines)
         here = list(dict.fromkeys(s.labels.get("UUID", "") for s in lines))
-        wanted = [uuid for uuid in here if uuid and (self._covers is None or _same(uuid, self._covers))]
+        wanted = [uuid for uuid in here if uuid and (self._covers is None or is_among(uuid, self._covers))]
         if not wanted:
             why = f"it shows {', '.join(here) or 'no board'}; under test is {self._covers or 'any'}"
             raise SensorError(f"{client.name} shows no power of the device under test", why, _REMEDY)
@@ -146,8 +147,3 @@ def _value(found: Scrape, metric: str, board: _Board, name: str, factor: float) 
     if abs(samples[0].value) >= _BLANK:
         return Reading(channel=name, value=None, error=f"{metric}: DCGM has no value for it now")
     return reading(name, samples[0].value, factor)
-
-
-def _same(uuid: str, covers: str) -> bool:
-    """Compare UUIDs as frameworks write them: with or without "GPU-", in either case."""
-    return uuid.lower().removeprefix("gpu-") == covers.lower().removeprefix("gpu-")

@@ -1,6 +1,7 @@
 """What the samplers of accelerator boards share: whether a board is wanted, and its channels."""
 
 from wattbench.harness.power.contract import Availability, ChannelRecord
+from wattbench.results.covers import is_among
 from wattbench.results.energy import Scope
 
 __all__ = ["board_channel", "board_wanted", "not_for_cpu", "not_here", "pci_covers"]
@@ -13,7 +14,7 @@ def pci_covers(address: str) -> str:
 
 def board_wanted(covers: str | None, board: str) -> bool:
     """Return whether a board is to be opened: all of them when the device under test is not known."""
-    return covers is None or covers.lower() == board
+    return covers is None or is_among(board, covers)
 
 
 def not_for_cpu(covers: str | None, boards: str) -> Availability | None:
