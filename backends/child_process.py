@@ -24,8 +24,8 @@ DEATH_TIMEOUT_S = 20.0
 class ChildProcess:
     """A Python module run as a process; it reads lines and answers on its standard output, one line each.
 
-    `name` is how errors call it ("The worker"). What it writes to standard error is kept. With `own_group` signals of
-    the terminal do not reach it.
+    `name` is how errors call it ("The worker process"). What it writes to standard error is kept. With `own_group`
+    signals of the terminal do not reach it.
     """
 
     def __init__(
@@ -110,11 +110,11 @@ class ChildProcess:
             if -code == signal.SIGKILL and _oom_kills() > self._oom_kills:
                 why = f"the system killed it ({name}) because memory ran out"
                 remedy = "Choose a smaller load, --batch or --precision."
-                return OutOfMemoryError(f"{self.name} process was killed for memory", why, remedy)
-            return WorkerError(f"{self.name} process died", f"it was ended by {name}", "Was it killed from outside?")
+                return OutOfMemoryError(f"{self.name} was killed for memory", why, remedy)
+            return WorkerError(f"{self.name} died", f"it was ended by {name}", "Was it killed from outside?")
         last = self.log_tail().strip().splitlines()
         why = f"it ended with exit code {code}" + (f"; its last words: {last[-1]}" if last else "")
-        return WorkerError(f"{self.name} process died", why, "Run again with --debug to see its whole output.")
+        return WorkerError(f"{self.name} died", why, "Run again with --debug to see its whole output.")
 
     def kill(self) -> None:
         """End it at once and collect it; safe to call twice."""

@@ -30,6 +30,7 @@ __all__ = [
     "Outputs",
     "Preparation",
     "Prepared",
+    "Sharer",
     "Tunable",
 ]
 
@@ -75,7 +76,8 @@ class Preparation:
     `weights` is "synthetic", a local folder or file, or "hub:NAME[@REVISION]". `precision` is never "auto" here, and
     neither is `tuning`: it is the name of one of the backend's `levels` ("eager" for a backend that lists none).
     `allow_fallback` permits work on the CPU where the device cannot do it; `Prepared` then says what. `slots` is given
-    for a continuous level only, and then always.
+    for a continuous level only, and then always. `devices` are those of the ranks that share the load out (see
+    `Sharer`), the first being `device`; empty: `device` alone has all of it.
     """
 
     load: Load
@@ -89,6 +91,7 @@ class Preparation:
     tuning: str = EAGER
     allow_fallback: bool = False
     slots: int | None = None
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +213,19 @@ class Tunable(Protocol):
 
         Empty when the backend cannot execute this load there in this precision. Imports what it must and touches no
         device; an engine whose package is missing is left out.
+        """
+        ...
+
+
+@runtime_checkable
+class Sharer(Protocol):
+    """A backend that can share one load out over several devices by tensor parallelism, one rank on each."""
+
+    def rank_devices(self, load: Load, device: str, ranks: int) -> tuple[DeviceInfo, ...]:
+        """Return the device of each of several ranks, the named one first; ranks on a CPU share it.
+
+        Raises UsageError for a load that so many ranks cannot share, or fewer devices than ranks, and DeviceError where
+        the SDK lacks what they need. Touches no device.
         """
         ...
 

@@ -40,6 +40,7 @@ def run(
     cross_check: str | tuple[str, ...] | list[str] | None = None,
     cross_check_python: str | None = None,
     slots: int | None = None,
+    tensor_parallel: int | None = None,
     plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:

@@ -11,6 +11,7 @@ from wattbench.harness.environment import PACKAGES, collect_packages
 from wattbench.harness.messages import MeasureCeilings
 from wattbench.harness.plan import open_backend
 from wattbench.harness.power.budget import own_share_rel
+from wattbench.harness.power.ladder import absent_rung, primary_rung
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
@@ -64,7 +65,8 @@ def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Repo
                 skipped.append(f"{backend}: {_first_line(exc)}")
                 reporter.note(f"no second opinion on the ceilings from {skipped[-1]}")
     power.wait(power.lag_s)
-    entries = tuple(entry_of(sample, power, clock) for _, report in found for sample in report.samples)
+    covers = target.device.power_covers
+    entries = tuple(entry_of(sample, power, clock, covers) for _, report in found for sample in report.samples)
     skipped += dict.fromkeys(f"{backend}: {text}" for backend, report in found for text in report.skipped)
     if not entries:
         raise DeviceError(f"No ceiling of {target.device.name} could be measured", "; ".join(skipped))
@@ -81,10 +83,11 @@ def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Repo
     )
 
 
-def entry_of(sample: CeilingSample, power: PowerSession, clock: RunClock) -> CeilingEntry:
+def entry_of(sample: CeilingSample, power: PowerSession, clock: RunClock, covers: str | None) -> CeilingEntry:
     """Return a sample as rates, with the energy of all its windows together; None with the reason without one.
 
-    The windows follow each other without a pause, so their energy is that of the span from the first to the last.
+    The windows follow each other without a pause, so their energy is that of the span from the first to the last. It is
+    that of the one device measured, `covers`, whatever else the session reads.
     """
     window = Window(
         start_ns=sample.spans_ns[0][0] - clock.origin_ns,
@@ -92,7 +95,7 @@ def entry_of(sample: CeilingSample, power: PowerSession, clock: RunClock) -> Cei
     )
     energies = power.energies(window, None)
     rungs = power.rungs(energies)
-    own = rungs[0] if rungs else None
+    own = (primary_rung(rungs, covers) or absent_rung(rungs, covers)) if rungs else None
     energy_j = own.energy_j if own else None
     reason = own.reason if own else power.unavailable_reason
     u_rel = max((own_share_rel(e.budget) for e in energies if own and e.channel in own.channels), default=0.0)

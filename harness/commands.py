@@ -27,6 +27,7 @@ def prepare_command(plan: Plan, origin_ns: int) -> Prepare:
         tuning=plan.tuning,
         allow_fallback=plan.allow_fallback,
         slots=plan.slots,
+        devices=plan.devices,
     )
 
 

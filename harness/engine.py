@@ -86,6 +86,7 @@ class Engine:
                 tuning=c.tuning,
                 allow_fallback=c.allow_fallback,
                 slots=c.slots,
+                devices=c.devices,
             )
         )
         self._batches = [make_batch(self._load, c.batch, c.seed + 1 + i) for i in range(BATCH_POOL)]

@@ -72,7 +72,7 @@ def gather_evidence(
         throttle_reasons=surroundings.throttle_reasons,
         foreign_gpu_processes=surroundings.foreign_gpu_processes,
         power_limit_changed=surroundings.power_limit_changed,
-        covers=draft.resolved.device.power_covers,
+        covers=draft.resolved.covers,
         moved_because=moved_because,
         aliases=power.aliases(draft.repeats),
         error=error,

@@ -38,6 +38,11 @@ def idle_window(
 
 
 def opened_context(worker: WorkerClient, resolved: Resolved) -> ContextReply:
-    """Let the worker create the backend's context on the device, without a model; it stays for the run."""
+    """Let the worker create the backend's context on the device, without a model; it stays for the run.
+
+    Where several devices share a load there is none: each rank's context comes with its process and its part.
+    """
+    if len(set(resolved.plan.devices)) > 1:
+        return ContextReply(created=None, reason="each rank opens its own together with its part of the model")
     command = OpenContext(backend=resolved.plan.backend, device=resolved.plan.device)
     return worker.ask(command, ContextReply, CONTEXT_TIMEOUT_S)

@@ -40,6 +40,7 @@ class Range:
 RANGES = {
     "batch": Range(flag="--batch", low=1, high=2**20),
     "slots": Range(flag="--slots", low=1, high=2**20),
+    "tensor_parallel": Range(flag="--tensor-parallel", low=1, high=1024),
     "seed": Range(flag="--seed", low=0, high=INTEGER_MAX),
     "threads": Range(flag="--threads", low=1, high=4096),
     "repeats": Range(flag="--repeats", low=1, high=10_000),

@@ -1,5 +1,7 @@
 """Counting memory before anything is built, so that a load that cannot fit is refused with both figures."""
 
+from collections.abc import Sequence
+
 import psutil
 
 from wattbench.backends.contract import DeviceInfo
@@ -23,13 +25,20 @@ def available_bytes(device: DeviceInfo) -> int | None:
     return available if headroom is None else min(available, headroom)
 
 
-def refuse_if_too_big(load: Load, batch: int, precision: str, available: int | None) -> None:
-    """Raise OutOfMemoryError with the two figures when the load needs more than is available."""
-    needed = memory_needed_bytes(load, batch, precision)
-    if available is None or needed <= available:
-        return
-    raise OutOfMemoryError(
-        f"{load.name} at batch {batch} in {precision} does not fit in memory",
-        f"it needs about {needed / 1e9:.1f} GB (weights, KV cache, activations) and {available / 1e9:.1f} GB are free",
-        "Choose a smaller load (`bench list loads`), a smaller --batch, or a narrower --precision.",
-    )
+def refuse_if_too_big(load: Load, batch: int, precision: str, devices: Sequence[DeviceInfo]) -> None:
+    """Raise OutOfMemoryError with the two figures when the load needs more than is available.
+
+    `devices` has the device of each rank that shares the load, or the only one; ranks on one device share its memory.
+    """
+    needed = memory_needed_bytes(load, batch, precision, len(devices))
+    for device in dict.fromkeys(devices):
+        here, available = devices.count(device), available_bytes(device)
+        if available is None or here * needed <= available:
+            continue
+        who = "it needs" if len(devices) == 1 else f"each of {len(devices)} ranks needs"
+        raise OutOfMemoryError(
+            f"{load.name} at batch {batch} in {precision} does not fit in memory",
+            f"{who} about {needed / 1e9:.1f} GB (weights, KV cache, activations) and {available / 1e9:.1f} GB are free"
+            + (f" for {here} of them on {device.name}" if len(devices) > 1 else ""),
+            "Choose a smaller load (`bench list loads`), a smaller --batch, or a narrower --precision.",
+        )

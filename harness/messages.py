@@ -51,6 +51,7 @@ class Prepare:
     tuning: str = EAGER
     allow_fallback: bool = False
     slots: int | None = None
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

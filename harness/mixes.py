@@ -36,6 +36,7 @@ class Subject:
     device: str
     precision: str
     batch: int
+    ranks: int
     scope: str
     boundary: str
     provenance: str
@@ -43,8 +44,9 @@ class Subject:
     @property
     def text(self) -> str:
         """Return the subject in a line."""
+        device = self.device if self.ranks == 1 else f"{self.ranks} ranks, {self.device}"
         return (
-            f"{self.model} on {self.device} ({self.backend} {self.engine}, {self.precision}, batch {self.batch}); "
+            f"{self.model} on {device} ({self.backend} {self.engine}, {self.precision}, batch {self.batch}); "
             f"energy {self.provenance}, {self.scope}: {self.boundary}"
         )
 
@@ -177,6 +179,7 @@ def _measured(name: str, result: Result) -> _Measured | str:
         device=backend.device_name or backend.device,
         precision=backend.precision_effective,
         batch=result.plan.batch,
+        ranks=result.plan.tensor_parallel,
         scope=first.scope,
         boundary=first.boundary,
         provenance=first.provenance,

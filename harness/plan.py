@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
-from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, Level, Tunable
-from wattbench.harness.knobs import check_knobs, check_weights
-from wattbench.harness.memory import available_bytes, refuse_if_too_big
+from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, Level, Sharer, Tunable
+from wattbench.harness.knobs import check_knobs, check_weights, known_processors
+from wattbench.harness.memory import refuse_if_too_big
 from wattbench.harness.peers.client import PEERS
 from wattbench.harness.request import RunRequest
 from wattbench.harness.storage import cache_directory
 from wattbench.models.find import find_load
 from wattbench.models.load import Load
+from wattbench.models.work import memory_needed_bytes
+from wattbench.results.covers import covers_of
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plan import Plan, Scenario
 from wattbench.results.plugins import load_plugin, nearest_lines
@@ -51,32 +53,41 @@ QUICK = Timing(window_s=6.0, repeats_min=3, repeats_max=3, warmup_min_s=4.0, war
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A plan with the load that it names and the device that it will use."""
+    """A plan with the load that it names and the device that it will use; `ranks` are those that share the load."""
 
     plan: Plan
     load: Load
     device: DeviceInfo
+    ranks: tuple[DeviceInfo, ...] = ()
+
+    @property
+    def covers(self) -> str | None:
+        """Return what power channels must cover to see every device that is used; None when one is unknown."""
+        return covers_of(info.power_covers for info in self.ranks or (self.device,))
+
+    def needed_bytes(self, batch: int) -> int:
+        """Return what the load needs of `device`'s memory at a batch, which all ranks on it share."""
+        ranks = self.ranks or (self.device,)
+        needed = memory_needed_bytes(self.load, batch, self.plan.precision, len(ranks))
+        return needed * ranks.count(self.device)
 
 
 def resolve(request: RunRequest) -> Resolved:
     """Return the plan that a request stands for, with nothing started and no device touched.
 
-    Raises UsageError for unknown names, values out of range and contradictions, DeviceError when no backend or device
-    is usable, and OutOfMemoryError when the load cannot fit, with both figures.
+    Raises UsageError for wrong knobs, DeviceError without a usable device, and OutOfMemoryError with both figures.
     """
     check_knobs(request)
-    weights = request.weights or "synthetic"
-    check_weights(weights)
+    weights = _weights(request)
     load = find_load(request.load or DEFAULT_LOAD)
     scenario = _scenario(request)
     timing = _timing(request)
     backend = open_backend(request.backend or "torch")
     device = _device(backend, request.device)
+    ranks = _ranks(backend, load, device, request)
     precision = _precision(load, device, request.precision)
     batch = _batch(request, scenario, load)
     level = _level(backend, load, device, precision, request)
-    slots = min(batch, request.slots or max(1, batch // SLOT_TURNS)) if level.continuous else None
-    _refuse_early(load, slots or batch, precision, device)
     plan = Plan(
         load=load.name,
         backend=backend.name,
@@ -105,16 +116,51 @@ def resolve(request: RunRequest) -> Resolved:
         ceilings=_ceilings(request.ceilings or "auto"),
         cross_check=_peers(request),
         cross_check_python=request.cross_check_python if request.cross_check else None,
-        slots=slots,
+        slots=min(batch, request.slots or max(1, batch // SLOT_TURNS)) if level.continuous else None,
+        tensor_parallel=max(1, len(ranks)),
+        devices=tuple(info.name for info in ranks),
     )
-    return Resolved(plan=plan, load=load, device=device)
+    _refuse_early(load, plan, ranks or (device,))
+    return Resolved(plan=plan, load=load, device=device, ranks=ranks)
 
 
-def _refuse_early(load: Load, requests: int, precision: str, device: DeviceInfo) -> None:
+def _weights(request: RunRequest) -> str:
+    weights = request.weights or "synthetic"
+    check_weights(weights)
+    return weights
+
+
+def _ranks(backend: Backend, load: Load, device: DeviceInfo, request: RunRequest) -> tuple[DeviceInfo, ...]:
+    """Return the device of each rank that `--tensor-parallel` asks for; none for one rank."""
+    ranks, flag = request.tensor_parallel or 1, f"--tensor-parallel {request.tensor_parallel}"
+    if ranks == 1:
+        return ()
+    if request.slots is not None:
+        why = "continuous batching runs on one device here"
+        raise UsageError(f"{flag} contradicts --slots", why, "Drop one of the two.")
+    if not isinstance(backend, Sharer):
+        raise UsageError(f"{backend.name} has no {flag}", "it uses one device for a load", "Drop --tensor-parallel.")
+    found = backend.rank_devices(load, device.name, ranks)
+    if device.power_covers == "cpu":
+        _refuse_crowd(ranks, request)
+    return found
+
+
+def _refuse_crowd(ranks: int, request: RunRequest) -> None:
+    """Refuse more ranks on a CPU than there are processors or threads for: they would wait for each other by turns."""
+    processors = len(set(request.affinity)) if request.affinity is not None else len(known_processors())
+    threads = processors if request.threads is None else request.threads
+    if ranks > min(processors, threads):
+        what = f"--tensor-parallel {ranks} asks for more ranks than the CPU has room for"
+        why = f"there are {processors} processors and {threads} threads, and each rank needs one of its own"
+        raise UsageError(what, why, f"Choose --tensor-parallel {min(processors, threads)} or less, or drop it.")
+
+
+def _refuse_early(load: Load, plan: Plan, devices: tuple[DeviceInfo, ...]) -> None:
     """Refuse what would end the run later: no place for the gate's reference, too little memory."""
-    if device.computes:
+    if devices[0].computes:
         cache_directory()
-    refuse_if_too_big(load, requests, precision, available_bytes(device))
+    refuse_if_too_big(load, plan.slots or plan.batch, plan.precision, devices)
 
 
 def open_backend(name: str) -> Backend:
@@ -153,6 +199,9 @@ def _level(backend: Backend, load: Load, device: DeviceInfo, precision: str, req
         names = [level.name for level in levels]
         missing = f"{backend.name} has no tuning {request.tuning!r} for {what}"
         raise UsageError(missing, *nearest_lines(str(request.tuning), names))
+    if named.continuous and (request.tensor_parallel or 1) > 1:
+        why = f"the level {named.name!r} runs on one device"
+        raise UsageError("--tensor-parallel contradicts --tuning", why, "Drop one of the two.")
     if request.slots is not None and not named.continuous:
         why = f"at the level {named.name!r} all requests of a batch go in step"
         raise UsageError("--slots contradicts --tuning", why, "Drop one of the two.")

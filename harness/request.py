@@ -43,6 +43,7 @@ class RunRequest:
     cross_check: tuple[str, ...] | None = None
     cross_check_python: str | None = None
     slots: int | None = None
+    tensor_parallel: int | None = None
 
 
 def merge_requests(base: RunRequest, over: RunRequest) -> RunRequest:

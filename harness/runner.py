@@ -69,7 +69,7 @@ def execute(
     Raises UsageError and SensorError before anything is started, StorageError when no result can be kept at all,
     and lets a bug's exception through after its file is written.
     """
-    power = PowerSession.open(resolved.plan, resolved.device.power_covers)
+    power = PowerSession.open(resolved.plan, resolved.covers)
     try:
         run = open_run(resolved, power=power, reporter=reporter, command=command, out=out, clock=clock, tuning=tuning)
         with interrupts_as_errors() as interrupts:
@@ -126,7 +126,7 @@ class Run:
         self._shared_power = shared_power
         self._file = file
         self._reporter = reporter
-        self._surroundings = Surroundings(draft.resolved.device.power_covers)
+        self._surroundings = Surroundings(draft.resolved.covers)
         self._truth: TruthReply | None = None
         self._phase = "start"
         self._worker: WorkerClient | None = None
@@ -270,7 +270,7 @@ class Run:
 
     def _warm_up(self, worker: WorkerClient) -> WarmupRecord:
         timeout_s = 2 * self._plan.warmup_max_s + PREPARE_TIMEOUT_S
-        covers = self._draft.resolved.device.power_covers
+        covers = self._draft.resolved.covers
         return warm_up(worker, self._plan, self._power, self._draft.clock, covers, timeout_s)
 
     def _answer_timeout(self, seconds: float) -> float:

@@ -237,7 +237,7 @@ def _path(found: Candidates) -> Path:
 
 KNOBS = frozenset(
     {"load", "backend", "device", "precision", "batch", "weights", "seed", "threads", "affinity", "tuning"}
-    | {"allow_fallback", "slots"}
+    | {"allow_fallback", "slots", "tensor_parallel", "devices"}
 )
 """The knobs of a plan that change what a trial gives."""
 

@@ -22,7 +22,7 @@ class WorkerClient:
 
     def __init__(self) -> None:
         start = time.perf_counter()
-        self._child = ChildProcess("wattbench.harness.worker", "The worker", own_group=True)
+        self._child = ChildProcess("wattbench.harness.worker", "The worker process", own_group=True)
         self.last_words: str | None = None
         self.start_s = time.perf_counter() - start
 

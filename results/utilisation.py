@@ -129,8 +129,13 @@ def ceiling_of(part: Part, backend: BackendRecord | None, ceilings: CeilingsReco
     """Return the measured ceiling of a part: products in the run's compute precision, or memory.
 
     The best of all shapes and libraries counts. For memory that is the faster of reading and copying, each per byte
-    moved: a device that copies faster than it reads has shown that it can move that much.
+    moved: a device that copies faster than it reads has shown that it can move that much. Several devices that share
+    the load can do so many times what the one can that was measured.
     """
+    return _times_devices(_one_ceiling(part, backend, ceilings), backend)
+
+
+def _one_ceiling(part: Part, backend: BackendRecord | None, ceilings: CeilingsRecord | None) -> Limit:
     if ceilings is None:
         return Limit(rate=None, words=NO_CEILINGS)
     if part == "bandwidth":
@@ -150,7 +155,11 @@ def ceiling_of(part: Part, backend: BackendRecord | None, ceilings: CeilingsReco
 
 
 def claim_of(part: Part, backend: BackendRecord | None) -> Limit:
-    """Return what the vendor states for a part of the work on the run's device: dense products, or memory bandwidth."""
+    """Return what the vendor states for a part of the work on the run's devices: dense products, or bandwidth."""
+    return _times_devices(_one_claim(part, backend), backend)
+
+
+def _one_claim(part: Part, backend: BackendRecord | None) -> Limit:
     if backend is None:
         return Limit(rate=None, words=NO_BACKEND)
     if backend.emulated:
@@ -167,6 +176,19 @@ def claim_of(part: Part, backend: BackendRecord | None) -> Limit:
         return Limit(rate=None, words=f"no {kind} is listed for {peaks.device}")
     kind = "memory" if part == "bandwidth" else f"dense {precision} products"
     return Limit(rate=claim.value, words=f"{kind} of {peaks.device}, {claim.source}")
+
+
+def _times_devices(limit: Limit, backend: BackendRecord | None) -> Limit:
+    """Return the limit of all devices that share the load, from that of one; ranks on a CPU share what it has."""
+    devices = _devices(backend)
+    if devices == 1 or limit.rate is None:
+        return limit
+    return Limit(rate=devices * limit.rate, words=f"{devices} x {limit.words}")
+
+
+def _devices(backend: BackendRecord | None) -> int:
+    """Return how many devices executed the load."""
+    return max(1, len({rank.device for rank in backend.ranks})) if backend is not None else 1
 
 
 def compute_precision(backend: BackendRecord) -> str:
@@ -200,7 +222,7 @@ def intensity(part: Part, load: LoadRecord, repeats: Sequence[Repeat], backend: 
 def cached_weights(load: LoadRecord, backend: BackendRecord | None, ceilings: CeilingsRecord | None) -> str | None:
     """Return in words that the weights fit into the device's last-level cache; None if not, or if it is unknown."""
     weights, cache = _weight_bytes(load, backend), ceilings.cache_bytes if ceilings is not None else None
-    if cache is None or weights > cache:
+    if cache is None or weights > _devices(backend) * cache:
         return None
     sizes = f"the weights ({scaled(weights, 'B')}) fit into the cache ({scaled(cache, 'B')})"
     return f"{sizes}, so they are not read from memory"

@@ -67,7 +67,7 @@ def replay(folder: Path) -> str:
 
 def test_a_sample_becomes_rates_in_the_order_measured(sensorless: PowerSession) -> None:
     """Each window's work over its time; the best is the rate; without a sensor there is no energy but a reason."""
-    entry = entry_of(sample(), sensorless, RunClock())
+    entry = entry_of(sample(), sensorless, RunClock(), "cpu")
 
     assert (2e11, 1e11, 5e10) == entry.samples
     assert (2e11, "FLOP/s", 2) == (entry.rate, entry.unit, entry.threads)
@@ -77,7 +77,7 @@ def test_a_sample_becomes_rates_in_the_order_measured(sensorless: PowerSession) 
 
 def test_memory_is_counted_in_bytes(sensorless: PowerSession) -> None:
     """Reads and copies have bytes per second and no precision."""
-    entry = entry_of(sample(kind="memory_read", precision=None), sensorless, RunClock())
+    entry = entry_of(sample(kind="memory_read", precision=None), sensorless, RunClock(), "cpu")
 
     assert ("By/s", None) == (entry.unit, entry.precision)
 

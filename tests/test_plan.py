@@ -123,10 +123,22 @@ def test_a_processor_counts_once() -> None:
     assert (1, 0) == resolve(RunRequest(**TINY, affinity=(1, 0, 1))).plan.affinity
 
 
+def board(memory_bytes: int | None, name: str = "cuda:0") -> DeviceInfo:
+    """Return a device of that memory."""
+    return DeviceInfo(
+        name=name,
+        description="a board",
+        memory_bytes=memory_bytes,
+        precisions=("bfloat16",),
+        precision_default="bfloat16",
+        power_covers=f"GPU-{name}",
+    )
+
+
 def test_a_load_that_cannot_fit_is_refused_with_both_figures() -> None:
     """Llama-2-70B in bfloat16 on 24 GB is refused, with what it needs and what is free."""
     with pytest.raises(OutOfMemoryError) as caught:
-        refuse_if_too_big(find_load("llama-2-70b/chat"), 1, "bfloat16", 24_000_000_000)
+        refuse_if_too_big(find_load("llama-2-70b/chat"), 1, "bfloat16", [board(24_000_000_000)])
 
     assert "24.0 GB are free" in str(caught.value)
     assert "it needs about 1" in str(caught.value)  # 138 GB of weights and more
@@ -134,7 +146,21 @@ def test_a_load_that_cannot_fit_is_refused_with_both_figures() -> None:
 
 def test_an_unknown_memory_refuses_nothing() -> None:
     """A device that cannot tell its memory is given the benefit of the doubt."""
-    refuse_if_too_big(find_load("llama-2-70b/chat"), 1, "bfloat16", None)
+    refuse_if_too_big(find_load("llama-2-70b/chat"), 1, "bfloat16", [board(None)])
+
+
+def test_ranks_need_a_part_each() -> None:
+    """What one board of 80 GB cannot hold two can, and of two boards the smaller one decides."""
+    load = find_load("llama-2-70b/chat")
+    refuse_if_too_big(load, 1, "bfloat16", [board(80_000_000_000, "cuda:0"), board(80_000_000_000, "cuda:1")])
+    with pytest.raises(OutOfMemoryError, match=r"needs about 69.*40.0 GB are free for 1 of them on cuda:1"):
+        refuse_if_too_big(load, 1, "bfloat16", [board(80_000_000_000, "cuda:0"), board(40_000_000_000, "cuda:1")])
+
+
+def test_ranks_on_one_device_share_its_memory() -> None:
+    """Two ranks on a CPU need twice what each of them needs."""
+    with pytest.raises(OutOfMemoryError, match=r"needs about 69.*100.0 GB are free for 2 of them on cuda:0"):
+        refuse_if_too_big(find_load("llama-2-70b/chat"), 1, "bfloat16", [board(100_000_000_000)] * 2)
 
 
 def test_the_device_info_of_the_mock_is_complete() -> None:

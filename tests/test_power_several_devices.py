@@ -76,6 +76,14 @@ def test_two_boards_that_are_both_under_test_have_one_sum() -> None:
     assert ["board:GPU-a", "board:GPU-b", f"board:{BOTH}"] == [r.name for r in rungs([FIRST, SECOND], BOTH)]
 
 
+def test_one_device_under_test_is_not_taken_for_both() -> None:
+    """Where the sum of both stands beside them, one board's rung is still its own."""
+    found = primary_rung(rungs([FIRST, SECOND], BOTH), "GPU-a")
+
+    assert found is not None
+    assert ("board:GPU-a", 3000.0) == (found.name, found.energy_j)
+
+
 def test_a_missing_board_leaves_no_sum() -> None:
     """One board of two is not the device under test: no rung stands for both, and the missing one is named."""
     found = rungs([FIRST, OTHER], BOTH)

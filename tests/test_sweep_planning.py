@@ -49,7 +49,7 @@ def test_auto_batches_are_powers_of_two_up_to_the_given_limit() -> None:
 def test_auto_batches_end_where_the_memory_does(monkeypatch: pytest.MonkeyPatch) -> None:
     """The largest one still fits by the count of memory that `bench run` uses; twice as many requests would not."""
     free = 10_000_000
-    for module in ("wattbench.harness.plan", "wattbench.harness.sweep.planning"):
+    for module in ("wattbench.harness.memory", "wattbench.harness.sweep.planning"):
         monkeypatch.setattr(f"{module}.available_bytes", lambda device: free)
     points = plan_points(Axes(load=(LOAD,), batch_auto=True), MOCK)
     largest = points[-1].point.batch

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy
 
     from wattbench.backends.torch.session import Session
+    from wattbench.backends.torch.team import Team
     from wattbench.models.load import Load
 
 __all__ = ["TorchBackend"]
@@ -40,7 +41,7 @@ class TorchBackend:
     name = "torch"
 
     def __init__(self) -> None:
-        self._session: Session | None = None
+        self._session: Session | Team | None = None
 
     def probe(self) -> Availability:
         """Say whether torch is installed and new enough, without importing it."""
@@ -83,12 +84,19 @@ class TorchBackend:
             return found
         return (*found, Level(name=CONTINUOUS, description="transformers' continuous batching", continuous=True))
 
+    def rank_devices(self, load: Load, device: str, ranks: int) -> tuple[DeviceInfo, ...]:
+        """Return the device of each rank that shares the load out; errors as the contract says."""
+        from wattbench.backends.torch.seats import rank_devices
+
+        return rank_devices(load, device, ranks)
+
     def prepare(self, preparation: Preparation) -> Prepared:
-        """Build or load the weights on the device and run once; errors as the contract says."""
+        """Build or load the weights on the device or those of all ranks, and run once; errors as the contract says."""
         from wattbench.backends.torch.session import Session
+        from wattbench.backends.torch.team import Team
 
         self.close()
-        self._session = Session(preparation)
+        self._session = Team(preparation) if preparation.devices else Session(preparation)
         return self._session.prepare()
 
     def run(self, batch: Batch) -> Completion:
@@ -123,7 +131,7 @@ class TorchBackend:
             self._session.close()
             self._session = None
 
-    def _prepared(self) -> Session:
+    def _prepared(self) -> Session | Team:
         if self._session is None:
             raise DeviceError("The torch backend is not prepared", "it was closed or never prepared")
         return self._session

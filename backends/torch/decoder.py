@@ -30,6 +30,8 @@ class DecoderEngine:
         self._token = torch.zeros(setup.requests, 1, dtype=torch.int64, device=setup.device)
         self._tokens = torch.zeros(setup.requests, setup.outputs, dtype=torch.int64, device=setup.device)
         self._last = self._token
+        self.written: Tensor | None = None
+        """The tokens of the last execution, (requests, tokens), on the host."""
 
     def run(self, batch: Batch) -> Completion:
         """Execute a batch; a stamp is taken when a position's tokens are there, the end when all are on the host."""
@@ -56,7 +58,7 @@ class DecoderEngine:
                 self._stamps.mark()
                 done += 1
         stamps = self._stamps.read()
-        written = self._tokens[: batch.requests, :done].cpu()
+        self.written = written = self._tokens[: batch.requests, :done].cpu()
         return Completion(
             start_ns=start_ns,
             first_output_ns=stamps[0],

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from wattbench.backends.contract import Batch, Completion, Outputs
+from wattbench.backends.torch.ranks import Ranks
 
 __all__ = ["Engine", "Setup", "host_values", "input_positions", "to_device"]
 
@@ -18,7 +19,7 @@ class Setup:
     """What an engine needs: the module on its device, the most requests at once, and how to wait for the device.
 
     `context` is the longest context in positions, `memory` the encoder positions that cross-attention reads (0:
-    none), `outputs` the most tokens out of one request over all turns.
+    none), `outputs` the most tokens out of one request over all turns. With `ranks` the module is one rank's part.
     """
 
     module: Any  # any: a transformers or tiny module, called by keyword
@@ -29,6 +30,7 @@ class Setup:
     memory: int
     outputs: int
     synchronise: Callable[[], None]
+    ranks: Ranks | None = None
 
 
 class Engine(Protocol):

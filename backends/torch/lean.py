@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from wattbench.backends.torch.matrices import Matrix
+from wattbench.backends.torch.ranks import Ranks
 
 __all__ = ["LeanDecoder", "LeanLayer", "LeanShape"]
 
@@ -51,7 +52,8 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
     """Token table, layers, last norm and head; positions are either rotary (`cosine`, `sine`) or added (`positions`).
 
     `sine` has the sign of the rotation in it: x rotated is x * cosine + roll(x) * sine. The arithmetic is that of
-    transformers' modules, in another order of rounding; the quality gate compares.
+    transformers' modules, in another order of rounding; the quality gate compares. With `ranks` it is one rank's part:
+    what attention and feed-forward give is summed over the ranks, and with `head_is_part` the logits are gathered.
     """
 
     table: Tensor
@@ -70,9 +72,12 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
         head: Matrix,
         rotary: tuple[Tensor, Tensor] | None,  # each (context, head_dim)
         positions: Tensor | None,  # (positions, hidden)
+        ranks: Ranks | None = None,
+        head_is_part: bool = False,
     ) -> None:
         super().__init__()
         self.shape = shape
+        self.ranks, self.head_is_part = ranks, head_is_part
         self.layers: Any = nn.ModuleList(layers)  # any: a list of LeanLayer that torch knows of
         self.head = head
         cosine, sine = rotary or (None, None)
@@ -108,11 +113,11 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
             seen = _Seen(k[: len(ids)], v[: len(ids)], positions, len(span), mask, later)
             query_key_value = _product(layer.query_key_value, self._normed(x, layer.attention_norm), few=few)
             y = self._attention(layer, query_key_value, rotary, seen)
-            x = x + _product(layer.output, y, few=few)
+            x = x + self._summed(_product(layer.output, y, few=few))
             gate, up = _product(layer.gate_up, self._normed(x, layer.feed_forward_norm), few=few).chunk(2, dim=-1)
-            x = x + _product(layer.down, functional.silu(gate) * up, few=few)
+            x = x + self._summed(_product(layer.down, functional.silu(gate) * up, few=few))
         logits: Tensor = _product(self.head, self._normed(x[:, -1:], self.norm), few=few)[:, -1]
-        return logits
+        return self.ranks.gathered(logits) if self.ranks is not None and self.head_is_part else logits
 
     @property
     def matrices(self) -> list[Matrix]:
@@ -135,6 +140,9 @@ class LeanDecoder(nn.Module):  # type: ignore[misc] # torch is skipped
         dtype, device = self.norm.dtype, self.norm.device
         keys, values = ([torch.zeros(size, dtype=dtype, device=device) for _ in self.layers] for _ in range(2))
         return keys, values
+
+    def _summed(self, x: Tensor) -> Tensor:
+        return x if self.ranks is None else self.ranks.summed(x)
 
     def _normed(self, x: Tensor, weight: Tensor) -> Tensor:
         y: Tensor = functional.rms_norm(x, weight.shape, weight, self.shape.epsilon)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from wattbench.backends.torch.lean import LeanDecoder, LeanLayer, LeanShape
 from wattbench.backends.torch.matrices import Matrix
+from wattbench.backends.torch.ranks import Ranks
 from wattbench.models.load import ModelSpec
 from wattbench.models.torch_build import TINY
 
@@ -38,19 +39,25 @@ def fits_lean(model: ModelSpec) -> bool:
     return c.get("hidden_act", "silu") == "silu" and rotary.get("rope_type", "default") in ROTARY_FIXED
 
 
-def lean_decoder(module: Any, context: int, make: MakeMatrix) -> LeanDecoder:  # any: a transformers or tiny module
+def lean_decoder(
+    module: Any,  # any: a transformers or tiny module
+    context: int,
+    make: MakeMatrix,
+    ranks: Ranks | None = None,
+) -> LeanDecoder:
     """Return the lean form of a decoder that `fits_lean`; `module` is useless afterwards.
 
     `make` decides how matrices are kept. Each layer of the module is dropped as soon as it has been copied, so that the
-    weights exist twice for one layer at a time.
+    weights exist twice for one layer at a time. With `ranks` the module is one rank's part, and so is what it gives.
     """
     if hasattr(module, "tower"):
-        return _from_tiny(module, make)
+        return _from_tiny(module, make, ranks)
     tower, config = module.model, module.config
     head_dim = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+    attention = tower.layers[0].self_attn
     shape = LeanShape(
-        heads=config.num_attention_heads,
-        kv_heads=config.num_key_value_heads,
+        heads=len(attention.q_proj.weight) // head_dim,
+        kv_heads=len(attention.k_proj.weight) // head_dim,
         head_dim=head_dim,
         epsilon=config.rms_norm_eps,
     )
@@ -60,14 +67,31 @@ def lean_decoder(module: Any, context: int, make: MakeMatrix) -> LeanDecoder:  #
     cosine, sine = tower.rotary_emb(table[:1].unsqueeze(0), positions)  # each (1, context, head_dim)
     signs = torch.ones(head_dim, dtype=sine.dtype, device=sine.device)
     signs[: head_dim // 2] = -1
-    head = make(module.lm_head.weight.detach(), True)
-    rotary = (cosine[0].contiguous(), (sine[0] * signs).contiguous())
+    head = _head_rows(module.lm_head.weight.detach(), len(table), ranks)
     return LeanDecoder(
-        shape, layers, table=table, norm=tower.norm.weight.detach(), head=head, rotary=rotary, positions=None
+        shape,
+        layers,
+        table=table,
+        norm=tower.norm.weight.detach(),
+        head=make(head, True),
+        rotary=(cosine[0].contiguous(), (sine[0] * signs).contiguous()),
+        positions=None,
+        ranks=ranks,
+        head_is_part=len(head) < len(table),
     )
 
 
-def _from_tiny(module: Any, make: MakeMatrix) -> LeanDecoder:
+def _head_rows(weight: Tensor, vocabulary: int, ranks: Ranks | None) -> Tensor:
+    """Return this rank's rows of a head: those that it has of a matrix of its own, or its share of the token table.
+
+    All of them where the ranks do not divide the vocabulary.
+    """
+    if ranks is None or len(weight) < vocabulary or vocabulary % ranks.share.ranks:
+        return weight
+    return weight[ranks.share.of(vocabulary)]
+
+
+def _from_tiny(module: Any, make: MakeMatrix, ranks: Ranks | None) -> LeanDecoder:
     tower = module.tower
     first = tower.layers[0].attention
     shape = LeanShape(
@@ -78,14 +102,17 @@ def _from_tiny(module: Any, make: MakeMatrix) -> LeanDecoder:
     )
     layers = _taken(tower.layers, lambda layer: _tiny_layer(layer, make))
     table = tower.tokens.weight.detach()
+    head = _head_rows(table, len(table), ranks)
     return LeanDecoder(
         shape,
         layers,
         table=table,
         norm=tower.norm.weight.detach(),
-        head=make(table, True),
+        head=make(head, True),
         rotary=None,
         positions=tower.positions.weight.detach(),
+        ranks=ranks,
+        head_is_part=len(head) < len(table),
     )
 
 

@@ -165,7 +165,7 @@ def _dense(level: str, weight: Tensor, few: bool) -> Matrix:
 
 def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
     device, requests = setup.device, setup.requests
-    lean = lean_decoder(setup.module, setup.context, make_matrix(level, numbers, requests))
+    lean = lean_decoder(setup.module, setup.context, make_matrix(level, numbers, requests), setup.ranks)
     setup = replace(setup, module=lean)
     stamps = None
     if level == EAGER:

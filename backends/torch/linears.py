@@ -7,8 +7,9 @@ from torch import Tensor, nn
 
 from wattbench.backends.torch.matrices import Matrix, Packed, can_pack
 from wattbench.backends.torch.quantised import Float8, Rounding, int8_rows
+from wattbench.models.torch_shards import PartialLinear
 
-__all__ = ["Biased", "DynamicInt8", "float8_linear", "int8_linear", "packed_linear", "replace_linears"]
+__all__ = ["Biased", "DynamicInt8", "Partial", "float8_linear", "int8_linear", "packed_linear", "replace_linears"]
 
 MakeLinear = Callable[[nn.Linear], nn.Module | None]
 
@@ -66,6 +67,22 @@ class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
         return y.to(x.dtype).unflatten(0, x.shape[:-1])
 
 
+class Partial(nn.Module):  # type: ignore[misc] # torch is skipped
+    """What was made of a layer of which a rank has some inputs: summed over the ranks, then the bias."""
+
+    bias: Tensor | None
+
+    def __init__(self, made: nn.Module, layer: PartialLinear) -> None:
+        super().__init__()
+        self.made, self.summed = made, layer.summed
+        self.register_buffer("bias", _bias(layer), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # (..., this rank's inputs)
+        """Return the whole product, (..., outputs)."""
+        y: Tensor = self.summed(self.made(x))
+        return y if self.bias is None else y + self.bias
+
+
 def replace_linears(module: nn.Module, make: MakeLinear) -> None:
     """Put what `make` gives in the place of every linear layer of a module; None leaves the layer as it is."""
     for name, child in list(module.named_children()):
@@ -73,6 +90,10 @@ def replace_linears(module: nn.Module, make: MakeLinear) -> None:
             made = make(child)
             if made is not None:
                 setattr(module, name, made)
+        elif isinstance(child, PartialLinear):
+            made = make(_without_bias(child))
+            if made is not None:
+                setattr(module, name, Partial(made, child))
         else:
             replace_linears(child, make)
 
@@ -93,5 +114,12 @@ def float8_linear(linear: nn.Linear) -> nn.Module | None:
     return Biased(Float8(weight), _bias(linear)) if Float8.fits(weight) else None
 
 
-def _bias(linear: nn.Linear) -> Tensor | None:
+def _without_bias(layer: PartialLinear) -> nn.Linear:
+    outputs, inputs = layer.weight.shape
+    linear = nn.Linear(inputs, outputs, bias=False, device="meta")
+    linear.weight = layer.weight
+    return linear
+
+
+def _bias(linear: nn.Linear | PartialLinear) -> Tensor | None:
     return None if linear.bias is None else linear.bias.detach()

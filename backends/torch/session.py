@@ -1,6 +1,7 @@
 """One prepared load on one torch device: building it at a level, running it, and falling back to a lower level."""
 
 import gc
+import zlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from time import perf_counter
@@ -11,6 +12,7 @@ import torch
 
 from wattbench.backends.contract import EAGER, Batch, Completion, Outputs, Preparation, Prepared
 from wattbench.backends.torch.compile import CompileError, compiling, sealed
+from wattbench.backends.torch.decoder import DecoderEngine
 from wattbench.backends.torch.device import (
     apply_threads,
     cpu_precision,
@@ -32,23 +34,27 @@ from wattbench.backends.torch.levels import (
     make_engine,
 )
 from wattbench.backends.torch.precision import Numbers, numbers_of
+from wattbench.backends.torch.ranks import Ranks
 from wattbench.backends.torch.record import backend_record
 from wattbench.models.inputs import make_arrays
 from wattbench.models.load import Load
 from wattbench.models.torch_build import BuiltModel, build
 from wattbench.models.torch_memory import memory_errors
+from wattbench.models.torch_shards import Sharing
 from wattbench.models.work import memory_needed_bytes
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plugins import nearest_lines
+from wattbench.results.subject import BackendRecord, RankRecord
 
-__all__ = ["Session"]
+__all__ = ["Session", "rank_record"]
 
 
 class Session:
-    """Holds the module and the engine of one load; made by `backend.TorchBackend.prepare`."""
+    """Holds the module and the engine of one load, or one rank's part of it; made by `backend.TorchBackend.prepare`."""
 
-    def __init__(self, preparation: Preparation) -> None:
+    def __init__(self, preparation: Preparation, ranks: Ranks | None = None) -> None:
         self._p = preparation
+        self._ranks = ranks
         self._info = find_device(preparation.device)
         self._device = torch.device(self._info.name)
         self._needed = 0
@@ -61,29 +67,60 @@ class Session:
 
         A level that cannot be compiled gives way to the next lower one, and the record says why.
         """
+        self.check()
+        return self.prepare_falling_back(self.prepare_at, self.close)
+
+    def check(self) -> None:
+        """Raise UsageError for a precision or level that is not there; nothing is built."""
         p, kind = self._p, self._device.type
-        numbers = self._checked_numbers()
+        self._checked_numbers()
         names = [level.name for level in level_list(p.load.model, kind)]
         if batches_continuously(p.load, p.precision):
             names.append(CONTINUOUS)
         if p.tuning not in names:
             what = f"torch has no tuning {p.tuning!r} for {p.load.name} on {kind}"
             raise UsageError(what, *nearest_lines(p.tuning, names))
-        apply_threads(p.threads, p.affinity)
-        make_current(self._device)
-        exact_products(tf32=p.precision == "tf32")
-        self._needed = memory_needed_bytes(p.load, self._at_once, str(numbers.dtype).removeprefix("torch."))
+
+    def prepare_falling_back(
+        self, prepare_at: Callable[[str, str | None], Prepared], give_up: Callable[[], None]
+    ) -> Prepared:
+        """Return what the level asked for gave, or else the first lower one that can be had."""
+        p, kind = self._p, self._device.type
         reason: str | None = None
         for level in cheaper_levels(p.load.model, kind, p.tuning):
             refusal = level_refusal(level, p.load.model, kind, p.batch)
             try:
                 if refusal is None:
-                    return self._prepare_level(level, numbers, reason)
+                    return prepare_at(level, reason)
             except CompileError as exc:
                 refusal = str(exc)
-            self.close()  # only here: while the error was handled, its frames still held the weights
+            give_up()  # only here: while the error was handled, its frames still held the weights
             reason = f"{level}: {refusal}"
         raise DeviceError("torch could not prepare the load", reason or "it has no levels")
+
+    def prepare_at(self, level: str, reason: str | None) -> Prepared:
+        """Build and execute once at a level; `reason` is why another one was asked for.
+
+        Raises CompileError when the level cannot be had.
+        """
+        p, numbers = self._p, self._checked_numbers()
+        apply_threads(p.threads, p.affinity)
+        make_current(self._device)
+        exact_products(tf32=p.precision == "tf32")
+        kept_in = str(numbers.dtype).removeprefix("torch.")
+        ranks = 1 if self._ranks is None else self._ranks.share.ranks
+        self._needed = memory_needed_bytes(p.load, self._at_once, kept_in, ranks)
+        return self._prepare_level(level, numbers, reason)
+
+    @property
+    def power_covers(self) -> str | None:
+        """Return what power channels must cover to see this device."""
+        return self._info.power_covers
+
+    def tokens_checksum(self) -> int | None:
+        """Return a checksum of the tokens that the last execution wrote; None for an engine that writes none."""
+        written = self._engine.written if isinstance(self._engine, DecoderEngine) else None
+        return None if written is None else zlib.crc32(written.numpy().tobytes())
 
     def run(self, batch: Batch) -> Completion:
         """Execute a batch. Raises OutOfMemoryError with figures, UsageError for more requests than prepared."""
@@ -144,7 +181,7 @@ class Session:
         started = perf_counter()
         self._level = level
         with memory_errors(p.load.name, self._needed, self._device):
-            built = build(p.load.model, weights=p.weights, seed=p.seed, dtype=numbers.dtype, device=self._device)
+            built = self._built(numbers.dtype)
             with torch.no_grad():
                 made = make_engine(level, p.load.model, self._setup(built, numbers), numbers)
             built_at = perf_counter()
@@ -158,6 +195,11 @@ class Session:
             build_s=built_at - started,
             first_execution_s=executed_at - built_at,
         )
+
+    def _built(self, dtype: torch.dtype) -> BuiltModel:
+        p = self._p
+        sharing = None if self._ranks is None else Sharing(self._ranks.share, self._ranks.summed)
+        return build(p.load.model, weights=p.weights, seed=p.seed, dtype=dtype, device=self._device, sharing=sharing)
 
     def _execute_first(self, level: str, made: Made) -> None:
         batch = first_batch(self._p.load, self._p.batch, self._p.seed)
@@ -177,11 +219,23 @@ class Session:
             memory=shape.input_tokens if seq2seq else 0,
             outputs=max(shape.turns * shape.output_tokens, first_tokens(load)),
             synchronise=synchroniser(self._device),
+            ranks=self._ranks,
         )
 
 
 def _nothing() -> None:
     return None
+
+
+def rank_record(rank: int, record: BackendRecord, covers: str | None) -> RankRecord:
+    """Return what a result says of one rank."""
+    return RankRecord(
+        rank=rank,
+        device=record.device,
+        device_name=record.device_name,
+        covers=covers,
+        memory_peak_bytes=record.memory_peak_bytes,
+    )
 
 
 def first_tokens(load: Load) -> int:

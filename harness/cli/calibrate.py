@@ -102,7 +102,7 @@ def _calibrated(opener: Callable[[], Meter], times: Times, knobs: dict[str, obje
     resolved = resolve(make_request(knobs, "bench calibrate: wrong option"))
     meter = opener()
     try:
-        power = PowerSession.open(resolved.plan, resolved.device.power_covers, corrected=False)
+        power = PowerSession.open(resolved.plan, resolved.covers, corrected=False)
         try:
             return calibrate(resolved, power, meter, times, ConsoleReporter(quiet=quiet))
         except KeyboardInterrupt:

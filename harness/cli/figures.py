@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from wattbench.harness.cli.attached_lines import attached_lines
+from wattbench.harness.cli.device_lines import device_lines
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.peer_lines import peer_lines
 from wattbench.results.document import Result
@@ -55,6 +56,7 @@ def result_lines(result: Result) -> list[str]:
         lines += ["", *_tuning_lines(result.tuning)]
     if result.summary is not None:
         lines += ["", *_summary_lines(result.summary), *_calibration_lines(result.power)]
+        lines += [labelled("" if i else "per device", text) for i, text in enumerate(device_lines(result))]
         lines += _utilisation_lines(result, result.summary)
     lines += [labelled("" if i else "meter", text) for i, text in enumerate(attached_lines(result))]
     lines += [labelled("" if i else "cross-check", text) for i, text in enumerate(peer_lines(result))]
@@ -74,7 +76,11 @@ def _subject_lines(result: Result) -> Iterator[str]:
     threads = f", {backend.threads} threads" if backend.threads else ""
     flags = " [MOCK]" if backend.mock else " [EMULATED]" if backend.emulated else ""
     name = backend.device_name or "unnamed"
-    yield f"{backend.name}/{backend.engine} on {backend.device} ({name}{threads}), {backend.precision_effective}{flags}"
+    where = f"{backend.device} ({name}{threads})"
+    if backend.ranks:
+        devices = ", ".join(dict.fromkeys(rank.device for rank in backend.ranks))
+        where = f"{len(backend.ranks)} ranks, {devices} ({name}{threads})"
+    yield f"{backend.name}/{backend.engine} on {where}, {backend.precision_effective}{flags}"
 
 
 def _summary_lines(summary: Summary) -> Iterator[str]:

@@ -56,6 +56,7 @@ PROCESSOR_DIGITS = 6
     "--tuning", metavar="LEVEL", help="eager, compiled, max, ... [default: the fastest that passes the gate]."
 )
 @click.option("--slots", type=int, metavar="N", help="Requests in progress at once; the others of a batch follow them.")
+@click.option("--tensor-parallel", type=int, metavar="N", help="Share the load out over N devices, --device the first.")
 @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the device cannot; the result says what.")
 @click.option("--ceilings", metavar="WHEN", help="Measure the device's limits: auto (once a day), fresh, none.")
 @click.option("--cross-check", metavar="TOOLS", help="Let other tools watch the same windows: zeus,codecarbon.")
@@ -92,6 +93,7 @@ def command(
     power_rate_hz: float | None,
     tuning: str | None,
     slots: int | None,
+    tensor_parallel: int | None,
     allow_fallback: bool,
     ceilings: str | None,
     cross_check: str | None,

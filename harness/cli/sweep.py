@@ -30,6 +30,7 @@ from wattbench.harness.sweep.points import Axes
 from wattbench.harness.sweep.powerlimit import CONSENT, PowerLimit, require_consent
 from wattbench.harness.sweep.table import LATENCIES, SweepReport, report_of
 from wattbench.harness.watts import PowerSession
+from wattbench.results.covers import devices_of
 from wattbench.results.errors import InterruptedRunError, StorageError, UsageError, WattbenchError
 
 __all__ = ["command"]
@@ -46,7 +47,7 @@ LISTS = ("load", "batch", "precision", "tuning", "threads", "input_tokens", "pow
 SHARED = (
     *("backend", "device", "scenario", "weights", "seed", "affinity", "quick", "window_s", "repeats", "repeats_max"),
     *("warmup_min_s", "warmup_max_s", "idle_s", "power", "power_rate_hz", "allow_fallback", "ceilings", "plan_file"),
-    *("slots", "quiet"),
+    *("slots", "tensor_parallel", "quiet"),
 )
 """The options of `bench run` that mean the same here: they hold for every point."""
 
@@ -211,14 +212,14 @@ def _check_power(planned: Sequence[Planned]) -> None:
     """Raise what stands in the way of the power sensors, before anything is written."""
     first = next((p.resolved for p in planned if p.resolved is not None), None)
     if first is not None:
-        PowerSession.open(first.plan, first.device.power_covers).close()
+        PowerSession.open(first.plan, first.covers).close()
 
 
 def _board(planned: Sequence[Planned]) -> str:
     """Return the UUID of the one board that all points run on. Raises UsageError when there is none."""
-    boards = {p.resolved.device.power_covers for p in planned if p.resolved is not None}
+    boards = {p.resolved.covers for p in planned if p.resolved is not None}
     board = next(iter(boards), None)
-    if board in (None, "cpu") or len(boards) > 1:
+    if board in (None, "cpu") or len(boards) > 1 or len(devices_of(board)) > 1:
         why = f"the points run on {', '.join(sorted(str(b) for b in boards)) or 'nothing'}"
         raise UsageError("--power-limit needs one NVIDIA board", why, "Name its --device, or leave the limit out.")
     return str(board)

@@ -183,7 +183,7 @@ def open_codecarbon(covers: str | None) -> Opened:
         logging_logger=LoggerOutput(logger),
         log_level="critical",
         allow_multiple_runs=True,
-        **({"gpu_ids": [_index(one) for one in gpu.split("+")]} if gpu else {}),  # by UUID version 3.3.2 finds no board and counts 0 J
+        **({"gpu_ids": [_index(one) for one in gpu.split("+")]} if gpu else {}),  # 3.3.2 finds no board by UUID: 0 J
     )
     tracker.start()
     tracker.flush()

@@ -25,8 +25,9 @@ class SamplerOptions:
     """What a sampler is told when it is opened.
 
     `argument` is the text after the colon of `--power NAME:ARGUMENT` (a replay's file, a model's watts);
-    `covers` the device under test (a UUID or "cpu"): a sampler of accelerators opens only that one, a sampler of the
-    host (CPU packages, node) opens what it has, for the host's share is wanted beside the device's. None opens all.
+    `covers` the device under test (a UUID or "cpu", several joined as in `wattbench.results.covers`): a sampler of
+    accelerators opens only those, a sampler of the host (CPU packages, node) opens what it has, for the host's share is
+    wanted beside the device's. None opens all.
     """
 
     argument: str | None

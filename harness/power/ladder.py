@@ -210,13 +210,14 @@ def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
 
 
 def _sees_all(rung: RungEnergy, covers: str | None) -> bool:
-    """Return whether a rung that sees one of the devices under test sees each of them."""
-    narrow = rung.scope not in _WIDE and rung.covers != _CHIP
-    return not narrow or all(is_among(one, rung.covers) for one in devices_of(covers))
+    """Return whether a rung that sees one of the devices under test sees each of them, and no other device."""
+    if covers is None or rung.scope in _WIDE or rung.covers == _CHIP:
+        return True
+    return {device_name(one) for one in devices_of(rung.covers)} == {device_name(one) for one in devices_of(covers)}
 
 
 def _together(views: Sequence[ChannelEnergy], covers: str | None) -> list[ChannelEnergy]:
-    """Return the views of the devices in `covers`, which may be added; none unless there are several and all are seen."""
+    """Return the views of the devices in `covers`, to be added; none unless there are several and all are seen."""
     devices = devices_of(covers)
     found = [next((v for v in views if is_among(v.covers, one)), None) for one in devices]
     return [view for view in found if view is not None] if len(devices) > 1 and None not in found else []

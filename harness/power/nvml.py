@@ -192,4 +192,3 @@ def _calls(nvml: Any, board: Board) -> Iterator[NumberCall | FieldsCall]:
     asks = [FieldAsk(channel=s.channel.id, code=s.code, scope=s.part.number) for s in board.sources if s.code]
     if asks:
         yield FieldsCall(nvml, board.handle, asks)
-

@@ -102,8 +102,8 @@ class _Conductor:
         """Tune, open and measure the points of a group; those that turn out to run on another board follow the rest."""
         self._set_limit(group)
         ready = [(planned, choice) for planned in group.points if (choice := self._chosen(planned)) is not None]
-        for board in dict.fromkeys(choice.resolved.device.power_covers for _, choice in ready):
-            here = [(planned, choice) for planned, choice in ready if choice.resolved.device.power_covers == board]
+        for board in dict.fromkeys(choice.resolved.covers for _, choice in ready):
+            here = [(planned, choice) for planned, choice in ready if choice.resolved.covers == board]
             power, clock = PowerSession.open(here[0][1].resolved.plan, board), RunClock()
             try:
                 power.start(clock)

@@ -10,7 +10,6 @@ from wattbench.harness.request import RunRequest
 from wattbench.harness.sweep.points import Axes, Point, product_of
 from wattbench.models.find import find_load
 from wattbench.models.lengths import MARK
-from wattbench.models.work import memory_needed_bytes
 from wattbench.results.errors import UsageError, WattbenchError
 
 __all__ = ["Group", "Planned", "groups_of", "loads_with_lengths", "plan_point", "plan_points"]
@@ -42,7 +41,7 @@ class Planned:
         if self.resolved is None:
             return 0
         plan = self.resolved.plan
-        return memory_needed_bytes(self.resolved.load, plan.batch, plan.precision) + WORKER_BYTES
+        return self.resolved.needed_bytes(plan.batch) + plan.tensor_parallel * WORKER_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +112,7 @@ def _may_share(group: Sequence[Planned], planned: Planned, free_bytes: int | Non
         return False
     if first.point.power_limit_w != planned.point.power_limit_w:
         return False
-    if first.resolved.device.power_covers != planned.resolved.device.power_covers:
+    if first.resolved.covers != planned.resolved.covers:
         return False
     needed = planned.needed_bytes + sum(member.needed_bytes for member in group)
     return free_bytes is None or needed <= MEMORY_SHARE * free_bytes
@@ -148,8 +147,7 @@ def _batch_limit(smallest: Planned) -> int:
     free = available_bytes(smallest.resolved.device)
     if free is None:
         return BATCH_LIMIT_UNKNOWN
-    load, precision = smallest.resolved.load, smallest.resolved.plan.precision
-    one, two = (memory_needed_bytes(load, batch, precision) for batch in (1, 2))
+    one, two = smallest.resolved.needed_bytes(1), smallest.resolved.needed_bytes(2)
     fitting = 1 + max(0, free - one) // max(1, two - one)  # each request more needs as much as the second
     return min(fitting, BATCH_LIMIT)
 
