@@ -67,6 +67,18 @@ def factories() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def cost_case() -> ModuleType:
+    """Give the module tests/cost_case.py: `make_measured(...)` and `make_inputs(...)` of a plain case of costs."""
+    return _module("cost_case", "cost_case.py")
+
+
+@pytest.fixture(scope="session")
+def cost_page() -> ModuleType:
+    """Give the module tests/cost_page.py: the commands that docs/cost.md shows, and what they print."""
+    return _module("cost_page", "cost_page.py")
+
+
+@pytest.fixture(scope="session")
 def peers() -> ModuleType:
     """Give the module tests/peers/servers.py: what tests start on loopback."""
     return _module("peers_servers", "peers/servers.py")

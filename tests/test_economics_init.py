@@ -16,12 +16,12 @@ def test_as_written_it_gives_nothing() -> None:
 
 def test_every_field_can_be_filled_in() -> None:
     """Without the comment sign, and with a plausible value, every line of a field is an input."""
-    lines = []
+    lines, section = [], ""
     for line in template_lines(["a machine"]):
+        section = line.removesuffix(":") if line[:1] not in ("#", " ", "") else section
         name = line.removeprefix("  # ").removesuffix(":")
-        path = next((p for p in FIELDS if p.endswith(f".{name}")), None)
-        middle = None if path is None else max(FIELDS[path].low, min(FIELDS[path].high, 1.0))
-        lines.append(line if middle is None else f"  {name}: {middle}")
+        field = FIELDS.get(f"{section}.{name}")
+        lines.append(line if field is None else f"  {name}: {max(field.low, min(field.high, 1.0))}")
 
     assert set(FIELDS) == set(parse_inputs("\n".join(lines), {}).given)
 

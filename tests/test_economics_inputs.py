@@ -95,3 +95,98 @@ def test_a_wrong_file_is_refused(text: str, words: str) -> None:
 def test_an_empty_file_gives_nothing() -> None:
     """An empty file and an empty section are no error: what is needed is asked for later."""
     assert {} == parse_inputs("", {}).given == parse_inputs("power:\n", {}).given
+
+
+DAY = [0.25] * 12 + [0.75] * 12
+
+
+def test_the_days_hours_give_the_utilisation() -> None:
+    """24 shares of work in the file or as a flag: their mean is the utilisation, and its place says so."""
+    file = parse_inputs(f"use: {{schedule: {DAY}}}", {})
+    sourced = parse_inputs(f"use: {{schedule: {{value: {DAY}, source: monitoring}}}}", {})
+    flag = parse_inputs(None, {}, schedule=DAY)
+
+    for inputs in (file, sourced, flag):
+        assert (0.5, tuple(DAY)) == (inputs.number("use.utilisation", "A test"), inputs.schedule)
+    assert "24 hours, cost.yaml" in file.given["use.utilisation"].place
+
+
+def test_a_flag_of_utilisation_wins_over_the_files_hours() -> None:
+    """What the command line says replaces the file's day."""
+    inputs = parse_inputs(f"use: {{schedule: {DAY}}}", {"use.utilisation": 0.9})
+
+    assert (0.9, None) == (inputs.number("use.utilisation", "A test"), inputs.schedule)
+
+
+@pytest.mark.parametrize(
+    ("text", "flags", "schedule", "words"),
+    [
+        (f"use: {{schedule: {DAY}, utilisation: 0.5}}", {}, None, "both"),
+        (None, {"use.utilisation": 0.5}, DAY, "both given"),
+        (None, {}, DAY[:23], "23 values"),
+        ("use: {schedule: 0.5}", {}, None, "no list of values"),
+        (f"use: {{schedule: {[40, *DAY[1:]]}}}", {}, None, "hour 0"),
+        (f"use: {{schedule: {['x', *DAY[1:]]}}}", {}, None, "no number"),
+        (f"use: {{schedule: {[0] * 24}}}", {}, None, "above 0"),
+        (None, {}, [float("nan"), *DAY[1:]], "hour 0"),
+    ],
+)
+def test_a_wrong_day_is_refused(
+    text: str | None, flags: dict[str, float], schedule: list[float] | None, words: str
+) -> None:
+    """Two utilisations, another number of hours, percent, texts, and a day without work."""
+    with pytest.raises(UsageError) as caught:
+        parse_inputs(text, flags, schedule=schedule)
+
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("power: {usd_per_kwh: {value: 0.1, currency: EUR}}", "mixed currencies"),
+        ("power: {usd_per_kwh: 0.10 EUR}", "no number"),
+        ("power: {pue: 1" + "0" * 400 + "}", "finite"),
+        ("priors: {power.pue: [1.4, 1.2, 1.1]}", "in this order"),
+        ("priors: {power.pue: [1.1, 1.2]}", "in this order"),
+        ("priors: {power.pue: 1.2}", "[lowest, most likely, highest]"),
+        ("priors: {power.pu: [1.1, 1.2, 1.4]}", "power.pue"),
+        ("priors: {power.pue: [0.5, 1.2, 1.4]}", "at least 1"),
+        ("priors: [1]", "holds no fields"),
+        ("machines: {name: x}", "no list of machines"),
+        ("#" * 1_000_001, "characters"),
+    ],
+)
+def test_other_currencies_and_wrong_beliefs_are_refused(text: str, words: str) -> None:
+    """Amounts of another currency, and priors that are none, are refused by name."""
+    with pytest.raises(UsageError) as caught:
+        parse_inputs(text, {}, "mine.yaml")
+
+    assert words in str(caught.value)
+
+
+def test_the_own_currency_may_be_said() -> None:
+    """USD is the unit of all amounts, so saying it changes nothing."""
+    inputs = parse_inputs("power: {usd_per_kwh: {value: 0.1, currency: USD}}", {})
+
+    assert 0.1 == inputs.number("power.usd_per_kwh", "A test")
+
+
+@pytest.mark.parametrize("text", ["1e6", "1.0e6", "1E+6", "1000000", "1_000_000"])
+def test_a_number_may_have_an_exponent(text: str) -> None:
+    """What YAML 1.1 would take for text is the number that its writer meant."""
+    assert 1e6 == parse_inputs(f"workload: {{queries_per_day: {text}}}", {}).number(
+        "workload.queries_per_day", "A test"
+    )
+
+
+def test_priors_and_machines_are_kept() -> None:
+    """The sections of other commands are read with the rest."""
+    inputs = parse_inputs("priors: {power.pue: [1.1, 1.2, 1.4]}\nmachines: [{name: x}]", {})
+
+    assert (1.1, 1.2, 1.4) == (
+        inputs.priors["power.pue"].low,
+        inputs.priors["power.pue"].mode,
+        inputs.priors["power.pue"].high,
+    )
+    assert ({"name": "x"},) == inputs.machines

@@ -7,6 +7,7 @@ from wattbench.results.economics.power import FacilityPower
 
 __all__ = [
     "HOURS_PER_YEAR",
+    "RATE_MIN",
     "capital_recovery_factor",
     "capital_usd_per_h",
     "energy_usd_per_h",
@@ -17,18 +18,21 @@ __all__ = [
 
 HOURS_PER_YEAR = 8760.0
 
+RATE_MIN = 1e-12
+"""Below this interest a year the factor is 1/n to within a part in 1e10, and its own formula loses its digits."""
+
 
 def capital_recovery_factor(rate: float, years: float) -> float:
     """Return the share of a price that is paid each year so that it is paid off with interest, CRF(r, n).
 
-    r (1 + r)^n / ((1 + r)^n - 1); without interest 1/n, which is straight-line depreciation. `rate` is per year.
+    r (1 + r)^n / ((1 + r)^n - 1) = r / (1 - (1 + r)^-n), the second form being exact for small rates too; without
+    interest 1/n, which is straight-line depreciation. `rate` is per year.
     """
     require(years > 0, f"years of use must be positive, not {years:g}")
     require_not_negative(rate=rate)
-    if rate == 0:
+    if rate < RATE_MIN:
         return 1 / years
-    growth = math.pow(1 + rate, years)
-    return rate * growth / (growth - 1)
+    return rate / -math.expm1(-years * math.log1p(rate))
 
 
 def capital_usd_per_h(*, price_usd: float, residual_usd: float, rate: float, years: float) -> float:

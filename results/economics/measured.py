@@ -1,13 +1,16 @@
-"""What the cost model takes from a measured result: rates, lengths, phases and watts, with their uncertainty."""
+"""What the cost model takes from a result, measured here or imported: rates, lengths, phases and watts."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from wattbench.results.document import Result
+from wattbench.results.doubts import Doubt
 from wattbench.results.errors import DocumentError
-from wattbench.results.metrics import Metric, Summary
+from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.stats import standard_uncertainty
 
-__all__ = ["Measured", "MeasuredPower", "Quantity", "measured_of"]
+__all__ = ["LatencyQuantile", "Measured", "MeasuredPower", "Quantity", "measured_of"]
 
 WALL_SCOPES = ("wall", "node")
 """Scopes that see the whole machine; all others see a part of it."""
@@ -37,11 +40,21 @@ class MeasuredPower:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
-    """The figures of one result. Token counts are per query; `prefill_share` is prefill's part of the busy time.
+class LatencyQuantile:
+    """One quantile of a latency in s: the bound that is 99 % sure where there is one, else the empirical value."""
 
-    `success_share` is the part of all queries that did not fail. `powers` go from the narrowest boundary to the widest;
-    `warnings` say in words what is wrong with the result.
+    name: str
+    q: float
+    value_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """The figures of one result. Token counts are per query, None where an imported result does not state them.
+
+    `prefill_share` is prefill's part of the busy time, None where the phases are not known apart. `success_share` is
+    the part of all queries that did not fail. `powers` go from the narrowest boundary to the widest; `warnings` say
+    what is wrong with the result, `notes` what it does not state.
     """
 
     result_id: str
@@ -49,63 +62,110 @@ class Measured:
     precision: str
     device: str
     queries_per_s: Quantity
-    input_tokens: float
-    output_tokens: float
+    input_tokens: float | None
+    output_tokens: float | None
     prefill_share: float | None
     success_share: float
     powers: tuple[MeasuredPower, ...]
     no_power_reason: str | None
     warnings: tuple[str, ...]
+    load_digest: str | None = None
+    latencies: tuple[LatencyQuantile, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def measured_of(result: Result, result_id: str, *, allow_invalid: bool = False) -> Measured:
+def measured_of(result: Document, result_id: str, *, allow_invalid: bool = False) -> Measured:
     """Return what the cost model needs of a result.
 
     Raises DocumentError for one that has no throughput, and, unless `allow_invalid`, for an invalid, mock, emulated or
     replayed one; what was allowed is in `warnings`.
     """
-    warnings = _warnings(result)
+    warnings = _warnings(result.doubts, result.status)
     if warnings and not allow_invalid:
         raise DocumentError(
             "No cost is computed from this result",
             "; ".join(warnings),
             "Measure again, or use --allow-invalid: every output then says so.",
         )
+    if isinstance(result, ImportedResult):
+        return _of_imported(result, result_id, warnings)
+    return _of_run(result, result_id, warnings)
+
+
+def _of_run(result: Result, result_id: str, warnings: tuple[str, ...]) -> Measured:
     summary = result.summary
-    rate = summary.metric("throughput.requests") if summary else None
-    if summary is None or rate is None or rate.value is None or rate.value <= 0:
-        why = (rate.reason if rate else None) or f"the run is {result.status}"
-        raise DocumentError("This result has no throughput, so it has no cost per query", why, "Measure again.")
-    requests = max(1, summary.requests)
+    rate = _rate(summary.metric("throughput.requests") if summary else None, result.status)
+    assert summary is not None, "a rate stands in a summary"
     return Measured(
         result_id=result_id,
         load=result.load.name,
         precision=result.plan.precision,
         device=(result.backend.device_name if result.backend else None) or result.plan.device,
-        queries_per_s=_quantity(rate),
+        queries_per_s=rate,
         input_tokens=_ratio(summary, "throughput.input_tokens", rate.value),
         output_tokens=_ratio(summary, "throughput.output_tokens", rate.value),
         prefill_share=_prefill_share(summary),
-        success_share=1 - summary.failed_requests / requests,
-        powers=_powers(summary),
+        success_share=1 - summary.failed_requests / max(1, summary.requests),
+        powers=_powers(summary.metrics),
         no_power_reason=result.power.unavailable_reason,
         warnings=warnings,
+        load_digest=result.load.digest,
+        latencies=_quantiles(summary.latencies),
     )
 
 
-def _warnings(result: Result) -> tuple[str, ...]:
+def _of_imported(result: ImportedResult, result_id: str, warnings: tuple[str, ...]) -> Measured:
+    rate = _rate(result.metric("throughput.requests"), result.status)
+    tokens = result.metric("throughput.output_tokens")
+    known = tokens is not None and tokens.value is not None
+    powers = _powers(result.metrics)
+    power = result.metric("power.mean")
+    reason = result.power.unavailable_reason or (power.reason if power else "the import has no power")
+    return Measured(
+        result_id=result_id,
+        load=result.work.model or "model not stated",
+        precision=result.work.precision or "precision not stated",
+        device=result.system.name or "system not stated",
+        queries_per_s=rate,
+        input_tokens=None,
+        output_tokens=tokens.value / rate.value if tokens is not None and tokens.value is not None else None,
+        prefill_share=None,
+        success_share=1.0,
+        powers=powers,
+        no_power_reason=None if powers else reason,
+        warnings=warnings,
+        latencies=_quantiles(result.latencies),
+        notes=(
+            f"imported from {result.source.tool}: it states no input tokens{'' if known else ', no output tokens'}, no "
+            "phases and no failed queries",
+        ),
+    )
+
+
+def _warnings(doubts: Iterable[Doubt], status: str) -> tuple[str, ...]:
     """Return why no money should be computed from a result: its severe doubts in words."""
-    severe = [f"{doubt.code}: {doubt.facts}" for doubt in result.doubts if doubt.severity == "severe"]
-    if result.status != "complete":
-        severe.insert(0, f"the run is {result.status}")
+    severe = [f"{doubt.code}: {doubt.facts}" for doubt in doubts if doubt.severity == "severe"]
+    if status != "complete":
+        severe.insert(0, f"the run is {status}")
     return tuple(severe)
 
 
-def _quantity(metric: Metric) -> Quantity:
-    assert metric.value is not None
+def _rate(metric: Metric | None, status: str) -> Quantity:
+    """Return the rate of successful queries. Raises DocumentError where there is none above zero."""
+    if metric is None or metric.value is None or metric.value <= 0:
+        why = (metric.reason if metric else None) or f"the run is {status}"
+        raise DocumentError("This result has no throughput, so it has no cost per query", why, "Measure again.")
     if metric.interval is None:
         return Quantity(value=metric.value, u_rel=None)
     return Quantity(value=metric.value, u_rel=standard_uncertainty(metric.interval) / metric.value)
+
+
+def _quantiles(latencies: Sequence[QuantileMetric]) -> tuple[LatencyQuantile, ...]:
+    return tuple(
+        LatencyQuantile(name=metric.name, q=point.q, value_s=max(point.value, point.bound or 0.0))
+        for metric in latencies
+        for point in metric.quantiles
+    )
 
 
 def _ratio(summary: Summary, name: str, requests_per_s: float) -> float:
@@ -126,13 +186,13 @@ def _prefill_share(summary: Summary) -> float | None:
     return prefill_s / (prefill_s + decode_s)
 
 
-def _powers(summary: Summary) -> tuple[MeasuredPower, ...]:
+def _powers(metrics: Sequence[Metric]) -> tuple[MeasuredPower, ...]:
     """Return every rung with a mean power, the widest boundary last."""
     found = []
-    for metric in summary.metrics:
+    for metric in metrics:
         if metric.name != "power.mean" or metric.value is None or metric.scope is None:
             continue
-        idle = next((m for m in summary.metrics if (m.name, m.scope) == ("power.idle", metric.scope)), None)
+        idle = next((m for m in metrics if (m.name, m.scope) == ("power.idle", metric.scope)), None)
         spread = None if metric.interval is None else standard_uncertainty(metric.interval) / metric.value
         terms = [u for u in (metric.u_absolute_rel, spread) if u is not None]
         u_rel = None if metric.u_absolute_rel is None else sum(u * u for u in terms) ** 0.5
