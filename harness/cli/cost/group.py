@@ -7,8 +7,11 @@ from wattbench.harness.cli.lazy import LazyGroup
 __all__ = ["COMMANDS", "command"]
 
 COMMANDS = {
+    "bill": ("wattbench.harness.cli.cost.bill", "Say what queries cost a year."),
+    "breakeven": ("wattbench.harness.cli.cost.breakeven", "Say when owning pays: against a list, a rent, an old one."),
     "init": ("wattbench.harness.cli.cost.init", "Write a commented file of inputs."),
     "query": ("wattbench.harness.cli.cost.query", "Say what one query of a result costs."),
+    "task": ("wattbench.harness.cli.cost.task", "Say what one agentic task costs."),
     "validate": ("wattbench.harness.cli.cost.validate", "Compute published figures again and compare."),
 }
 """Each sub-command's module (its `command` is the click command) and its line in `bench cost --help`."""
