@@ -9,9 +9,12 @@ __all__ = ["COMMANDS", "command"]
 COMMANDS = {
     "bill": ("wattbench.harness.cli.cost.bill", "Say what queries cost a year."),
     "breakeven": ("wattbench.harness.cli.cost.breakeven", "Say when owning pays: against a list, a rent, an old one."),
+    "carbon": ("wattbench.harness.cli.cost.carbon", "Say what one query emits and drinks."),
+    "fleet": ("wattbench.harness.cli.cost.fleet", "Size a fleet for a load, or say what a cap or a battery carries."),
     "init": ("wattbench.harness.cli.cost.init", "Write a commented file of inputs."),
     "query": ("wattbench.harness.cli.cost.query", "Say what one query of a result costs."),
     "task": ("wattbench.harness.cli.cost.task", "Say what one agentic task costs."),
+    "train-ratio": ("wattbench.harness.cli.cost.train_ratio", "Say when inference overtakes training."),
     "validate": ("wattbench.harness.cli.cost.validate", "Compute published figures again and compare."),
 }
 """Each sub-command's module (its `command` is the click command) and its line in `bench cost --help`."""
