@@ -15,6 +15,7 @@ COMMANDS = {
     "init": ("wattbench.harness.cli.cost.init", "Write a commented file of inputs."),
     "query": ("wattbench.harness.cli.cost.query", "Say what one query of a result costs."),
     "sensitivity": ("wattbench.harness.cli.cost.sensitivity", "Say how sure a cost is, and what moves it most."),
+    "shift": ("wattbench.harness.cli.cost.shift", "Model the shift to inference, and which hardware meets a cost."),
     "task": ("wattbench.harness.cli.cost.task", "Say what one agentic task costs."),
     "train-ratio": ("wattbench.harness.cli.cost.train_ratio", "Say when inference overtakes training."),
     "validate": ("wattbench.harness.cli.cost.validate", "Compute published figures again and compare."),
