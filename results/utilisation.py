@@ -164,7 +164,8 @@ def _one_claim(part: Part, backend: BackendRecord | None) -> Limit:
         return Limit(rate=None, words=NO_BACKEND)
     if backend.emulated:
         return Limit(rate=None, words=f"the device is emulated on {backend.true_device}, which has other peaks")
-    peaks = claimed_peaks(backend.device_name)
+    processor = backend.device.partition(":")[0] == "cpu"  # no vendor states dense products of one: nothing to look up
+    peaks = None if processor else claimed_peaks(backend.device_name)
     if peaks is None:
         return Limit(
             rate=None, words=f"no vendor's peak is listed for {backend.device_name or 'a device without name'}"

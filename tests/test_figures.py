@@ -83,7 +83,13 @@ def measured(
         entries=entries or (entry("matmul", 4e8, "bfloat16"), entry("memory_read", 3e7)),
     )
     load = factories.make_load(output_tokens=output_tokens)
-    backend = replace(factories.make_backend(), mock=False, device_name=device_name, precision_effective="bfloat16")
+    backend = replace(
+        factories.make_backend(),
+        mock=False,
+        device="cuda:0",
+        device_name=device_name,
+        precision_effective="bfloat16",
+    )
     done = factories.make_completions(output_tokens=output_tokens)
     repeats = tuple(factories.make_repeat(i, completions=done) for i in range(2))
     summary = summarise(

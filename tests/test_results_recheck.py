@@ -112,7 +112,8 @@ def _utilised(factories: ModuleType, repeats: int = 3) -> Result:
     """Return a run on a device whose ceilings were measured and whose vendor makes claims."""
     load = factories.make_load()
     products, memory = CEILINGS
-    backend = replace(factories.make_backend(), mock=False, device_name="NVIDIA L4", precision_effective="bfloat16")
+    backend = replace(factories.make_backend(), mock=False, device="cuda:0", device_name="NVIDIA L4")
+    backend = replace(backend, precision_effective="bfloat16")
     ceilings = CeilingsRecord(
         device="cuda:0",
         device_name="NVIDIA L4",

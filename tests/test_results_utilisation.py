@@ -63,7 +63,8 @@ def ceilings(*entries: CeilingEntry, cache_bytes: int | None = None) -> Ceilings
 
 def real(factories: ModuleType, **changes: object) -> BackendRecord:
     """Return the record of a backend that computes."""
-    found: BackendRecord = replace(factories.make_backend(), mock=False, **changes)
+    device = "cuda:0" if "device_name" in changes else "cpu"
+    found: BackendRecord = replace(factories.make_backend(), mock=False, device=device, **changes)
     return found
 
 
@@ -291,7 +292,7 @@ REASONS: list[tuple[str, str, Callable[[ModuleType], dict[str, object]]]] = [
     ),
     (
         "bandwidth_claim",
-        "no memory bandwidth is listed for NVIDIA H200 NVL 141 GB",
+        "no memory bandwidth is listed for NVIDIA H200 NVL 141GB",
         lambda f: {"backend": real(f, device_name="NVIDIA H200 NVL")},
     ),
     (
