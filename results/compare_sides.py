@@ -1,0 +1,158 @@
+"""One side of a comparison: what a document says that has to agree, its figures, and what speaks against quoting it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from wattbench.results.document import Result
+from wattbench.results.errors import DocumentError
+from wattbench.results.figures import figure
+from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.latency import latency_metrics
+from wattbench.results.measurement import Repeat
+from wattbench.results.metrics import Metric, QuantileMetric
+from wattbench.results.subject import LoadRecord
+
+__all__ = ["NOT_STATED", "Side", "side_of", "warnings_of"]
+
+NOT_STATED = "not stated"
+
+LATENCIES = ("latency.request", "latency.ttft", "latency.tpot")
+MEDIAN = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One result as a comparison sees it.
+
+    `must` are the fields that have to agree, `may` those that may differ and are then told. `board` is the device that
+    the power was measured of, None where another machine may call its own the same. `warnings` say why no figure of it
+    is to be quoted. `scopes` are those of its energies.
+    """
+
+    name: str
+    result_id: str
+    must: Mapping[str, str]
+    may: Mapping[str, str]
+    metrics: tuple[Metric, ...]
+    board: str | None
+    no_energy_reason: str | None
+    warnings: tuple[str, ...]
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """Return the scopes that a mean power is known for, in the order of the document."""
+        known = (m for m in self.metrics if m.name == "power.mean" and m.value is not None and m.scope is not None)
+        return tuple(dict.fromkeys(m.scope for m in known if m.scope is not None))
+
+    def metric(self, name: str, scope: str | None = None) -> Metric | None:
+        """Return the metric of that name and, for energies, of that scope."""
+        return next((m for m in self.metrics if m.name == name and (scope is None or m.scope == scope)), None)
+
+
+def side_of(document: Document, result_id: str, name: str, *, allow_invalid: bool = False) -> Side:
+    """Return a document as one side.
+
+    Raises DocumentError, unless `allow_invalid`, for one that is invalid, unfinished, a mock's, emulated or replayed,
+    and in any case for one without figures.
+    """
+    warnings = warnings_of(document)
+    if warnings and not allow_invalid:
+        raise DocumentError(
+            f"{name} is not compared",
+            "; ".join(warnings),
+            "Measure again, or use --allow-invalid: every output then says so.",
+        )
+    if isinstance(document, ImportedResult):
+        return _imported(document, result_id, name, warnings)
+    if document.summary is None:
+        raise DocumentError(f"{name} has no figures", f"the run is {document.status}", "Measure again.")
+    return _measured(document, result_id, name, warnings)
+
+
+def warnings_of(document: Document) -> tuple[str, ...]:
+    """Return why a document's figures are not to be quoted: it did not finish, and its severe doubts, in words."""
+    severe = [f"{doubt.code}: {doubt.facts}" for doubt in document.doubts if doubt.severity == "severe"]
+    unfinished = [] if document.status == "complete" else [f"the run is {document.status}"]
+    return tuple(unfinished + severe)
+
+
+def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ...]) -> Side:
+    assert result.summary is not None
+    load, plan, backend = result.load, result.plan, result.backend
+    precision = backend.precision_effective if backend else plan.precision
+    compute = (backend.compute_precision if backend else None) or precision
+    covers = result.power.covers
+    return Side(
+        name=name,
+        result_id=result_id,
+        must={
+            "load": load.name,
+            "load version": f"{load.version} ({load.digest.removeprefix('sha256:')[:12]})",
+            "precision": precision if compute == precision else f"{precision}, products in {compute}",
+            "scenario": plan.scenario,
+            "weights": result.weights.origin if result.weights else NOT_STATED,
+        },
+        may={
+            "device": (backend.device_name if backend else None) or plan.device,
+            "engine": f"{backend.name}/{backend.engine}" if backend else plan.backend,
+            "batch": str(plan.batch),
+            "slots": str(plan.slots or plan.batch),
+            "threads": str((backend.threads if backend else plan.threads) or NOT_STATED),
+            "window": f"at least {plan.window_s:g} s",
+            "wattbench": result.harness.version,
+        },
+        metrics=(*result.summary.metrics, *_latencies(load, result.repeats)),
+        board=covers if covers is not None and covers != "cpu" else None,
+        no_energy_reason=result.power.unavailable_reason,
+        warnings=warnings,
+    )
+
+
+def _imported(result: ImportedResult, result_id: str, name: str, warnings: tuple[str, ...]) -> Side:
+    work, system = result.work, result.system
+    return Side(
+        name=name,
+        result_id=result_id,
+        must={
+            "load": work.model or NOT_STATED,
+            "load version": f"{result.source.tool} {result.source.version or NOT_STATED}",
+            "precision": work.precision or NOT_STATED,
+            "scenario": work.scenario,
+            "weights": NOT_STATED,
+        },
+        may={
+            "device": system.accelerator or system.processor or NOT_STATED,
+            "devices": str(system.n_devices or NOT_STATED),
+            "system": system.name or NOT_STATED,
+            "wattbench": result.harness.version,
+        },
+        metrics=(*result.metrics, *(_median(latency) for latency in result.latencies if latency.name in LATENCIES)),
+        board=None,
+        no_energy_reason=None if result.energy is not None else "no power was imported",
+        warnings=warnings,
+    )
+
+
+def _latencies(load: LoadRecord, repeats: Sequence[Repeat]) -> tuple[Metric, ...]:
+    """Return the median latency of each repeat as one sample, so that it has an interval like the other figures."""
+    found = [latency_metrics(load, (repeat,)) for repeat in repeats]
+    return tuple(
+        figure(
+            name,
+            "s",
+            [_quantile(row) for row in rows],
+            "median over the requests of a repeat",
+            reason=next((row.reason for row in rows if row.reason is not None), "no repeat was measured"),
+        )
+        for name in LATENCIES
+        for rows in ([next(m for m in latencies if m.name == name) for latencies in found],)
+    )
+
+
+def _median(latency: QuantileMetric) -> Metric:
+    samples = [_quantile(latency)]
+    return figure(latency.name, "s", samples, "median over all requests", reason=latency.reason or "no median is there")
+
+
+def _quantile(latency: QuantileMetric) -> float | None:
+    return next((q.value for q in latency.quantiles if q.q == MEDIAN), None)
