@@ -10,6 +10,10 @@ COMMANDS = {
     "attach-power": ("wattbench.harness.cli.attaching", "Attach an external meter's recording to a finished result."),
     "calibrate": ("wattbench.harness.cli.calibrate", "Hold a power sensor against a trusted meter, and keep the line."),
     "ceilings": ("wattbench.harness.cli.ceilings", "Measure what a device can do at most: products, memory, copies."),
+    "compare": (
+        "wattbench.harness.cli.comparing",
+        "Compare results with each other, with claims, or with published ones.",
+    ),
     "cost": ("wattbench.harness.cli.cost.group", "Turn measured throughput and watts into money."),
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
     "import": ("wattbench.harness.cli.importing", "Import results that other tools measured, such as MLPerf's logs."),
@@ -19,6 +23,7 @@ COMMANDS = {
     "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),
     "sweep": ("wattbench.harness.cli.sweep", "Measure many points in turns and name the best of them."),
     "show": ("wattbench.harness.cli.show", "Show a result file for people: figures, verdict, doubts."),
+    "vendor": ("wattbench.harness.cli.vendor.group", "Look up accelerators: figures, claims, names, with sources."),
 }
 """Each sub-command's module (its `command` is the click command) and its line in `bench --help`."""
 
