@@ -34,6 +34,9 @@ METRICS: Mapping[str, bool] = MappingProxyType(
 ENERGIES = ("power.mean", "energy.per_request", "efficiency.tokens_per_j")
 """Those that a scope belongs to."""
 
+OF_BOARD = ("board", "module")
+"""Scopes whose sensor is the board's own: one board means one sensor. Meters at the wall may be different ones."""
+
 SCOPE = "scope of power"
 
 
@@ -150,13 +153,14 @@ def _differences(first: Side, other: Side) -> list[Difference]:
 
 
 def _rows(first: Side, other: Side, options: ComparisonOptions) -> list[Row]:
-    same_board = options.same_board or (first.board is not None and first.board == other.board)
+    one_board = first.board is not None and first.board == other.board
     rows = []
     for name in options.metrics:
         for scopes in _scopes(name, first, other):
             mine, theirs = first.metric(name, scopes[0]), other.metric(name, scopes[1])
             if _tells(mine) or _tells(theirs):
-                rows.append(_row(name, scopes, (first, mine), (other, theirs), same_board))
+                same = options.same_board or (one_board and scopes[0] in OF_BOARD)
+                rows.append(_row(name, scopes, (first, mine), (other, theirs), same))
     return rows
 
 
@@ -245,10 +249,11 @@ def _outcome(row: Row, real: bool, options: ComparisonOptions) -> Outcome:
 
 def _notes(sides: Sequence[Side], options: ComparisonOptions) -> tuple[str, ...]:
     boards = {side.board for side in sides}
-    known = options.same_board or (len(boards) == 1 and None not in boards)
-    which = (
-        "comparison uncertainty (one board, one sensor)" if known else "absolute uncertainty (perhaps not one board)"
-    )
+    which = "absolute uncertainty (perhaps not one board)"
+    if options.same_board:
+        which = "comparison uncertainty (one board and one sensor, as was stated)"
+    elif len(boards) == 1 and None not in boards:
+        which = "comparison uncertainty at the board's own scopes (one board), the absolute one at others"
     energies = (f"energies carry their {which}",) if any(side.scopes for side in sides) else ()
     without = [f"{side.name} has no energy: {side.no_energy_reason or NOT_STATED}" for side in sides if not side.scopes]
     return (

@@ -1,5 +1,6 @@
 """One side of a comparison: what a document says that has to agree, its figures, and what speaks against quoting it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ NOT_STATED = "not stated"
 
 LATENCIES = ("latency.request", "latency.ttft", "latency.tpot")
 MEDIAN = 0.5
+
+UNIQUE = re.compile(r"(GPU|MIG)-[0-9A-Fa-f-]{8,}")
+"""NVML's UUIDs, which no other board has. PCI slots, "soc" and "cpu:0" are names that another machine has too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +85,6 @@ def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ..
     load, plan, backend = result.load, result.plan, result.backend
     precision = backend.precision_effective if backend else plan.precision
     compute = (backend.compute_precision if backend else None) or precision
-    covers = result.power.covers
     return Side(
         name=name,
         result_id=result_id,
@@ -102,10 +105,17 @@ def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ..
             "wattbench": result.harness.version,
         },
         metrics=(*result.summary.metrics, *_latencies(load, result.repeats)),
-        board=covers if covers is not None and covers != "cpu" else None,
+        board=_board(result),
         no_energy_reason=result.power.unavailable_reason,
         warnings=warnings,
     )
+
+
+def _board(result: Result) -> str | None:
+    """Return the board that the power was measured of, where its name is like no other's; older files do not say."""
+    boards = {c.covers for c in result.power.channels if c.scope in ("board", "module") and c.covers is not None}
+    covers = result.power.covers or (next(iter(boards)) if len(boards) == 1 else None)
+    return covers if covers is not None and UNIQUE.fullmatch(covers) else None
 
 
 def _imported(result: ImportedResult, result_id: str, name: str, warnings: tuple[str, ...]) -> Side:

@@ -108,6 +108,31 @@ def test_one_board_cancels_its_gain(factories: ModuleType) -> None:
     assert known == width([first, replace(other, board=None)], same_board=True)
 
 
+def test_one_board_is_not_one_meter(factories: ModuleType) -> None:
+    """At the wall two meters may have measured the same board: their gains do not cancel."""
+    first = side(factories)
+    walls = [
+        replace(each, metrics=tuple(replace(m, scope="wall") if m.scope else m for m in each.metrics))
+        for each in (first, scaled(first, "b", 1.01))
+    ]
+    known, stated = (row(compare(walls, options(same_board=flag)), "energy.per_request") for flag in (False, True))
+    assert known.low is not None
+    assert stated.low is not None
+
+    assert known.low < stated.low
+
+
+@pytest.mark.parametrize(
+    ("covers", "board"),
+    [(BOARD, BOARD), (None, BOARD), ("cpu", None), ("soc", None), ("pci:0000:01:00.0", None), ("neuron:0", None)],
+)
+def test_a_board_is_one_by_its_uuid(factories: ModuleType, covers: str | None, board: str | None) -> None:
+    """Names that another machine has too do not make two boards one; a file that does not say has its one channel."""
+    power = replace(factories.make_power(), covers=covers)
+
+    assert board == side(factories, power=power).board
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
