@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN_FLAGS ?=
 PYTEST_FLAGS ?=
-TESTERS ?= 2
+TESTERS ?= 3
 
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
@@ -14,6 +14,9 @@ WHEEL = $$(ls build/dist/*.whl)
 ROOMS := backends harness models results
 SOURCES := pyproject.toml README.md LICENSE \
 	$(shell find api $(ROOMS) -name __pycache__ -prune -o -type d -print -o -type f -print)
+
+# Hundreds of processes import torch: without kept bytecode each compiles it anew and takes two to three times as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Two installers at once would trip over each other.
 .NOTPARALLEL:
@@ -30,7 +33,7 @@ run: $(VENV)/.wheel ## install everything and measure: bench run --quick
 test: $(VENV)/.all $(VENV)/.wheel ## install the built wheel and run all tests against it, TESTERS at a time
 	@$(BIN)/python -P -c 'import pathlib, sysconfig, wattbench; \
 	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
-	$(BIN)/pytest --import-mode=importlib --numprocesses=$(TESTERS) --dist=loadfile $(PYTEST_FLAGS)
+	$(BIN)/pytest --import-mode=importlib --numprocesses=$(TESTERS) --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 # The two checkers of types take most of the time and one core each.
 lint: $(VENV)/.all build/lint ## check format, style, types and imports

@@ -18,12 +18,25 @@ settings.register_profile("untimed", deadline=None, max_examples=50, suppress_he
 settings.load_profile("untimed")
 
 
+LONGEST = (
+    *("faults", "backends_torch_levels", "calibrate_cli", "tuning", "onnxruntime_backend", "cli", "power_coverage"),
+    *("sweep", "onnx_genai", "onnx_graphs", "real_weights", "sweep_powerlimit", "onnx_export", "api", "power_nvml"),
+    *("onnxruntime_openvino", "backends_torch", "peers", "torch_architectures", "meters_recorder", "meters_secrets"),
+)
+"""Files of tests that take longest: they start first, those that wait beside those that compute, and leave no tail."""
+
+if "PYTEST_XDIST_TESTRUNUID" in os.environ:
+    # Threads that spin while they wait for each other take the cores from the tests of the other processes.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 ALONE = frozenset({"test_completion_is_truthful"})
 """Tests of the contract, which know no marks of ours, that need the machine for themselves."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the contract's tests that compare times."""
+    """Mark the contract's tests that compare times, and let the longest files start first."""
+    places = {f"test_{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
     for item in items:
         if getattr(item, "originalname", None) in ALONE:
             item.add_marker(pytest.mark.alone)

@@ -1,8 +1,10 @@
 """Tuning: gated trials in processes of their own, the fastest wins, and the whole grid is kept."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -35,6 +37,22 @@ class Notes(SilentReporter):
         self.lines.append(text)
 
 
+class Searched(NamedTuple):
+    """A grid that was searched once, and the cache that this left."""
+
+    choice: Choice
+    cache: Path
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
+    """Search the grid once for all tests that begin with that."""
+    folder = tmp_path_factory.mktemp("searched")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WATTBENCH_CACHE", str(folder))
+        return Searched(choose(GRID, SilentReporter()), folder)
+
+
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test a cache of its own."""
@@ -42,9 +60,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_fastest_candidate_that_passes_wins() -> None:
+def test_the_fastest_candidate_that_passes_wins(searched: Searched) -> None:
     """Every candidate is tried and recorded, and the one with the highest rate is the plan."""
-    choice = choose(GRID, SilentReporter())
+    choice = searched.choice
 
     assert choice.tuning is not None
     rates = {t.name: t.requests_per_s for t in choice.tuning.trials if t.requests_per_s is not None}
@@ -53,9 +71,10 @@ def test_the_fastest_candidate_that_passes_wins() -> None:
     assert choice.resolved.plan.precision in choice.tuning.chosen
 
 
-def test_a_search_is_remembered_for_a_day(cache: Path) -> None:
+def test_a_search_is_remembered_for_a_day(searched: Searched, cache: Path) -> None:
     """The second choice comes from the cache and says so; a day later the search is done again."""
-    first = choose(GRID, SilentReporter()).tuning
+    shutil.copytree(searched.cache, cache, dirs_exist_ok=True)
+    first = searched.choice.tuning
     again = choose(GRID, SilentReporter()).tuning
     assert first is not None
     assert again is not None
@@ -71,9 +90,9 @@ def test_a_search_is_remembered_for_a_day(cache: Path) -> None:
     assert not later.cached
 
 
-def test_an_unreadable_memory_is_searched_again(cache: Path) -> None:
+def test_an_unreadable_memory_is_searched_again(searched: Searched, cache: Path) -> None:
     """A damaged cache file costs a new search and nothing else."""
-    choose(GRID, SilentReporter())
+    shutil.copytree(searched.cache, cache, dirs_exist_ok=True)
     (file,) = (cache / "tuning").iterdir()
     file.write_text("{")
     found = choose(GRID, SilentReporter()).tuning
