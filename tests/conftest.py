@@ -1,14 +1,16 @@
 """Fixtures that many tests share, and turns for those that take times while others run at their side."""
 
+import ctypes
 import importlib.util
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -17,6 +19,8 @@ from hypothesis import HealthCheck, settings
 settings.register_profile("untimed", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("untimed")
 
+
+NATIVE = Path(__file__).parent / "native"
 
 LONGEST = (
     *("faults", "backends_torch_levels", "calibrate_cli", "tuning", "onnxruntime_backend", "cli", "power_coverage"),
@@ -113,17 +117,52 @@ def _module(name: str, file: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
-def nvml_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile the stand-in for NVIDIA's library once, and return the folder that holds it."""
+def compile_library() -> Callable[[Path, Path], Path]:
+    """Give a function that compiles a stand-in for a vendor's library from its source, and returns where it lies."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         pytest.skip("needs a C compiler for the stand-in library")
+
+    def run(source: Path, target: Path) -> Path:
+        flags = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", f"-Wl,-soname,{target.name}"]
+        subprocess.run([compiler, *flags, "-o", str(target), str(source)], check=True, timeout=120)
+        return target
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def nvml_library(tmp_path_factory: pytest.TempPathFactory, compile_library: Callable[[Path, Path], Path]) -> Path:
+    """Compile the stand-in for NVIDIA's library once, and return the folder that holds it."""
     folder = tmp_path_factory.mktemp("nvml")
-    target = folder / "libnvidia-ml.so.1"
-    flags = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run(
-        [compiler, *flags, "-o", str(target), str(Path(__file__).parent / "native" / "fake_nvml.c")],
-        check=True,
-        timeout=120,
-    )
-    return folder
+    return compile_library(NATIVE / "fake_nvml.c", folder / "libnvidia-ml.so.1").parent
+
+
+RENAMED = """
+import ctypes
+
+real = ctypes.CDLL
+
+def renamed(name, *arguments, **options):
+    return real({library!r} if {part!r} in str(name) else name, *arguments, **options)
+
+ctypes.CDLL = renamed
+"""
+"""Some bindings name their library by a fixed path; this leads it to ours in a fresh Python (as its sitecustomize)."""
+
+
+@pytest.fixture
+def lead_to(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, Path], pytest.MonkeyPatch]:
+    """Give a function that leads whoever loads a library of some name to ours, here and in child processes."""
+    real = ctypes.CDLL
+
+    def lead(part: str, library: Path) -> pytest.MonkeyPatch:
+        def renamed(name: Any, *arguments: Any, **options: Any) -> ctypes.CDLL:  # any: whatever CDLL takes
+            return real(str(library) if part in str(name) else name, *arguments, **options)
+
+        (library.parent / "sitecustomize.py").write_text(RENAMED.format(library=str(library), part=part))
+        monkeypatch.setattr(ctypes, "CDLL", renamed)
+        monkeypatch.setenv("PYTHONPATH", str(library.parent))
+        return monkeypatch
+
+    return lead

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 
@@ -10,6 +9,7 @@ pytest.importorskip("torch", reason="this is the torch backend")
 pytest.importorskip("transformers", reason="the batching is transformers' own")
 
 import torch
+from small_models import small_load
 
 from wattbench.backends.contract import Preparation, Prepared
 from wattbench.backends.execution import executed
@@ -19,32 +19,12 @@ from wattbench.backends.torch.watched_head import WatchedHead
 from wattbench.backends.truth import completion_truth
 from wattbench.harness.quality import compare
 from wattbench.models.find import find_load
-from wattbench.models.load import Load
 from wattbench.models.torch_reference import reference_outputs
 from wattbench.results.errors import DeviceError
 from wattbench.testing import make_batch
 
 REQUESTS, SLOTS = 7, 3
-
-
-def small() -> Load:
-    """Return a decoder of Llama's kind in a tiny size, 20 tokens in and 12 out."""
-    load = find_load("smollm2-135m/chat")
-    narrow: dict[str, object] = {
-        "vocab_size": 160,
-        "hidden_size": 64,
-        "num_hidden_layers": 2,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 2,
-        "intermediate_size": 96,
-        "max_position_embeddings": 128,
-        "initializer_range": 0.1,
-    }
-    model = replace(load.model, config=load.model.config | narrow, parameters=1)
-    return replace(load, model=model, shape=replace(load.shape, input_tokens=20, output_tokens=12))
-
-
-SMALL = small()
+SMALL = small_load("smollm2-135m/chat")
 
 
 @contextmanager

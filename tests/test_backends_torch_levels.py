@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("torch", reason="this is the torch backend")
 
 import torch
+from small_models import small_load
 
 from wattbench.backends.contract import Preparation, Prepared
 from wattbench.backends.torch import compile as compile_module
@@ -168,26 +169,6 @@ SMALL: dict[str, dict[str, object]] = {
 }
 """Real architectures with few and narrow layers; what is not named here is as in the catalogue."""
 
-NARROW = {
-    "vocab_size": 160,
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "intermediate_size": 96,
-    "max_position_embeddings": 128,
-    "initializer_range": 0.1,
-}
-
-
-def small(name: str) -> Load:
-    """Return a load of a catalogue's architecture in a tiny size, 20 tokens in and 12 out."""
-    load = find_load(name)
-    config = {k: v for k, v in (load.model.config | NARROW).items() if k in load.model.config or k in ("vocab_size",)}
-    config = {k: v for k, v in config.items() if k != "head_dim"} | SMALL[name]
-    shape = replace(load.shape, input_tokens=20, output_tokens=12 if load.shape.output_tokens else 0)
-    return replace(load, model=replace(load.model, config=config, parameters=1), shape=shape)
-
 
 @needs_compiler
 @pytest.mark.parametrize("name", SMALL)
@@ -195,7 +176,7 @@ def small(name: str) -> Load:
 def test_a_real_architecture_passes_the_gate_compiled(name: str, precision: str, level: str) -> None:
     """Rotations, head norms and biases of transformers' modules survive fusing and compiling."""
     pytest.importorskip("transformers", reason="the real architectures are transformers' modules")
-    load = small(name)
+    load = small_load(name, **SMALL[name])
     if level not in [known.name for known in level_list(load.model, "cpu")]:
         pytest.skip(f"{name} has no level {level}")
     backend, made = prepared(load, precision, level)

@@ -5,10 +5,11 @@ import random
 from dataclasses import replace
 
 import pytest
+from records import BOARD_POWER
 
 from wattbench.harness.power.alias import Looks, Rhythm, beats, independent_looks, rhythms
 from wattbench.harness.power.energy import channel_energy
-from wattbench.results.energy import ChannelEnergy, ChannelRecord, Polls
+from wattbench.results.energy import ChannelEnergy, Polls
 from wattbench.results.measurement import Completions, Window
 
 MS = 1_000_000
@@ -16,25 +17,7 @@ SECOND = 1000 * MS
 LOOKS = Looks(period_s=0.1, period_u_s=0.0001, window_s=0.025, count=600)
 LOCKED = Rhythm(what="token", period_s=0.05, jitter_s=0.0)
 
-QUARTER = ChannelRecord(
-    id="nvml:a:instant",
-    sampler="nvml",
-    group="a",
-    scope="board",
-    kind="power",
-    provenance="measured",
-    unit="W",
-    covers="GPU-a",
-    resolution=0.001,
-    update_period_s=0.1,
-    averaging_window_s=0.025,
-    lag_s=0.0,
-    seen_share=0.25,
-    wraps_at_j=None,
-    limit_w=400.0,
-    accuracy_rel=None,
-    accuracy_basis="",
-)
+QUARTER = replace(BOARD_POWER, averaging_window_s=0.025, seen_share=0.25)
 
 
 def executions(cycle_ns: int, count: int, *, tokens: int = 0, jitter_ns: int = 0) -> Completions:

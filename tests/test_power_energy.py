@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import BOARD_POWER
 
 from wattbench.harness.power.energy import alias_rel, channel_energy, groups_of
 from wattbench.harness.power.series import is_absurd, max_gap_s, series_of, settle_s
@@ -17,25 +18,7 @@ SECOND = 1000 * MS
 WINDOW = Window(start_ns=0, end_ns=10 * SECOND)
 TIMES = [n * 50 * MS for n in range(-40, 260)]
 
-POWER = ChannelRecord(
-    id="nvml:a:instant",
-    sampler="nvml",
-    group="a",
-    scope="board",
-    kind="power",
-    provenance="measured",
-    unit="W",
-    covers="GPU-a",
-    resolution=0.001,
-    update_period_s=0.1,
-    averaging_window_s=0.1,
-    lag_s=0.0,
-    seen_share=1.0,
-    wraps_at_j=None,
-    limit_w=400.0,
-    accuracy_rel=0.046,
-    accuracy_basis="meter",
-)
+POWER = replace(BOARD_POWER, accuracy_rel=0.046, accuracy_basis="meter")
 COUNTER = replace(
     POWER, id="nvml:a:counter", kind="counter", unit="J", averaging_window_s=None, seen_share=None, lag_s=None
 )

@@ -4,31 +4,12 @@ import math
 from dataclasses import replace
 
 import pytest
+from records import PACKAGE_ENERGY
 
 from wattbench.harness.power.ladder import absent_rung, no_rung_reason, primary_rung, rungs
 from wattbench.results.energy import ChannelEnergy
 
-PACKAGE = ChannelEnergy(
-    channel="rapl:package-0",
-    scope="package",
-    provenance="measured",
-    covers="cpu:0",
-    energy_j=1000.0,
-    energy_net_j=400.0,
-    mean_power_w=100.0,
-    method="counter",
-    counter_j=1000.0,
-    integral_j=None,
-    residual=None,
-    polls=200,
-    updates=200,
-    coverage=1.0,
-    max_gap_s=0.05,
-    u_absolute_rel=0.03,
-    u_comparison_rel=0.001,
-    budget=(),
-    reason=None,
-)
+PACKAGE = PACKAGE_ENERGY
 SECOND_PACKAGE = replace(PACKAGE, channel="rapl:package-1", covers="cpu:1")
 DRAM = replace(PACKAGE, channel="rapl:package-0/dram", scope="dram", energy_j=100.0, energy_net_j=None)
 SECOND_DRAM = replace(DRAM, channel="rapl:package-1/dram", covers="cpu:1")

@@ -1,11 +1,8 @@
 """The Level Zero sampler through Intel's real bindings: without a driver, and over a library of ours with its ABI."""
 
-import ctypes
-import shutil
-import subprocess
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,44 +14,20 @@ from wattbench.testing import check_sampler
 
 ANY = SamplerOptions(argument=None, covers=None)
 SOURCE = Path(__file__).parent / "native" / "fake_ze_loader.c"
-REAL_CDLL = ctypes.CDLL
-
-RENAMED = """
-import ctypes
-
-real = ctypes.CDLL
-
-def renamed(name, *arguments, **options):
-    return real({library!r} if "ze_loader" in str(name) else name, *arguments, **options)
-
-ctypes.CDLL = renamed
-"""
-"""The bindings name their library by a fixed path; this leads it to ours in a fresh Python (as its sitecustomize)."""
 
 pytestmark = pytest.mark.skipif(find_spec("pyzes") is None, reason="needs pyzes: pip install 'wattbench[intel]'")
 
 
 @pytest.fixture(scope="module")
-def loader(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def library(tmp_path_factory: pytest.TempPathFactory, compile_library: Callable[[Path, Path], Path]) -> Path:
     """Build the library."""
-    if shutil.which("gcc") is None:
-        pytest.skip("needs gcc")
-    library = tmp_path_factory.mktemp("ze") / "libze_loader.so.1"
-    subprocess.run(["gcc", "-shared", "-fPIC", "-w", "-o", str(library), str(SOURCE)], check=True)
-    (library.parent / "sitecustomize.py").write_text(RENAMED.format(library=str(library)))
-    return library
+    return compile_library(SOURCE, tmp_path_factory.mktemp("ze") / "libze_loader.so.1")
 
 
 @pytest.fixture
-def gpu(loader: Path, monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Let the bindings find the library, here and in child processes."""
-
-    def renamed(name: Any, *arguments: Any, **options: Any) -> ctypes.CDLL:  # any: whatever CDLL takes
-        return REAL_CDLL(str(loader) if "ze_loader" in str(name) else name, *arguments, **options)
-
-    monkeypatch.setattr(ctypes, "CDLL", renamed)
-    monkeypatch.setenv("PYTHONPATH", str(loader.parent))
-    return monkeypatch
+def gpu(library: Path, lead_to: Callable[[str, Path], pytest.MonkeyPatch]) -> pytest.MonkeyPatch:
+    """Let the bindings find the library; what it answers is set through the returned object's `setenv`."""
+    return lead_to("ze_loader", library)
 
 
 def test_without_a_driver_it_is_absent_and_silent(capfd: pytest.CaptureFixture[str]) -> None:

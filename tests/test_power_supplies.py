@@ -4,34 +4,23 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+from records import PACKAGE_ENERGY
 
 from wattbench.harness.power.ladder import primary_rung, rungs, seeing
 from wattbench.harness.power.meters.argument import parse_argument
 from wattbench.harness.power.meters.channels import Facts, channel
 from wattbench.harness.power.supplies import require_told_apart, supply_of
-from wattbench.results.energy import ChannelEnergy, ChannelRecord
+from wattbench.results.energy import ChannelRecord
 from wattbench.results.errors import UsageError
 
-WALL = ChannelEnergy(
+WALL = replace(
+    PACKAGE_ENERGY,
     channel="shelly:a:power",
     scope="wall",
-    provenance="measured",
     covers="supply 1/2",
-    energy_j=1000.0,
-    energy_net_j=400.0,
-    mean_power_w=100.0,
     method="integral",
     counter_j=None,
     integral_j=1000.0,
-    residual=None,
-    polls=200,
-    updates=200,
-    coverage=1.0,
-    max_gap_s=0.05,
-    u_absolute_rel=0.03,
-    u_comparison_rel=0.001,
-    budget=(),
-    reason=None,
 )
 SECOND = replace(WALL, channel="shelly:b:power", covers="supply 2/2", energy_j=500.0)
 

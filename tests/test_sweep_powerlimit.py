@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +16,6 @@ from wattbench.results.errors import UsageError
 from wattbench.results.files import read_result
 
 UUID = "GPU-11111111-2222-3333-4444-555555555555"
-SOURCE = Path(__file__).parent / "native" / "fake_nvml.c"
 PLUGINS = Path(__file__).parent / "plugins_sweep"
 LIMIT_S = 120
 
@@ -68,22 +66,9 @@ class Board:
         return self.limit_w
 
 
-@pytest.fixture(name="library", scope="session")
-def _library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Compile the library once."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if compiler is None:
-        pytest.skip("needs a C compiler for the stand-in library")
-    folder = tmp_path_factory.mktemp("nvml")
-    target = folder / "libnvidia-ml.so.1"
-    flags = ["-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1"]
-    subprocess.run([compiler, *flags, "-o", str(target), str(SOURCE)], check=True, timeout=120)
-    return folder
-
-
 @pytest.fixture(name="board")
-def _board(tmp_path: Path, library: Path) -> Board:
-    return Board(tmp_path, library)
+def _board(tmp_path: Path, nvml_library: Path) -> Board:
+    return Board(tmp_path, nvml_library)
 
 
 def test_a_limit_is_set_and_restored(board: Board) -> None:
