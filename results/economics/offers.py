@@ -9,7 +9,7 @@ from wattbench.results.checks import require, require_not_negative
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
 
-__all__ = ["HardwareCatalogue", "HardwareOffer", "StatedMachines"]
+__all__ = ["AS_STATED", "HardwareCatalogue", "HardwareOffer", "StatedMachines"]
 
 NUMBERS = {
     "price_usd": (10.0, 1e9),
@@ -23,6 +23,9 @@ NUMBERS = {
 """The numbers of an entry of `machines:`, and what is plausible in USD, USD/h, W, 1/s, FLOP/s and byte/s."""
 
 TEXTS = ("name", "class", "source")
+
+AS_STATED = "as stated"
+"""How the power of a machine is known that the user states."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,7 @@ class StatedMachines:
             raise UsageError(f"{self.name}: a machine is incomplete", why, "Give name, class and source as texts.")
         numbers = {key: self._number(entry, key) for key in NUMBERS}
         return HardwareOffer(
-            name=entry["name"], kind=entry["class"], source=entry["source"], active_basis="as stated", **numbers
+            name=entry["name"], kind=entry["class"], source=entry["source"], active_basis=AS_STATED, **numbers
         )
 
     def _number(self, entry: Mapping[str, Any], key: str) -> float | None:  # any: what the file holds

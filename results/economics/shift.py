@@ -7,7 +7,7 @@ from typing import Literal
 from wattbench.results.economics.capital import energy_usd_per_h
 from wattbench.results.economics.hourly import capital_hour_usd, opex_hour_usd
 from wattbench.results.economics.inputs import CostInputs
-from wattbench.results.economics.offers import HardwareOffer
+from wattbench.results.economics.offers import AS_STATED, HardwareOffer
 from wattbench.results.economics.power import ItPower
 from wattbench.results.economics.training import inference_share
 from wattbench.results.errors import UsageError
@@ -161,7 +161,8 @@ def _hour(offer: HardwareOffer, inputs: CostInputs) -> tuple[float, float, tuple
         return fixed, 0.0, ("no energy is counted: no power is stated",)
     price, pue = (inputs.number(f"power.{name}", "The cost of energy") for name in ("usd_per_kwh", "pue"))
     active_usd = energy_usd_per_h(ItPower(power_w=offer.active_w).facility(pue), price)
+    basis = () if offer.active_basis == AS_STATED else (f"its power at work is {offer.active_basis}",)
     if offer.idle_w is None:
-        return fixed, active_usd, ("hours at rest are counted without energy: no power at rest is stated",)
+        return fixed, active_usd, (*basis, "hours at rest are counted without energy: no power at rest is stated")
     idle_usd = energy_usd_per_h(ItPower(power_w=offer.idle_w).facility(pue), price)
-    return fixed + idle_usd, active_usd - idle_usd, ()
+    return fixed + idle_usd, active_usd - idle_usd, basis
