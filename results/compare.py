@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from wattbench.results.checks import require, require_not_negative
-from wattbench.results.compare_sides import NOT_STATED, Side
+from wattbench.results.compare_offsets import left_of_offsets
+from wattbench.results.compare_sides import NOT_STATED, OF_BOARD, Side
 from wattbench.results.compare_stats import Outcome, Ratio, discoveries, estimate_of, outcome_of, ratio_of
 from wattbench.results.errors import UsageError
 from wattbench.results.metrics import Metric
@@ -33,9 +34,6 @@ METRICS: Mapping[str, bool] = MappingProxyType(
 
 ENERGIES = ("power.mean", "energy.per_request", "efficiency.tokens_per_j")
 """Those that a scope belongs to."""
-
-OF_BOARD = ("board", "module")
-"""Scopes whose sensor is the board's own: one board means one sensor. Meters at the wall may be different ones."""
 
 SCOPE = "scope of power"
 
@@ -205,11 +203,21 @@ def _row(
     if row.reason or a is None or b is None or not a.value or not b.value:
         return row
     plain = b.value / a.value
-    estimates = estimate_of(a, same_board=same_board), estimate_of(b, same_board=same_board)
+    left = _left(first[0], other[0], scopes) if same_board else None
+    mine, theirs, pair = left or (0.0, 0.0, 0.0)
+    estimates = (
+        estimate_of(a, same_board=same_board, shared_rel=mine),
+        estimate_of(b, same_board=same_board, shared_rel=theirs),
+    )
     if estimates[0] is None or estimates[1] is None:
         return replace(row, ratio=plain, outcome="inconclusive", reason=_uncertain((first[0], a), (other[0], b)))
-    ratio = ratio_of(estimates[0], estimates[1])
+    ratio = ratio_of(estimates[0], estimates[1], pair)
     return replace(row, ratio=ratio.value, low=ratio.low, high=ratio.high, p=ratio.p)
+
+
+def _left(first: Side, other: Side, scopes: tuple[str | None, str | None]) -> tuple[float, float, float] | None:
+    """Return what is left of one board's offset now that both powers are known; None where nothing is known of it."""
+    return left_of_offsets(first.offsets.get(scopes[0] or ""), other.offsets.get(scopes[1] or ""))
 
 
 def _missing(side: Side, metric: Metric | None, name: str) -> str:

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from wattbench.results.compare_offsets import OffsetShare, offset_share
 from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError
 from wattbench.results.figures import figure
@@ -13,9 +14,12 @@ from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, QuantileMetric
 from wattbench.results.subject import LoadRecord
 
-__all__ = ["NOT_STATED", "Side", "side_of", "warnings_of"]
+__all__ = ["NOT_STATED", "OF_BOARD", "Side", "side_of", "warnings_of"]
 
 NOT_STATED = "not stated"
+
+OF_BOARD = ("board", "module")
+"""Scopes whose sensor is the board's own: one board means one sensor. Meters at the wall may be different ones."""
 
 LATENCIES = ("latency.request", "latency.ttft", "latency.tpot")
 MEDIAN = 0.5
@@ -30,7 +34,7 @@ class Side:
 
     `must` are the fields that have to agree, `may` those that may differ and are then told. `board` is the device that
     the power was measured of, None where another machine may call its own the same. `warnings` say why no figure of it
-    is to be quoted. `scopes` are those of its energies.
+    is to be quoted. `offsets` are what the offsets of its sensors count, by scope. `scopes` are those of its energies.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Side:
     board: str | None
     no_energy_reason: str | None
     warnings: tuple[str, ...]
+    offsets: Mapping[str, OffsetShare] = field(default_factory=dict)
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -108,6 +113,7 @@ def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ..
         board=_board(result),
         no_energy_reason=result.power.unavailable_reason,
         warnings=warnings,
+        offsets={scope: share for scope in OF_BOARD if (share := offset_share(result, scope)) is not None},
     )
 
 

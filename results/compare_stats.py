@@ -58,11 +58,12 @@ class Ratio:
     p: float
 
 
-def estimate_of(metric: Metric, *, same_board: bool) -> Estimate | None:
+def estimate_of(metric: Metric, *, same_board: bool, shared_rel: float = 0.0) -> Estimate | None:
     """Return a metric's value with what it is uncertain by when it is compared; None where that is not known.
 
     Of an energy figure that is the comparison uncertainty when both were measured on the same board, and the absolute
-    one otherwise, since then the sensors' gains differ. Other figures have the repeatability of their repeats alone.
+    one otherwise, since then the sensors' gains differ; `shared_rel` of it is counted elsewhere. Other figures have the
+    repeatability of their repeats alone.
     Effective degrees of freedom by Welch and Satterthwaite (GUM G.4.1), what sensors state having infinitely many.
     """
     if not metric.value or metric.value < 0 or metric.interval is None or len(metric.samples) < 2:
@@ -71,7 +72,8 @@ def estimate_of(metric: Metric, *, same_board: bool) -> Estimate | None:
     stated = metric.u_comparison_rel if same_board else metric.u_absolute_rel
     if metric.scope is not None and stated is None:
         return None
-    total_rel = max(repeats_rel, stated or 0.0)
+    stated_rel = math.sqrt(max(0.0, (stated or 0.0) ** 2 - shared_rel**2))
+    total_rel = max(repeats_rel, stated_rel)
     freedom = len(metric.samples) - 1
     if repeats_rel > 0:
         freedom = _whole(freedom * (total_rel / repeats_rel) ** 4)
@@ -80,9 +82,12 @@ def estimate_of(metric: Metric, *, same_board: bool) -> Estimate | None:
     return Estimate(value=metric.value, u_rel=total_rel, freedom=freedom)
 
 
-def ratio_of(first: Estimate, second: Estimate) -> Ratio:
-    """Return second / first with its interval, taken on the logarithm, where a ratio's uncertainty is symmetric."""
-    u_rel = math.hypot(first.u_rel, second.u_rel)
+def ratio_of(first: Estimate, second: Estimate, pair_rel: float = 0.0) -> Ratio:
+    """Return second / first with its interval, taken on the logarithm, where a ratio's uncertainty is symmetric.
+
+    `pair_rel` is what the ratio is unsure by beside its parts, being known well (infinite degrees of freedom).
+    """
+    u_rel = math.hypot(first.u_rel, second.u_rel, pair_rel)
     value = second.value / first.value
     if u_rel == 0:
         return Ratio(value=value, low=value, high=value, p=float(value == 1))
