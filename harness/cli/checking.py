@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from wattbench.harness.cli.figures import number_text
 from wattbench.harness.cli.output import print_json, print_lines
@@ -11,12 +12,15 @@ from wattbench.results.compare_claims import ClaimRow, check_claims, device_matc
 from wattbench.results.compare_sides import warnings_of
 from wattbench.results.errors import DocumentError
 from wattbench.results.files import read_document, stored_id
-from wattbench.results.imported import Document
+from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.utilisation import scaled
 from wattbench.results.vendor.database import accelerator_of, database
 from wattbench.results.vendor.match import Identity, Match
 
-__all__ = ["Checked", "Opened", "checked", "opened", "print_claims", "share_text", "watermark_lines"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["Checked", "Opened", "checked", "claims_figure", "opened", "print_claims", "share_text", "watermark_lines"]
 
 COLUMNS = ("result", "claim of", "measured", "claimed", "share", "95 %", "source", "remark")
 RATE_UNITS = {"FLOP/s", "B/s"}
@@ -83,6 +87,30 @@ def print_claims(found: Sequence[Checked], form: str) -> None:
         print_lines([*marks, *table_lines(table, form), "", *(f"- {line}" for line in _device_lines(found))])
     else:
         print_lines([*marks, *_device_lines(found), "", *_claim_lines(found)])
+
+
+def claims_figure(found: Sequence[Checked]) -> "Figure":
+    """Return the bars of results against claims; loads matplotlib. Raises UsageError where nothing was compared."""
+    from wattbench.results.plots.claims import ClaimsOf, plot_claims
+    from wattbench.results.plots.sheet import Origin
+
+    rows = [
+        ClaimsOf(
+            name=each.opened.name,
+            accelerator=None if each.match.accelerator is None else each.match.accelerator.full_name,
+            rows=each.rows,
+        )
+        for each in found
+    ]
+    made_of = [
+        Origin(
+            result_id=each.opened.result_id,
+            measured_at=_measured_at(each.opened.document),
+            warnings=each.opened.warnings,
+        )
+        for each in found
+    ]
+    return plot_claims(rows, made_of)
 
 
 def watermark_lines(found: Iterable[Opened], form: str) -> list[str]:
@@ -153,3 +181,9 @@ def _plain(each: Checked) -> dict[str, object]:
         "match": each.match.reason,
         "claims": [asdict(row) for row in each.rows],
     }
+
+
+def _measured_at(document: Document) -> str | None:
+    if isinstance(document, ImportedResult):
+        return None if document.clock is None else document.clock.origin_utc
+    return document.run.started_at

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from wattbench.harness.cli.checking import checked, opened, print_claims
+from wattbench.harness.cli.checking import checked, claims_figure, opened, print_claims
 from wattbench.harness.cli.compare_tables import print_comparison, print_published
+from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.harness.cli.tables import FORMATS
 from wattbench.results.compare import DELTA, METRICS, ComparisonOptions, compare
 from wattbench.results.compare_mlperf import compare_mlperf
@@ -28,6 +29,7 @@ __all__ = ["command"]
 @click.option("--allow-invalid", is_flag=True, help="Compare invalid or unfinished results; every output says so.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", show_default=True, help="The output.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@plot_option
 def command(
     results: tuple[Path, ...],
     claims: bool,
@@ -39,6 +41,7 @@ def command(
     allow_invalid: bool,
     form: str,
     as_json: bool,
+    plots: tuple[Path, ...],
 ) -> int:
     """Compare each RESULT with the first: the ratio of every figure with its interval, and better, worse, equal
     or inconclusive. Only like is compared with like: load, version, precision, scenario, weights and scope of power.
@@ -48,8 +51,12 @@ def command(
         what = "--claims and --mlperf are not given together"
         why = "MLPerf's throughput is never paired with a vendor's nameplate, not even side by side"
         raise UsageError(what, why, "Run the command twice.")
+    if plots and not claims:
+        raise UsageError("There is nothing to plot", "only --claims has a plot here", "Add --claims, or drop --plot.")
     if claims:
-        print_claims(checked(results, None, allow_invalid=allow_invalid), form)
+        rows = checked(results, None, allow_invalid=allow_invalid)
+        write_plots(plots, lambda: claims_figure(rows))
+        print_claims(rows, form)
     elif mlperf:
         found = opened(results, allow_invalid=allow_invalid)
         print_published([(each, compare_mlperf(each.document, published_results())) for each in found], form)

@@ -54,7 +54,7 @@ class Measured:
 
     `prefill_share` is prefill's part of the busy time, None where the phases are not known apart. `success_share` is
     the part of all queries that did not fail. `powers` go from the narrowest boundary to the widest; `warnings` say
-    what is wrong with the result, `notes` what it does not state.
+    what is wrong with the result, `notes` what it does not state. `measured_at` is when it began (UTC, ISO 8601).
     """
 
     result_id: str
@@ -72,6 +72,7 @@ class Measured:
     load_digest: str | None = None
     latencies: tuple[LatencyQuantile, ...] = ()
     notes: tuple[str, ...] = ()
+    measured_at: str | None = None
 
 
 def measured_of(result: Document, result_id: str, *, allow_invalid: bool = False) -> Measured:
@@ -111,6 +112,7 @@ def _of_run(result: Result, result_id: str, warnings: tuple[str, ...]) -> Measur
         warnings=warnings,
         load_digest=result.load.digest,
         latencies=_quantiles(summary.latencies),
+        measured_at=result.run.started_at,
     )
 
 
@@ -139,6 +141,7 @@ def _of_imported(result: ImportedResult, result_id: str, warnings: tuple[str, ..
             f"imported from {result.source.tool}: it states no input tokens{'' if known else ', no output tokens'}, no "
             "phases and no failed queries",
         ),
+        measured_at=None if result.clock is None else result.clock.origin_utc,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +11,15 @@ from wattbench.harness.cli.cost.lines import amount, head_lines, input_lines, la
 from wattbench.harness.cli.cost.options import Asked, asked, derived, input_options, inputs_of
 from wattbench.harness.cli.cost.query import cost_lines
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.results.economics.bill import AtPrice, Bill, at_prices, bill_of
+from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.economics.ladder import Ladder
+from wattbench.results.economics.measured import Measured
 from wattbench.results.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["bill_lines", "command", "price_lines"]
 
@@ -26,7 +32,10 @@ AT_MAX = 1000.0
     "--at", "at", type=float, multiple=True, metavar="USD", help="Price of a query to show beside; repeatable."
 )
 @input_options("workload.queries_per_day")
-def command(result: Path | None, at: tuple[float, ...], as_json: bool, **options: Any) -> int:  # any: what click gives
+@plot_option
+def command(
+    result: Path | None, at: tuple[float, ...], plots: tuple[Path, ...], as_json: bool, **options: Any
+) -> int:  # any: what click gives
     """Say what queries cost a year on the machine of RESULT, and at stated prices (which need no RESULT)."""
     for price in at:
         if not 0 < price <= AT_MAX:
@@ -36,6 +45,7 @@ def command(result: Path | None, at: tuple[float, ...], as_json: bool, **options
     inputs = inputs_of(options)
     stated = at_prices(inputs.number("workload.queries_per_day", "A yearly bill"), at)
     if result is None:
+        write_plots(plots, lambda: _figure(None, None, stated, inputs))
         if as_json:
             print_json(derived("bill", [], inputs, {"at": [asdict(line) for line in stated]}))
         else:
@@ -43,6 +53,7 @@ def command(result: Path | None, at: tuple[float, ...], as_json: bool, **options
         return 0
     found = asked(result, options)
     bill = bill_of(found.measured, found.inputs)
+    write_plots(plots, lambda: _figure(found.measured, bill, stated, inputs))
     if as_json:
         figures = {"cost": asdict(bill), "at": [asdict(line) for line in stated]}
         print_json(derived("bill", [found.measured], inputs, figures))
@@ -74,3 +85,11 @@ def price_lines(stated: Sequence[AtPrice]) -> Iterator[str]:
     """Return the bill at each stated price of a query."""
     for line in stated:
         yield row(f"at {line.usd_per_query:g} USD", f"{amount(line.usd_per_year)} USD a year")
+
+
+def _figure(measured: Measured | None, bill: Bill | None, stated: Sequence[AtPrice], inputs: CostInputs) -> "Figure":
+    from wattbench.results.plots.bill import plot_bill
+    from wattbench.results.plots.sheet import origins
+
+    per_day = inputs.number("workload.queries_per_day", "A yearly bill")
+    return plot_bill(bill, stated, per_day, origins([] if measured is None else [measured]))

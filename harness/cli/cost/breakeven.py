@@ -3,17 +3,28 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wattbench.harness.cli.cost.lines import amount, head_lines, input_lines, ladder_lines, note_lines, row, spread
 from wattbench.harness.cli.cost.options import Asked, asked, derived, input_options, measured_file
 from wattbench.harness.cli.output import print_json, print_lines
-from wattbench.results.economics.breakeven import AgainstApi, AgainstRent, Payback, against_api, against_rent
+from wattbench.harness.cli.plotting import plot_option, write_plots
+from wattbench.results.economics.breakeven import (
+    AgainstApi,
+    AgainstRent,
+    Payback,
+    against_api,
+    against_rent,
+    hour_parts,
+)
 from wattbench.results.economics.ladder import ladder_of
 from wattbench.results.economics.replacing import Replacement, Side, replacement_of
 from wattbench.results.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["api_lines", "command", "rent_lines", "replacement_lines"]
 
@@ -22,7 +33,10 @@ __all__ = ["api_lines", "command", "rent_lines", "replacement_lines"]
 @click.argument("result", type=Path)
 @click.option("--replace", type=Path, metavar="OLD", help="Result of the old machine that RESULT's would replace.")
 @input_options("api", "old", "workload.queries_per_day", "workload.cached_share")
-def command(result: Path, replace: Path | None, as_json: bool, **options: Any) -> int:  # any: what click gives
+@plot_option
+def command(
+    result: Path, replace: Path | None, plots: tuple[Path, ...], as_json: bool, **options: Any
+) -> int:  # any: what click gives
     """Say when the machine of RESULT pays: against a price list, against renting it, or by replacing an old one."""
     found = asked(result, options)
     old = None if replace is None else measured_file(replace, options)
@@ -35,6 +49,7 @@ def command(result: Path, replace: Path | None, as_json: bool, **options: Any) -
             "no price list, no rent beside a purchase, and no old machine was given",
             "Use --api-usd-per-million-input and -output, or --usd-per-h beside --price-usd, or --replace OLD.",
         )
+    write_plots(plots, lambda: _figure(found, api, rent))
     parts = {"api": api, "rent": rent, "replace": new}
     if as_json:
         figures = {name: None if part is None else asdict(part) for name, part in parts.items()}
@@ -124,3 +139,11 @@ def _side(side: Side) -> str:
     count = f"{side.machines:,} x {side.device}, {side.utilisation:.1%} at work"
     money = f"{amount(side.energy_usd_per_year)} USD energy + {amount(side.opex_usd_per_year)} USD running costs a year"
     return f"{count}, {amount(side.mean_w)} W on the mean, {money}"
+
+
+def _figure(found: Asked, api: AgainstApi | None, rent: AgainstRent | None) -> "Figure":
+    from wattbench.results.plots.breakeven import plot_breakeven
+    from wattbench.results.plots.sheet import origins
+
+    parts = hour_parts(found.measured, found.inputs)
+    return plot_breakeven(parts, found.measured, api, rent, origins([found.measured]))

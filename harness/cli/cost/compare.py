@@ -3,17 +3,21 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from wattbench.harness.cli.cost.lines import amount, head_lines, input_lines, ladder_lines, note_lines, row, spread
 from wattbench.harness.cli.cost.options import derived, input_options, inputs_of, measured_file
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.results.economics.comparing import BY, UNITS, By, Candidate, Compared, compare, differences
 from wattbench.results.economics.ladder import ladder_of
 from wattbench.results.economics.service import Promise
 from wattbench.results.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["command", "compare_lines"]
 
@@ -28,8 +32,15 @@ SLO = ("slo.latency_s", "slo.ttft_s", "slo.tpot_s", "slo.late_share")
 )
 @click.option("--force", is_flag=True, help="Compare different loads or precisions too; the differences are shown.")
 @input_options(*SLO, "carbon")
+@plot_option
 def command(
-    results: tuple[Path, ...], by: str, files: tuple[Path, ...], force: bool, as_json: bool, **options: Any
+    results: tuple[Path, ...],
+    by: str,
+    files: tuple[Path, ...],
+    force: bool,
+    plots: tuple[Path, ...],
+    as_json: bool,
+    **options: Any,
 ) -> int:  # any: what click gives
     """Compare RESULTS at one service level: cost by usage or reservation, energy or carbon of a query.
 
@@ -46,6 +57,7 @@ def command(
         for result, file in zip(results, own, strict=True)
     ]
     rows = compare(candidates, cast("By", by), force=force)
+    write_plots(plots, lambda: _figure(candidates, rows, [result.stem for result in results], by))
     if as_json:
         figures = {
             "by": by,
@@ -88,3 +100,14 @@ def _promise(promise: Promise) -> str:
         return f"{limit}: no quantile that strict was measured"
     verdict = "kept" if promise.kept else "broken"
     return f"{limit}: {verdict}, measured p{100 * promise.measured.q:g} {promise.measured.value_s:.4g} s"
+
+
+def _figure(candidates: Sequence[Candidate], rows: Sequence[Compared], names: Sequence[str], by: str) -> "Figure":
+    from wattbench.results.plots.pareto import offers_of, plot_pareto
+    from wattbench.results.plots.sheet import origins
+
+    unranked = {id(one.measured): one.verdict for one in rows if one.figure is not None and one.ratio is None}
+    broken = [unranked.get(id(candidate.measured), "") for candidate in candidates]
+    offers = offers_of(candidates, names, broken, by) if by in ("usage", "reservation") else ()
+    measured = [candidate.measured for candidate in candidates]
+    return plot_pareto(offers, by, origins(measured), differences(measured))

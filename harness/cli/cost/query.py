@@ -3,15 +3,19 @@
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wattbench.harness.cli.cost.lines import amount, head_lines, input_lines, ladder_lines, money, note_lines, row
 from wattbench.harness.cli.cost.options import Asked, asked, derived, input_options
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.results.economics.ladder import Ladder
 from wattbench.results.economics.query import QueryCost, query_cost
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["command", "cost_lines", "query_lines"]
 
@@ -19,10 +23,12 @@ __all__ = ["command", "cost_lines", "query_lines"]
 @click.command("query")
 @click.argument("result", type=Path)
 @input_options()
-def command(result: Path, as_json: bool, **options: Any) -> int:  # any: what click gives
+@plot_option
+def command(result: Path, plots: tuple[Path, ...], as_json: bool, **options: Any) -> int:  # any: what click gives
     """Say what one query of RESULT costs: while the machine is busy, and with its idle hours paid."""
     found = asked(result, options)
     cost = query_cost(found.measured, found.inputs)
+    write_plots(plots, lambda: _figure(found, cost))
     if as_json:
         print_json(derived("query", [found.measured], found.inputs, {"cost": asdict(cost)}))
     else:
@@ -57,3 +63,11 @@ def cost_lines(cost: QueryCost) -> Iterator[str]:
     yield row("query, usage", f"{money(cost.usage)}: only the busy time is paid")
     paid = "" if cost.reservation is None else ": idle hours are paid too"
     yield row("query, reserved", f"{money(cost.reservation, cost.reservation_reason or '')}{paid}")
+
+
+def _figure(found: Asked, cost: QueryCost) -> "Figure":
+    from wattbench.results.plots.sheet import origins
+    from wattbench.results.plots.waterfall import plot_waterfall
+
+    ladder = Ladder(energies=cost.energies, embodied=cost.embodied)
+    return plot_waterfall(ladder, found.measured, origins([found.measured]))

@@ -3,17 +3,21 @@
 from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wattbench.harness.cli.cost.lines import amount, head_lines, input_lines, ladder_lines, note_lines, row
 from wattbench.harness.cli.cost.options import Asked, asked, derived, input_options
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.results.economics.inputs import Prior, parse_prior
 from wattbench.results.economics.ladder import ladder_of
 from wattbench.results.economics.sensitivity import Bar, Sensitivity, sensitivity_of
 from wattbench.results.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["command", "sensitivity_lines"]
 
@@ -28,8 +32,15 @@ BAR = 30
 @click.option("--samples", type=int, default=10_000, show_default=True, metavar="N", help="Draws.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="N", help="The same seed, the same figures.")
 @input_options(*(f"workload.{name}" for name in WORKLOAD), *SLO)
+@plot_option
 def command(
-    result: Path, priors: tuple[str, ...], samples: int, seed: int, as_json: bool, **options: Any
+    result: Path,
+    priors: tuple[str, ...],
+    samples: int,
+    seed: int,
+    plots: tuple[Path, ...],
+    as_json: bool,
+    **options: Any,
 ) -> int:  # any: what click gives
     """Say how sure the cost on RESULT's machine is (p5, p50, p95), and which input moves it most."""
     if seed < 0:
@@ -38,6 +49,7 @@ def command(
     given = {prior.path: prior for prior in map(_prior, priors)}
     inputs = replace(found.inputs, priors={**found.inputs.priors, **given})
     known = sensitivity_of(found.measured, inputs, samples=samples, seed=seed)
+    write_plots(plots, lambda: _figure(found, known))
     if as_json:
         beliefs = [asdict(prior) for prior in inputs.priors.values()]
         figures = {"sensitivity": asdict(known), "priors": beliefs}
@@ -88,3 +100,10 @@ def _prior(text: str) -> Prior:
             f"--prior {text!r:.60} cannot be read", "it is no list of numbers", "FIELD=LOW,MODE,HIGH"
         ) from exc
     return parse_prior(path.strip(), numbers, "--prior")
+
+
+def _figure(found: Asked, known: Sensitivity) -> "Figure":
+    from wattbench.results.plots.sheet import origins
+    from wattbench.results.plots.tornado import plot_tornado
+
+    return plot_tornado(known, origins([found.measured]))
