@@ -216,6 +216,18 @@ def test_a_break_even_is_drawn_as_computed() -> None:
     assert 100 * api.utilisation * (1 + 2 * api.u_rel) == pytest.approx(spans(figure)[1])
 
 
+def test_a_list_that_is_never_met_is_said_so() -> None:
+    """Where the machine is dearer even at full work no point is drawn, and the note says it."""
+    measured, inputs = dated(queries_per_s=Quantity(value=10.0, u_rel=None)), make_inputs(api__usd_per_query=1e-6)
+    api = against_api(measured, inputs)
+    figure = plot_breakeven(hour_parts(measured, inputs), measured, api, None, origins([measured]))
+
+    assert [] == spans(figure)
+    assert 2 == len(axes_of(figure).lines)
+    assert "price list: never" in words_of(figure)
+    assert "The result states no uncertainty" in words_of(figure)
+
+
 def test_a_replacement_alone_has_no_curve() -> None:
     """Without a price of a query there is nothing to meet."""
     with pytest.raises(UsageError, match="leave --plot out"):
@@ -292,7 +304,11 @@ def test_the_front_holds_what_nothing_beats() -> None:
         for label, rate, usd in (("slow", 10.0, 1.0), ("beaten", 15.0, 3.0), ("fast", 20.0, 2.0), ("tie", 20.0, 2.5))
     ]
 
+    figure = plot_pareto(offers, "usage", ())
+    front = next(line for line in axes_of(figure).lines if line.get_label() == "Pareto front")
+
     assert ["slow", "fast"] == [offer.label for offer in pareto_front(offers)]
+    assert [[10.0, 20.0], [1.0, 2.0]] == [list(data) for data in front.get_data()]
 
 
 def test_energy_has_no_price_to_plot() -> None:

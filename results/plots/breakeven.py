@@ -49,7 +49,7 @@ def plot_breakeven(
         raise UsageError("There is no break-even curve to plot", why, remedy)
     known = measured.queries_per_s.u_rel is not None
     notes = ["Band and error bars: expanded uncertainty, k=2"] if known else ["The result states no uncertainty"]
-    notes += [f"{rival.label}: no break-even, this machine is dearer even at work all hours" for rival in rivals if not _reached(rival)]
+    notes += [f"{rival.label}: never: dearer even at work all hours" for rival in rivals if not _reached(rival)]
     title = f"Break-even: {plain(measured.load, 40)} on {plain(measured.device, 36)}"
     return sheet(title, made_of, lambda axes: _draw(axes, parts, measured, rivals), notes=notes, height_in=4.4)
 
