@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wattbench.harness.cli.cost.breakeven import rent_lines
 from wattbench.results.economics.breakeven import against_api, against_rent, hour_parts, payback_months
 from wattbench.results.economics.query import query_cost
 from wattbench.results.economics.replacing import replacement_of
@@ -121,8 +122,36 @@ def test_buying_against_renting(cost_case: ModuleType) -> None:
     assert rent.hours is not None
 
     assert 30 * rent.utilisation == pytest.approx(parts.fixed_usd + parts.work_usd * rent.utilisation)
-    assert 300_000 == pytest.approx(rent.hours * (30 - parts.work_usd - parts.cash_usd))
+    assert 300_000 == pytest.approx(rent.hours * (30 - parts.work_usd - parts.cash_usd / 0.5))
     assert against_rent(cost_case.make_measured(), cost_case.make_inputs()) is None
+
+
+def test_a_purchase_at_break_even_is_paid_at_its_lifes_end(cost_case: ModuleType) -> None:
+    """At the utilisation of break-even a purchase is paid just at its life's end."""
+    even = against_rent(cost_case.make_measured(), cost_case.make_inputs(cloud__usd_per_h=30.0))
+    assert even is not None
+    inputs = cost_case.make_inputs(cloud__usd_per_h=30.0, use__utilisation=even.utilisation)
+    paid = against_rent(cost_case.make_measured(), inputs)
+    assert paid is not None
+
+    assert 1 == pytest.approx(paid.hours_share)
+
+
+def test_a_purchase_that_rent_never_pays(cost_case: ModuleType) -> None:
+    """A rent below what the machine costs while it stands there pays nothing back, and the text says so."""
+    cheap = against_rent(cost_case.make_measured(), cost_case.make_inputs(cloud__usd_per_h=0.6))
+    late = against_rent(cost_case.make_measured(), cost_case.make_inputs(cloud__usd_per_h=2.0))
+    unknown = against_rent(
+        cost_case.make_measured(), cost_case.make_inputs(cloud__usd_per_h=30.0, use__utilisation=None)
+    )
+    assert cheap is not None
+    assert late is not None
+    assert unknown is not None
+
+    assert cheap.hours is None
+    assert "purchase paid       never, 50.0% of the hours at work" in "\n".join(rent_lines(cheap))
+    assert "of its life: not within it" in "\n".join(rent_lines(late))
+    assert "(never idle)" in "\n".join(rent_lines(unknown))
 
 
 def test_replacing_by_hand(cost_case: ModuleType) -> None:

@@ -80,7 +80,8 @@ class AgainstRent:
     """Buying against renting by the hour, the rent being paid for working hours alone.
 
     `utilisation` is where both cost the same, `u_rel` its relative standard uncertainty (k=1). After `hours` of work
-    the rent saved has paid the purchase (None: never); `hours_share` is their part of the machine's life.
+    the rent saved has paid the purchase (None: never); `hours_share` is the part of the machine's life that they take
+    at `at_utilisation`, the share of work that was given (None: not given, so never idle).
     """
 
     rent_usd_per_h: float
@@ -88,6 +89,7 @@ class AgainstRent:
     u_rel: float | None
     hours: float | None
     hours_share: float | None
+    at_utilisation: float | None
     notes: tuple[str, ...]
 
 
@@ -170,14 +172,16 @@ def against_rent(measured: Measured, inputs: CostInputs) -> AgainstRent | None:
         return None
     parts = hour_parts(measured, inputs)
     price, years = (inputs.number(f"hardware.{name}", "Buying") for name in ("price_usd", "life_years"))
-    saved = rent - parts.work_usd - parts.cash_usd
+    share = inputs.optional("use.utilisation") or 1.0
+    saved = rent - parts.work_usd - parts.cash_usd / share  # an hour of work carries the idle ones beside it
     hours = price / saved if saved > 0 else None
     return AgainstRent(
         rent_usd_per_h=rent,
         utilisation=parts.fixed_usd / (rent - parts.work_usd) if rent > parts.work_usd else None,
         u_rel=parts.u_work_usd / (rent - parts.work_usd) if rent > parts.work_usd else None,
         hours=hours,
-        hours_share=None if hours is None else hours / (years * HOURS_PER_YEAR),
+        hours_share=None if hours is None else hours / share / (years * HOURS_PER_YEAR),
+        at_utilisation=inputs.optional("use.utilisation"),
         notes=("the rent is paid for working hours alone; one that runs on is dearer", *parts.notes),
     )
 

@@ -82,11 +82,16 @@ def rent_lines(rent: AgainstRent) -> Iterator[str]:
     share = (
         "never: the rent is below the cost of owning"
         if never
-        else f"{rent.utilisation:.1%} of the hours at work{spread(rent.u_rel)}"
+        else f"{rent.utilisation:.1%} of the hours at work{spread(rent.u_rel or None)}"
     )
     yield row("break-even", share)
-    if rent.hours is not None and rent.hours_share is not None:
-        yield row("purchase paid", f"after {amount(rent.hours)} working hours, {rent.hours_share:.1%} of its life")
+    busy = "never idle" if rent.at_utilisation is None else f"{rent.at_utilisation:.1%} of the hours at work"
+    if rent.hours is None or rent.hours_share is None:
+        yield row("purchase paid", f"never, {busy}: the rent saved is less than the running costs")
+    else:
+        late = ": not within it" if rent.hours_share > 1 else ""
+        taken = f"after {amount(rent.hours)} working hours, {rent.hours_share:.1%} of its life{late}"
+        yield row("purchase paid", f"{taken} ({busy})")
 
 
 def replacement_lines(new: Replacement) -> Iterator[str]:
