@@ -170,6 +170,7 @@ def test_the_seeds_line_needs_no_result() -> None:
         (["query", CHAT, *OWNED, "--usd-per-kwh", "15"], "cents"),
         (["query", CHAT, *OWNED, "--active-w", "0.06"], "kW"),
         (["query", CHAT, "--usd-per-h", "1", "--utilisation", "30"], "percentage"),
+        (["query", CHAT, "--usd-per-h", "1", "--pue", "0.9"], "cannot be 0.9: it is total energy"),
         (["query", "/nowhere.json", "--usd-per-h", "1"], "cannot be read"),
     ],
 )
@@ -192,6 +193,21 @@ def test_each_machine_may_have_its_own_prices(tmp_path: Path) -> None:
     assert 0 == done.exit_code, done.exception
     assert "2.000 x the best" in done.stdout
     assert "0.2.yaml" in done.stdout
+
+
+def test_results_of_one_kind_of_device_are_told_apart() -> None:
+    """Two results of one processor's model have their files' names in the table; one file twice has numbers."""
+    name = "qwen3-0.6b-chat_cpu_bfloat16"
+    other = "smollm2-135m-chat_cpu_bfloat16_quick"
+    line = ["cost", "compare", CHAT, "--by", "usage", "--usd-per-h", "1", "--force"]
+    two = CliRunner().invoke(bench, [*line, str(EXAMPLES / f"{other}.json")]).stdout
+    same = CliRunner().invoke(bench, [*line, CHAT]).stdout
+
+    assert f"({name})  " in two
+    assert f"({other})  " in two
+    assert "+/- 0 %" not in two
+    assert f"(1: {name})  " in same
+    assert f"(2: {name})  " in same
 
 
 def test_different_loads_are_shown_when_forced() -> None:

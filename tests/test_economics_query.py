@@ -12,6 +12,7 @@ import pytest
 
 from wattbench.results.document import Result
 from wattbench.results.economics.inputs import CostInputs, parse_inputs
+from wattbench.results.economics.ladder import ladder_of
 from wattbench.results.economics.measured import Measured, MeasuredPower, Quantity, measured_of
 from wattbench.results.economics.query import query_cost
 from wattbench.results.errors import DocumentError, UsageError
@@ -95,6 +96,15 @@ def test_ladder_names_what_is_measured_declared_and_absent() -> None:
     assert 600 == pytest.approx(rungs["machine"].energy_j)
     assert 4000 / 5 == pytest.approx(rungs["with idle hours"].energy_j)
     assert 4000 / 5 * 1.2 == pytest.approx(rungs["building"].energy_j)
+
+
+def test_the_building_says_what_is_missing_below_it(cost_case: ModuleType) -> None:
+    """With the machine known it is the share of work that is missing, not everything."""
+    ladder = ladder_of(cost_case.make_measured(), cost_case.make_inputs(use__utilisation=None))
+    blind = ladder_of(cost_case.make_measured(powers=()), cost_case.make_inputs())
+
+    assert "use.utilisation is not given" == ladder.energies[-1].rung.words
+    assert "nothing is known below it" == blind.energies[-1].rung.words
 
 
 def test_rent_has_its_electricity_in_it() -> None:

@@ -75,6 +75,11 @@ def test_show_of_the_odd_ones(key: str) -> None:
     assert f"({key};" in call("show", key).output
 
 
+def test_show_keeps_long_labels_apart_from_figures() -> None:
+    """A label as long as its column does not run into its figure."""
+    assert "dense or sparse? bfloat16 3.5 PFLOP/s" in call("show", "mtia-450").output
+
+
 def test_show_for_machines() -> None:
     """--json gives the accelerator, its conflicts and the sources that they name."""
     found = json.loads(call("show", "rtx-4090", "--json").output)
@@ -98,6 +103,7 @@ def test_match_a_name() -> None:
 
     assert (0, 0, 1) == (known.return_value, by_id.return_value, unknown.return_value)
     assert "h100-pcie: NVIDIA H100 PCIe 80GB, by the name; name unverified" in known.output
+    assert "h100-sxm5: NVIDIA H100 SXM5 80GB, by its PCI id" in by_id.output
     assert "near to it, but not taken" in unknown.output
 
 

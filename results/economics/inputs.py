@@ -213,8 +213,9 @@ def _checked(given: Given) -> Given:
     asked = FIELDS[given.path]
     suspicion = _suspicion(asked, given.value)
     if suspicion is not None:
-        what = f"{given.path} cannot be {given.value:g} {asked.unit}"
-        remedy = f"It is {asked.text}, in {asked.unit}: between {asked.low:g} and {asked.high:g}."
+        unit, in_unit = ("", "") if asked.unit == "1" else (f" {asked.unit}", f", in {asked.unit}")
+        what = f"{given.path} cannot be {given.value:g}{unit}"
+        remedy = f"It is {asked.text}{in_unit}: between {asked.low:g} and {asked.high:g}."
         raise UsageError(f"{given.place}: {what}", suspicion, remedy)
     return given
 

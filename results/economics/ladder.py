@@ -90,7 +90,7 @@ def power_rungs(measured: Measured, inputs: CostInputs) -> tuple[PowerRung, ...]
     mean = _mean(measured, inputs, machine)
     pue = inputs.optional("power.pue")
     if mean.power_w is None or pue is None:
-        words = "power.pue is not given" if pue is None else "nothing is known below it"
+        words = "power.pue is not given" if pue is None else _not_below(machine, mean)
         building = PowerRung(name=BUILDING, power_w=None, provenance="absent", words=words)
     else:
         power_w = ItPower(power_w=mean.power_w).facility(pue).power_w
@@ -161,6 +161,11 @@ def _mean(measured: Measured, inputs: CostInputs, machine: PowerRung) -> PowerRu
     words = f"{idle.power_w:.4g} W at rest for {1 - utilisation:.0%} of the hours"
     both = idle.provenance if machine.provenance == "measured" else machine.provenance
     return PowerRung(name=MEAN, power_w=power_w, provenance=both, words=words)
+
+
+def _not_below(machine: PowerRung, mean: PowerRung) -> str:
+    """Return why the building has no figure: its power is that of busy and idle hours, which one rung below lacks."""
+    return "nothing is known below it" if machine.power_w is None else mean.words
 
 
 def _idle_w(measured: Measured, inputs: CostInputs) -> tuple[float | None, Provenance]:

@@ -50,7 +50,7 @@ def match_accelerator(identity: Identity, accelerators: Iterable[Accelerator]) -
     value = " ".join(identity.value.split())
     found = [row for row in rows if value and _fits(row, identity.kind, value)]
     if len(found) == 1:
-        return Match(identity=identity, accelerator=found[0], reason=_basis(found[0], identity.kind))
+        return Match(identity=identity, accelerator=found[0], reason=_basis(found[0], identity.kind, value))
     if found:
         names = tuple(row.key for row in found)
         why = f"{value!r} is the name of several: {', '.join(names)}"
@@ -86,8 +86,10 @@ def _any_fits(patterns: Iterable[str], value: str) -> bool:
     return any(re.fullmatch(pattern, value, re.IGNORECASE) for pattern in patterns)
 
 
-def _basis(row: Accelerator, kind: IdentityKind) -> str:
+def _basis(row: Accelerator, kind: IdentityKind, value: str) -> str:
     """Return by what a device was recognised, and whether that name was ever seen on one."""
+    if kind == "text" and value.lower() in row.names.pci:
+        kind = "pci"
     by = {"pci": "its PCI id", "text": "the name", "driver": "its name"}.get(kind, f"its name ({kind})")
     return f"{by}; {row.names.basis}" if row.names.basis else by
 

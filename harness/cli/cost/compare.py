@@ -1,7 +1,7 @@
 """`bench cost compare`: what a query costs on several machines, at one service level."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -56,6 +56,8 @@ def command(
         Candidate(measured=measured_file(result, options), inputs=inputs_of(options, file))
         for result, file in zip(results, own, strict=True)
     ]
+    if not as_json:
+        candidates = told_apart(candidates, results)
     rows = compare(candidates, cast("By", by), force=force)
     write_plots(plots, lambda: _figure(candidates, rows, [result.stem for result in results], by))
     if as_json:
@@ -70,6 +72,19 @@ def command(
     return 0
 
 
+def told_apart(candidates: Sequence[Candidate], results: Sequence[Path]) -> list[Candidate]:
+    """Return the candidates for a text: where two ran on one kind of device, each has its file's name too."""
+    devices = [candidate.measured.device for candidate in candidates]
+    if len(set(devices)) == len(devices):
+        return list(candidates)
+    stems = [result.stem for result in results]
+    names = stems if len(set(stems)) == len(stems) else [f"{n}: {stem}" for n, stem in enumerate(stems, start=1)]
+    return [
+        replace(one, measured=replace(one.measured, device=f"{one.measured.device} ({name})"))
+        for one, name in zip(candidates, names, strict=True)
+    ]
+
+
 def compare_lines(candidates: Sequence[Candidate], rows: Sequence[Compared], by: By) -> Iterator[str]:
     """Return the comparison as lines: the table, why it is like with like or not, then each machine's ladder."""
     warned = [c.measured for c in candidates if c.measured.warnings]
@@ -80,10 +95,11 @@ def compare_lines(candidates: Sequence[Candidate], rows: Sequence[Compared], by:
     for difference in differences([candidate.measured for candidate in candidates]):
         yield f"  ! {difference}"
     yield row("by", f"{by} of a query, in {UNITS[by]}")
+    width = max(44, *(len(one.measured.device) + 2 for one in rows))
     for one in rows:
         figure = "-" if one.figure is None else f"{amount(one.figure.value)}{spread(one.figure.u_rel)}"
-        ratio = "" if one.ratio is None else f", {one.ratio:.3f} x the best{spread(one.ratio_u_rel)}"
-        yield f"  {one.measured.device:<44}{figure}{ratio}: {one.verdict}"
+        ratio = "" if one.ratio is None else f", {one.ratio:.3f} x the best{spread(one.ratio_u_rel or None)}"
+        yield f"  {one.measured.device:<{width}}{figure}{ratio}: {one.verdict}"
         for promise in one.promises:
             yield f"    {_promise(promise)}"
     for candidate in candidates:

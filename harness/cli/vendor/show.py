@@ -156,4 +156,4 @@ def _in(text: str) -> str:
 
 
 def _line(label: str, text: str) -> str:
-    return f"{label:<{WIDTH}}{text}"
+    return f"{label:<{WIDTH - 1}} {text}"
