@@ -9,6 +9,7 @@ from wattbench.results.economics.efficiency import JOULES_PER_KWH
 from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.economics.measured import Measured, MeasuredPower, Quantity
 from wattbench.results.economics.power import ItPower, two_state
+from wattbench.results.errors import UsageError
 
 __all__ = [
     "EmbodiedRung",
@@ -157,10 +158,18 @@ def _mean(measured: Measured, inputs: CostInputs, machine: PowerRung) -> PowerRu
     idle = idle_rung(measured, inputs)
     if idle.power_w is None:
         return PowerRung(name=MEAN, power_w=None, provenance="absent", words=idle.words)
+    _refuse_rest_above_work(idle, machine.power_w)
     power_w = two_state(idle_w=idle.power_w, active_w=machine.power_w, utilisation=utilisation).power_w
     words = f"{idle.power_w:.4g} W at rest for {1 - utilisation:.0%} of the hours"
     both = idle.provenance if machine.provenance == "measured" else machine.provenance
     return PowerRung(name=MEAN, power_w=power_w, provenance=both, words=words)
+
+
+def _refuse_rest_above_work(idle: PowerRung, active_w: float) -> None:
+    """Raise UsageError where a declared machine draws more at rest than at work: one of the two is a slip."""
+    if idle.provenance == "declared" and idle.power_w is not None and idle.power_w > active_w:
+        why = f"at rest {idle.power_w:.4g} W ({idle.words}), at work {active_w:.4g} W"
+        raise UsageError("A machine draws more at rest than at work", why, "Correct power.idle_w or power.active_w.")
 
 
 def _not_below(machine: PowerRung, mean: PowerRung) -> str:

@@ -8,6 +8,7 @@ from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.economics.ladder import EmbodiedRung, RungEnergyPerQuery, ladder_of
 from wattbench.results.economics.measured import Measured
 from wattbench.results.economics.prices import PhaseCost
+from wattbench.results.economics.service import OnTime, on_time
 from wattbench.results.errors import UsageError
 
 __all__ = ["Money", "QueryCost", "query_cost", "u_cost_rel"]
@@ -33,7 +34,8 @@ class QueryCost:
 
     `phases` splits the usage cost by measured prefill and decode time: a load with one phase is all input; None where
     the phases are not known apart. Prices are in USD per million tokens, None for a load without tokens of that kind.
-    `reservation` is None where utilisation was not given, and `reservation_reason` says so.
+    `reservation` is None where utilisation was not given, and `reservation_reason` says so. `on_time` is the share of
+    the queries that keep the promises (slo.*): late ones cost as much, and `usage` and `reservation` count them.
     """
 
     usage: Money
@@ -46,6 +48,7 @@ class QueryCost:
     energies: tuple[RungEnergyPerQuery, ...]
     embodied: EmbodiedRung
     notes: tuple[str, ...]
+    on_time: OnTime | None = None
 
 
 def query_cost(measured: Measured, inputs: CostInputs) -> QueryCost:
@@ -81,6 +84,7 @@ def query_cost(measured: Measured, inputs: CostInputs) -> QueryCost:
         energies=ladder.energies,
         embodied=ladder.embodied,
         notes=notes,
+        on_time=on_time(measured, inputs),
     )
 
 

@@ -6,10 +6,12 @@ from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.economics.measured import LatencyQuantile, Measured
 from wattbench.results.errors import UsageError
 
-__all__ = ["Promise", "ServiceLevel", "promises", "service_level"]
+__all__ = ["LATENCY_PROMISES", "OnTime", "Promise", "ServiceLevel", "on_time", "promises", "service_level"]
 
 PROMISES = (("slo.latency_s", "latency.request"), ("slo.ttft_s", "latency.ttft"), ("slo.tpot_s", "latency.tpot"))
 """Each promise and the measured latency that it is about."""
+
+LATENCY_PROMISES = tuple(path for path, _ in PROMISES)
 
 LATE = 0.01
 """How finely a share of late queries is told from another."""
@@ -33,6 +35,38 @@ class Promise:
     late_share: float
     measured: LatencyQuantile | None
     kept: bool | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnTime:
+    """Which share of the queries keeps every promise, as far as the measured quantiles tell: from `low` to `high`."""
+
+    low: float
+    high: float
+
+
+def on_time(measured: Measured, inputs: CostInputs) -> OnTime | None:
+    """Return the share of queries that keep the promises on latencies; None where none was given.
+
+    A promise lies between two measured quantiles: at least the lower one's share keeps it, less than the upper one's.
+    Those that break different promises may be different queries, so that their shares add. Raises UsageError for a
+    promise on a latency that was not measured.
+    """
+    given = [(path, name, limit_s) for path, name in PROMISES if (limit_s := inputs.optional(path)) is not None]
+    shares = []
+    for path, name, limit_s in given:
+        points = [p for p in measured.latencies if p.name == name]
+        if not points:
+            why = f"{path} is given, and the result has no quantiles of {name}"
+            raise UsageError(
+                "A promise cannot be held against the result", why, "Leave it out, or measure that latency."
+            )
+        kept = [p.q for p in points if p.value_s <= limit_s]
+        broken = [p.q for p in points if p.value_s > limit_s]
+        shares.append((max(kept, default=0.0), min(broken, default=1.0)))
+    if not shares:
+        return None
+    return OnTime(low=max(0.0, 1 - sum(1 - low for low, _ in shares)), high=min(high for _, high in shares))
 
 
 def service_level(measured: Measured, inputs: CostInputs) -> ServiceLevel | None:

@@ -12,7 +12,8 @@ from wattbench.harness.cli.cost.options import Asked, asked, derived, input_opti
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.results.economics.ladder import Ladder
-from wattbench.results.economics.query import QueryCost, query_cost
+from wattbench.results.economics.query import Money, QueryCost, query_cost
+from wattbench.results.economics.service import LATENCY_PROMISES, OnTime
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -22,7 +23,7 @@ __all__ = ["command", "cost_lines", "query_lines"]
 
 @click.command("query")
 @click.argument("result", type=Path)
-@input_options()
+@input_options(*LATENCY_PROMISES)
 @plot_option
 def command(result: Path, plots: tuple[Path, ...], as_json: bool, **options: Any) -> int:  # any: what click gives
     """Say what one query of RESULT costs: while the machine is busy, and with its idle hours paid."""
@@ -63,6 +64,25 @@ def cost_lines(cost: QueryCost) -> Iterator[str]:
     yield row("query, usage", f"{money(cost.usage)}: only the busy time is paid")
     paid = "" if cost.reservation is None else ": idle hours are paid too"
     yield row("query, reserved", f"{money(cost.reservation, cost.reservation_reason or '')}{paid}")
+    if cost.on_time is not None:
+        yield row("on time", f"{_share(cost.on_time)} of the queries keep the promise, by the measured quantiles")
+        both = ((cost.usage, "usage"), (cost.reservation, "reserved"))
+        found = [f"{_punctual(each, cost.on_time)} {word}" for each, word in both if each is not None]
+        yield row("query on time", f"{'; '.join(found)}: late ones cost as much and count for nothing")
+
+
+def _share(found: OnTime) -> str:
+    return (
+        f"{100 * found.low:.4g} %" if found.low == found.high else f"{100 * found.low:.4g} to {100 * found.high:.4g} %"
+    )
+
+
+def _punctual(cost: Money, found: OnTime) -> str:
+    """Return what a query that came in time costs, late ones having cost as much: least, and most where it is known."""
+    low = f"{amount(cost.usd / found.high)}" if found.high > 0 else "none comes in time"
+    if found.high <= 0 or found.low == found.high:
+        return f"{low} USD" if found.high > 0 else low
+    return f"{low} to {amount(cost.usd / found.low)} USD" if found.low > 0 else f"at least {low} USD"
 
 
 def _figure(found: Asked, cost: QueryCost) -> "Figure":
