@@ -54,7 +54,7 @@ def keep(target: Target, no_power: str | None, record: CeilingsRecord) -> None:
 
 def _path(target: Target, no_power: str | None) -> Path:
     """Return the file for a target, named by the digest of all that its ceilings depend on."""
-    asked = [target.precisions, target.shapes, target.power, no_power]
+    asked = [target.precisions, target.shapes, target.looks, target.power, no_power]
     text = json.dumps([_device_facts(target), asked], sort_keys=True)
     return _folder() / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
 

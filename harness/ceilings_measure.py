@@ -24,11 +24,6 @@ __all__ = ["entry_of", "measure"]
 
 TIMEOUT_S = 600.0
 
-LOOKS = 2
-"""On a busy virtual machine the best of windows within 2 s differed from that two minutes later by up to a third (95 %
-of all pairs), of windows spread over 10 s by 9 to 17 %; a minute is hardly better than that (docs/performance.md).
-"""
-
 ENERGY_U_MAX = 0.05
 """An energy whose relative standard uncertainty on the same board is larger is not given: the sensor is too slow.
 
@@ -38,8 +33,8 @@ Its gain and offset do not count: no longer window would help against them."""
 def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Reporter) -> CeilingsRecord:
     """Return the ceilings of a device, measured now through its backend, and on a CPU through every other one.
 
-    Each looks at the device `LOOKS` times, in turns, so that a slow moment of the machine does not meet all windows of
-    a ceiling; every look is an entry of its own.
+    Each looks at the device as often as the target says, in turns, so that a slow moment of the machine does not meet
+    all windows of a ceiling; every look is an entry of its own.
 
     Raises UsageError for a backend without micro-benchmarks, DeviceError and its kin when it fails; a failure of
     another backend is only noted.
@@ -52,7 +47,7 @@ def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Repo
     asked = [(target.backend, target.device.name, target.shapes), *((*other, ()) for other in _others(target))]
     found: list[tuple[str, CeilingReport]] = []
     skipped = []
-    for _ in range(LOOKS):
+    for _ in range(target.looks):
         for backend, device, shapes in tuple(asked):
             try:
                 found.append((backend, _asked(backend, _request(target, device, shapes))))

@@ -14,7 +14,7 @@ from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plan import Plan
 from wattbench.results.plugins import nearest_lines
 
-__all__ = ["CPU", "Target", "device_target", "powered", "product_precisions", "product_shapes", "target_of"]
+__all__ = ["CPU", "LOOKS", "Target", "device_target", "powered", "product_precisions", "product_shapes", "target_of"]
 
 CPU = "cpu"
 """What power channels cover of a device that is the processor itself."""
@@ -28,6 +28,11 @@ POWER_RATE_HZ = 20.0
 WINDOW_S = 0.2
 WINDOWS = 7
 """Seven windows of a fifth of a second a look: the whole list takes about 20 s on a small CPU (our choice)."""
+
+LOOKS = 2
+"""On a busy virtual machine the best of windows within 2 s differed from that two minutes later by up to a third (95 %
+of all pairs), of windows spread over 10 s by 9 to 17 %; a minute is hardly better than that (docs/performance.md).
+"""
 
 WEIGHT_ONLY = frozenset({"int4"})
 """Precisions of weights that are widened before they are multiplied."""
@@ -46,6 +51,7 @@ class Target:
     power: tuple[str, ...]
     window_s: float = WINDOW_S
     windows: int = WINDOWS
+    looks: int = LOOKS
 
 
 def target_of(resolved: Resolved) -> Target:
@@ -59,6 +65,7 @@ def target_of(resolved: Resolved) -> Target:
         threads=plan.threads,
         affinity=plan.affinity,
         power=plan.power,
+        looks=1 if plan.quick else LOOKS,
     )
 
 

@@ -13,8 +13,7 @@ import pytest
 
 from wattbench.harness.ceilings import ceilings_for
 from wattbench.harness.ceilings_cache import keep
-from wattbench.harness.ceilings_measure import LOOKS
-from wattbench.harness.ceilings_target import target_of
+from wattbench.harness.ceilings_target import LOOKS, target_of
 from wattbench.harness.clock import RunClock
 from wattbench.harness.plan import Resolved, open_backend, resolve
 from wattbench.harness.reporter import SilentReporter
@@ -57,10 +56,16 @@ class Runs:
         ceilings: str = "auto",
         batch: int = 1,
         so_far: CeilingsRecord | None = None,
+        quick: bool = False,
     ) -> CeilingsRecord | None:
         """Return the ceilings of a plan of the tiny encoder."""
         request = RunRequest(
-            load="tiny-encoder/tiny-encode", backend=backend, ceilings=ceilings, batch=batch, power=("none",)
+            load="tiny-encoder/tiny-encode",
+            backend=backend,
+            ceilings=ceilings,
+            batch=batch,
+            power=("none",),
+            quick=quick,
         )
         resolved = resolve(request)
         return ceilings_for(resolved, session(resolved), RunClock(), self.notes, so_far=so_far)
@@ -91,6 +96,15 @@ def test_ceilings_are_measured_once(runs: Runs) -> None:
         f"ceilings measured in {first.duration_s:.0f} s",
         f"ceilings remembered from {first.measured_at}",
     ] == runs.notes.lines
+
+
+def test_a_quick_run_looks_once(runs: Runs) -> None:
+    """A first number comes sooner; a run by the full protocol does not rest on it."""
+    runs.ask(quick=True)
+    once = runs.measured
+    runs.ask()
+
+    assert (1 / LOOKS, 1 + 1 / LOOKS) == (once, runs.measured)
 
 
 def test_fresh_ceilings_are_measured_and_remembered(runs: Runs) -> None:
@@ -224,9 +238,8 @@ def test_a_load_faster_than_its_ceilings_has_them_measured_again(
         idle_s=0.0,
     )
     resolved = resolve(request)
-    short = replace(target_of(resolved), precisions=("float32",), window_s=0.01, windows=2)
+    short = replace(target_of(resolved), precisions=("float32",), window_s=0.01, windows=2, looks=1)
     monkeypatch.setattr("wattbench.harness.ceilings.target_of", lambda _: short)
-    monkeypatch.setattr("wattbench.harness.ceilings_measure.LOOKS", 1)
     monkeypatch.setattr("wattbench.harness.ceilings_measure._others", lambda _: [])
     slow = slow_record()
     keep(short, session(resolved).unavailable_reason, slow)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from wattbench.backends.contract import CeilingSample
-from wattbench.harness.ceilings_measure import LOOKS, entry_of, measure
-from wattbench.harness.ceilings_target import Target, device_target, powered
+from wattbench.harness.ceilings_measure import entry_of, measure
+from wattbench.harness.ceilings_target import LOOKS, Target, device_target, powered
 from wattbench.harness.clock import RunClock
 from wattbench.harness.reporter import SilentReporter
 from wattbench.harness.request import RunRequest
