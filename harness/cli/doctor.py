@@ -147,7 +147,7 @@ def _advice_lines(report: Report) -> Iterator[str]:
     usable = [b.name for b in report.backends if b.availability.usable and b.name != "mock"]
     sensors = [s.name for s in report.samplers if s.availability.usable and s.name not in ("model", "replay")]
     if usable:
-        yield "  bench run --quick     a first number in about a minute"
+        yield "  bench run --quick     a first number in one to two minutes"
     else:
         yield "  pip install 'wattbench[torch]'     to run loads"
     if not sensors:
