@@ -8,19 +8,21 @@ import threading
 from queue import SimpleQueue
 from typing import BinaryIO
 
-__all__ = ["become_child", "private_answers", "read_lines"]
+__all__ = ["become_child", "die_with_parent", "private_answers", "read_lines"]
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def become_child() -> None:
-    """Ask Linux to kill this process when its parent dies, and leave Ctrl-C to the parent.
+    """Die with the parent, and leave Ctrl-C to it; where Linux is not, the end of input ends the process."""
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
-    Elsewhere the end of input ends it.
-    """
+
+def die_with_parent() -> None:
+    """Ask Linux to kill this process when its parent dies, so that no work goes on for nobody."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def private_answers() -> BinaryIO:

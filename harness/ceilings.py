@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from wattbench.harness.ceilings_cache import keep, recall
-from wattbench.harness.ceilings_measure import measure
+from wattbench.harness.ceilings_measure import first_line, measure
 from wattbench.harness.ceilings_target import Target, target_of
 from wattbench.harness.clock import RunClock
 from wattbench.harness.plan import Resolved
@@ -42,7 +42,7 @@ def ceilings_for(
     except InterruptedRunError:
         raise
     except (WattbenchError, RuntimeError, OSError) as exc:  # RuntimeError: a bug in the worker, not the run's own
-        reporter.note(f"no ceilings: {(str(exc).splitlines() or [type(exc).__name__])[0]}")
+        reporter.note(f"no ceilings: {first_line(exc)}")
         return so_far
 
 

@@ -20,7 +20,7 @@ from wattbench.results.errors import DeviceError, InterruptedRunError, UsageErro
 from wattbench.results.measurement import Window
 from wattbench.results.plugins import plugin_names
 
-__all__ = ["entry_of", "measure"]
+__all__ = ["entry_of", "first_line", "measure"]
 
 TIMEOUT_S = 600.0
 
@@ -57,7 +57,7 @@ def measure(target: Target, power: PowerSession, clock: RunClock, reporter: Repo
                 if backend == target.backend:
                     raise
                 asked.remove((backend, device, shapes))
-                skipped.append(f"{backend}: {_first_line(exc)}")
+                skipped.append(f"{backend}: {first_line(exc)}")
                 reporter.note(f"no second opinion on the ceilings from {skipped[-1]}")
     power.wait(power.lag_s)
     covers = target.device.power_covers
@@ -153,5 +153,6 @@ def _cache_bytes(target: Target) -> int | None:
     return last_level_cache_bytes()
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what an error says first, or its type where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0]

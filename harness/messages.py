@@ -1,13 +1,10 @@
 """The messages between the measuring process and its worker: one JSON line each, at window edges only."""
 
-import json
 from dataclasses import dataclass
-from typing import Any
 
 from wattbench.backends.contract import EAGER, CeilingReport, CeilingRequest
+from wattbench.backends.lines import Failure, Lines
 from wattbench.harness.driving import Driven
-from wattbench.results.codec import decode, to_builtins
-from wattbench.results.errors import WorkerError
 from wattbench.results.measurement import Completions, WarmupRecord, Window
 from wattbench.results.subject import BackendRecord, QualityRecord, WeightsRecord
 
@@ -16,7 +13,6 @@ __all__ = [
     "ContextReply",
     "Drive",
     "Driven",
-    "Failure",
     "Gate",
     "Measure",
     "MeasureCeilings",
@@ -177,39 +173,12 @@ class Close:
     """Free the device and end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """The command failed; `kind` is the name of one of our errors, or "Bug" with a traceback in `why`."""
-
-    kind: str
-    what: str
-    why: str
-    remedy: str
-
-
-MESSAGES: dict[str, Any] = {
-    cls.__name__: cls
-    for cls in (
+LINES = Lines(
+    (
         *(Prepare, Reference, Gate, Truth, WarmUp, Measure, MeasureCeilings, Close, OpenContext, Drive),
         *(PreparedReply, ReferenceReply, QualityRecord, TruthReply, WarmupRecord, Measured, CeilingReport, Failure),
         *(ContextReply, Driven),
-    )
-}
-
-
-def to_line(message: object | None) -> bytes:
-    """Return a message as one line of JSON; None stands for "done, nothing to say"."""
-    name = "None" if message is None else type(message).__name__
-    body = None if message is None else to_builtins(message)
-    return json.dumps({"message": name, "body": body}).encode() + b"\n"
-
-
-def from_line(line: bytes) -> object | None:
-    """Return the message in a line. Raises WorkerError when it is none of ours."""
-    try:
-        raw = json.loads(line)
-        name = raw["message"]
-        return None if name == "None" else decode(raw["body"], MESSAGES[name])
-    except (ValueError, KeyError, TypeError) as exc:
-        why = f"{type(exc).__name__}: {exc}; the line was {line[:200]!r}"
-        raise WorkerError("The worker and the harness do not understand each other", why) from exc
+    ),
+    "The worker and the harness do not understand each other",
+)
+to_line, from_line = LINES.to_line, LINES.from_line

@@ -9,13 +9,13 @@ import traceback
 from queue import SimpleQueue
 from typing import BinaryIO
 
+from wattbench.backends.lines import Failure, failure_of
 from wattbench.backends.serving import become_child, private_answers, read_lines
 from wattbench.harness.context import open_context
 from wattbench.harness.engine import Engine, measure_ceilings, store_reference
 from wattbench.harness.messages import (
     Close,
     Drive,
-    Failure,
     Gate,
     Measure,
     MeasureCeilings,
@@ -101,7 +101,7 @@ class Worker:
 
 def _failure(exc: Exception) -> Failure:
     if isinstance(exc, WattbenchError):
-        return Failure(kind=type(exc).__name__, what=exc.what, why=exc.why, remedy=exc.remedy)
+        return failure_of(exc)
     if isinstance(exc, MemoryError):
         what = "The worker ran out of memory"
         remedy = "Choose a smaller load, --batch or --precision."

@@ -6,8 +6,8 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from wattbench.backends.child_process import ChildProcess
-from wattbench.harness.messages import Close, Failure, from_line, to_line
-from wattbench.results import errors
+from wattbench.backends.lines import Failure, known_error
+from wattbench.harness.messages import Close, from_line, to_line
 from wattbench.results.errors import WattbenchError, WorkerError
 
 __all__ = ["WorkerClient"]
@@ -89,6 +89,4 @@ def _as_error(failure: Failure, log: str) -> Exception:
     """Return the worker's failure as the error that it was; a bug keeps its traceback."""
     if failure.kind == "Bug":
         return RuntimeError(f"{failure.what}\n(in the worker)\n{failure.why}\n{log}")
-    known = {name: getattr(errors, name) for name in errors.__all__}
-    error: Exception = known.get(failure.kind, WorkerError)(failure.what, failure.why, failure.remedy)
-    return error
+    return (known_error(failure.kind) or WorkerError)(failure.what, failure.why, failure.remedy)

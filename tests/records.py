@@ -23,6 +23,27 @@ BOARD_POWER = ChannelRecord(
 )
 """A board's power field that shows means over its whole update period."""
 
+PLAIN_POWER = ChannelRecord(
+    id="fake:power",
+    sampler="fake",
+    group="fake",
+    scope="board",
+    kind="power",
+    provenance="measured",
+    unit="W",
+    covers=None,
+    resolution=None,
+    update_period_s=None,
+    averaging_window_s=None,
+    lag_s=None,
+    seen_share=None,
+    wraps_at_j=None,
+    limit_w=None,
+    accuracy_rel=None,
+    accuracy_basis="",
+)
+"""A power sensor of which nothing is known."""
+
 PACKAGE_ENERGY = ChannelEnergy(
     channel="rapl:package-0",
     scope="package",

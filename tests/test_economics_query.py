@@ -3,62 +3,25 @@
 import json
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 import pytest
+from cost_case import make_inputs, make_measured, make_rented
 
 from wattbench.results.document import Result
-from wattbench.results.economics.inputs import CostInputs, parse_inputs
 from wattbench.results.economics.ladder import ladder_of
-from wattbench.results.economics.measured import Measured, MeasuredPower, Quantity, measured_of
+from wattbench.results.economics.measured import MeasuredPower, Quantity, measured_of
 from wattbench.results.economics.query import query_cost
 from wattbench.results.errors import DocumentError, UsageError
 from wattbench.results.files import read_result, write_result
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "results" / "qwen3-0.6b-chat_cpu_bfloat16.json"
-OWNED = {
-    "hardware.price_usd": 300_000.0,
-    "hardware.residual_usd": 0.0,
-    "hardware.life_years": 4.0,
-    "hardware.interest_rate": 0.0,
-    "power.usd_per_kwh": 0.10,
-    "power.pue": 1.2,
-    "use.utilisation": 0.5,
-}
-
-
-def _measured(**overrides: Any) -> Measured:  # any: values of any field
-    wall = MeasuredPower(
-        scope="wall", boundary="the machine's plug", active=Quantity(value=6000.0, u_rel=0.01), idle_w=2000.0
-    )
-    measured = Measured(
-        result_id="sha256:" + "0" * 64,
-        load="some/load",
-        precision="bfloat16",
-        device="a board",
-        queries_per_s=Quantity(value=10.0, u_rel=0.02),
-        input_tokens=500.0,
-        output_tokens=100.0,
-        prefill_share=0.25,
-        success_share=1.0,
-        powers=(wall,),
-        no_power_reason=None,
-        warnings=(),
-    )
-    return replace(measured, **overrides)
-
-
-def _inputs(**changes: float | None) -> CostInputs:
-    merged = {**OWNED, **{name.replace("__", "."): value for name, value in changes.items()}}
-    return parse_inputs(None, {path: value for path, value in merged.items() if value is not None})
 
 
 def test_usage_and_reservation_by_hand() -> None:
     """Capital and energy of a busy hour over its queries; all hours' cost over the busy hours' queries."""
-    cost = query_cost(_measured(), _inputs())
+    cost = query_cost(make_measured(), make_inputs())
     capital = 300_000 / 4 / 8760
     busy, mean = capital + 6 * 1.2 * 0.10, capital + 4 * 1.2 * 0.10
 
@@ -70,7 +33,7 @@ def test_usage_and_reservation_by_hand() -> None:
 
 def test_input_and_output_add_up_to_the_query() -> None:
     """The phases' costs are the query's whole cost, and the token prices bring it in exactly."""
-    cost = query_cost(_measured(), _inputs())
+    cost = query_cost(make_measured(), make_inputs())
 
     assert cost.usage.usd == cost.phases.total_usd
     assert cost.usd_per_million_input is not None
@@ -81,7 +44,7 @@ def test_input_and_output_add_up_to_the_query() -> None:
 
 def test_uncertainty_of_rate_and_watts_is_carried() -> None:
     """The rate's part counts whole, the power's by energy's share of the hour."""
-    cost = query_cost(_measured(), _inputs())
+    cost = query_cost(make_measured(), make_inputs())
     share = (6 * 1.2 * 0.10) / (300_000 / 4 / 8760 + 6 * 1.2 * 0.10)
 
     assert ((0.02**2 + (share * 0.01) ** 2) ** 0.5) == pytest.approx(cost.usage.u_rel)
@@ -89,7 +52,7 @@ def test_uncertainty_of_rate_and_watts_is_carried() -> None:
 
 def test_ladder_names_what_is_measured_declared_and_absent() -> None:
     """Each rung says how it is known, and the energy of a query grows from rung to rung."""
-    cost = query_cost(_measured(), _inputs())
+    cost = query_cost(make_measured(), make_inputs())
     rungs = {row.rung.name: row for row in cost.energies}
 
     assert ["absent", "measured", "measured", "declared"] == [row.rung.provenance for row in cost.energies]
@@ -98,10 +61,10 @@ def test_ladder_names_what_is_measured_declared_and_absent() -> None:
     assert 4000 / 5 * 1.2 == pytest.approx(rungs["building"].energy_j)
 
 
-def test_the_building_says_what_is_missing_below_it(cost_case: ModuleType) -> None:
+def test_the_building_says_what_is_missing_below_it() -> None:
     """With the machine known it is the share of work that is missing, not everything."""
-    ladder = ladder_of(cost_case.make_measured(), cost_case.make_inputs(use__utilisation=None))
-    blind = ladder_of(cost_case.make_measured(powers=()), cost_case.make_inputs())
+    ladder = ladder_of(make_measured(), make_inputs(use__utilisation=None))
+    blind = ladder_of(make_measured(powers=()), make_inputs())
 
     assert "use.utilisation is not given" == ladder.energies[-1].rung.words
     assert "nothing is known below it" == blind.energies[-1].rung.words
@@ -109,8 +72,8 @@ def test_the_building_says_what_is_missing_below_it(cost_case: ModuleType) -> No
 
 def test_rent_has_its_electricity_in_it() -> None:
     """A rented hour costs its price and no energy."""
-    rented = parse_inputs(None, {"cloud.usd_per_h": 3.6, "use.utilisation": 0.5})
-    cost = query_cost(_measured(), rented)
+    rented = make_rented()
+    cost = query_cost(make_measured(), rented)
 
     assert 3.6 / 36_000 == pytest.approx(cost.usage.usd)
     assert cost.hourly.energy_busy_usd is None
@@ -121,12 +84,12 @@ def test_rent_has_its_electricity_in_it() -> None:
 def test_owned_and_rented_contradict() -> None:
     """One machine is not both owned and rented."""
     with pytest.raises(UsageError, match="both owned and rented"):
-        query_cost(_measured(), _inputs(cloud__usd_per_h=1.0))
+        query_cost(make_measured(), make_inputs(cloud__usd_per_h=1.0))
 
 
 def test_without_watts_the_cost_has_no_energy_and_says_so() -> None:
     """A result without power gives money without the energy rung, with a note."""
-    cost = query_cost(_measured(powers=(), no_power_reason="no sensor"), _inputs())
+    cost = query_cost(make_measured(powers=(), no_power_reason="no sensor"), make_inputs())
 
     assert cost.hourly.energy_busy_usd is None
     assert any("no energy is in this cost" in note for note in cost.notes)
@@ -136,8 +99,8 @@ def test_without_watts_the_cost_has_no_energy_and_says_so() -> None:
 def test_board_needs_its_host() -> None:
     """Watts of a board alone are no machine's: the host is declared, or the rung is absent."""
     board = MeasuredPower(scope="board", boundary="the board", active=Quantity(value=500, u_rel=0.03), idle_w=80.0)
-    alone = query_cost(_measured(powers=(board,)), _inputs())
-    hosted = query_cost(_measured(powers=(board,)), _inputs(power__host_w=300.0))
+    alone = query_cost(make_measured(powers=(board,)), make_inputs())
+    hosted = query_cost(make_measured(powers=(board,)), make_inputs(power__host_w=300.0))
 
     assert ["measured", "absent"] == [row.rung.provenance for row in alone.energies][:2]
     assert 80 == pytest.approx(hosted.energies[1].energy_j)
@@ -146,14 +109,14 @@ def test_board_needs_its_host() -> None:
 
 def test_failed_queries_cost() -> None:
     """Throughput counts successes, so failures make each of them dearer; the note says how many failed."""
-    cost = query_cost(_measured(success_share=0.9), _inputs())
+    cost = query_cost(make_measured(success_share=0.9), make_inputs())
 
     assert any("10.0% of the queries failed" in note for note in cost.notes)
 
 
 def test_running_costs_that_are_not_given_are_named() -> None:
     """Leaving the running costs out is allowed and said."""
-    notes = query_cost(_measured(), _inputs()).notes
+    notes = query_cost(make_measured(), make_inputs()).notes
 
     assert any("opex.staff_usd_per_year" in note for note in notes)
 

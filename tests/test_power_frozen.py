@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from records import PLAIN_POWER
 
 from wattbench.harness.power.frozen import frozen_facts
 from wattbench.results.energy import ChannelRecord, Polls
@@ -21,25 +22,7 @@ IDLE = (Window(start_ns=0, end_ns=10 * SECOND), Window(start_ns=70 * SECOND, end
 LOAD = tuple(Window(start_ns=s * SECOND, end_ns=(s + 15) * SECOND) for s in (15, 32, 49))
 """Idle for 10 s, three windows of 15 s, idle for 10 s; in between the load is on from 12 s to 66 s."""
 
-POWER = ChannelRecord(
-    id="fake:power",
-    sampler="fake",
-    group="fake",
-    scope="board",
-    kind="power",
-    provenance="measured",
-    unit="W",
-    covers=None,
-    resolution=None,
-    update_period_s=0.1,
-    averaging_window_s=None,
-    lag_s=None,
-    seen_share=None,
-    wraps_at_j=None,
-    limit_w=None,
-    accuracy_rel=None,
-    accuracy_basis="",
-)
+POWER = replace(PLAIN_POWER, update_period_s=0.1)
 PLUG = replace(POWER, id="plug:wall", scope="wall", resolution=1.0, update_period_s=1.0)
 COUNTER = replace(POWER, id="fake:counter", kind="counter", unit="J")
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
+from records import PLAIN_POWER
 
 from wattbench.harness.power.contract import Availability, Block, Reading
 from wattbench.harness.power.recorder import MonotonicClock, Recorder
@@ -18,26 +19,7 @@ MS = 1_000_000
 SECOND = 1000 * MS
 ORIGIN = 7 * SECOND
 
-POWER = ChannelRecord(
-    id="fake:power",
-    sampler="fake",
-    group="fake",
-    scope="board",
-    kind="power",
-    provenance="measured",
-    unit="W",
-    covers=None,
-    resolution=None,
-    update_period_s=None,
-    averaging_window_s=None,
-    lag_s=None,
-    seen_share=None,
-    wraps_at_j=None,
-    limit_w=None,
-    accuracy_rel=None,
-    accuracy_basis="",
-)
-COUNTER = replace(POWER, id="fake:counter", kind="counter", unit="J")
+COUNTER = replace(PLAIN_POWER, id="fake:counter", kind="counter", unit="J")
 
 
 class HandTurnedClock:
@@ -66,7 +48,9 @@ class FakeSampler:
 
     name = "fake"
 
-    def __init__(self, read: Callable[[], tuple[Reading, ...]], channels: tuple[ChannelRecord, ...] = (POWER,)) -> None:
+    def __init__(
+        self, read: Callable[[], tuple[Reading, ...]], channels: tuple[ChannelRecord, ...] = (PLAIN_POWER,)
+    ) -> None:
         self.channels = channels
         self._read = read
         self.closed = threading.Event()
@@ -86,7 +70,7 @@ class FakeSampler:
 
 def steady() -> tuple[Reading, ...]:
     """Read 300 W."""
-    return (Reading(channel=POWER.id, value=300.0, sensor_ns=5),)
+    return (Reading(channel=PLAIN_POWER.id, value=300.0, sensor_ns=5),)
 
 
 def recorded(sampler: FakeSampler, end_ns: int = SECOND, rate_hz: float = 20) -> tuple[Recorder, HandTurnedClock]:
@@ -114,7 +98,7 @@ def test_missed_deadlines_are_skipped_not_made_up() -> None:
 
     def slow() -> tuple[Reading, ...]:
         clock.ns += 120 * MS
-        return (Reading(channel=POWER.id, value=1.0),)
+        return (Reading(channel=PLAIN_POWER.id, value=1.0),)
 
     track = Track(FakeSampler(slow), 20, clock, ORIGIN)
     stop = threading.Event()
@@ -155,9 +139,9 @@ def test_a_failing_read_is_a_row_with_its_cause(error: Exception, cause: str) ->
 @pytest.mark.parametrize(
     ("reading", "cause"),
     [
-        (Reading(channel=POWER.id, value=None, error="N/A"), "N/A"),
-        (Reading(channel=POWER.id, value=None), "no value and no cause"),
-        (Reading(channel=POWER.id, value=float("nan")), "gave nan"),
+        (Reading(channel=PLAIN_POWER.id, value=None, error="N/A"), "N/A"),
+        (Reading(channel=PLAIN_POWER.id, value=None), "no value and no cause"),
+        (Reading(channel=PLAIN_POWER.id, value=float("nan")), "gave nan"),
         (Reading(channel="another", value=1.0), "left this channel out"),
     ],
 )
@@ -173,9 +157,9 @@ def test_one_failing_channel_does_not_cost_the_other() -> None:
     """The counter stays when the power field fails."""
 
     def half() -> tuple[Reading, ...]:
-        return (Reading(channel=COUNTER.id, value=1.0), Reading(channel=POWER.id, value=None, error="N/A"))
+        return (Reading(channel=COUNTER.id, value=1.0), Reading(channel=PLAIN_POWER.id, value=None, error="N/A"))
 
-    counter, power = recorded(FakeSampler(half, (COUNTER, POWER)))[0].polls()
+    counter, power = recorded(FakeSampler(half, (COUNTER, PLAIN_POWER)))[0].polls()
 
     assert (1.0, None) == (counter.value[0], power.value[0])
 
@@ -265,7 +249,7 @@ def test_stopping_before_a_start_does_nothing() -> None:
 
     assert (0, None, None, None) == (health.polls, health.reached_rate_hz, health.max_gap_s, health.cpu_share)
     assert recorder.latest_w() is None
-    assert (POWER,) == recorder.channels
+    assert (PLAIN_POWER,) == recorder.channels
 
 
 def test_a_snapshot_can_be_taken_while_polling() -> None:
@@ -284,9 +268,9 @@ def test_the_latest_power_is_the_mean_of_a_second() -> None:
 
     def rising() -> tuple[Reading, ...]:
         n = float(next(values))
-        return (Reading(channel=COUNTER.id, value=100 * n), Reading(channel=POWER.id, value=n))
+        return (Reading(channel=COUNTER.id, value=100 * n), Reading(channel=PLAIN_POWER.id, value=n))
 
-    recorder, _ = recorded(FakeSampler(rising, (COUNTER, POWER)), 10 * SECOND, 10)
+    recorder, _ = recorded(FakeSampler(rising, (COUNTER, PLAIN_POWER)), 10 * SECOND, 10)
 
     assert sum(range(90, 101)) / 11 == recorder.latest_w()
 
@@ -426,7 +410,7 @@ class DeferringSampler(FakeSampler):
         """Make 300 W of it."""
         if look != 3:
             raise OSError("what is that")
-        return (Reading(channel=POWER.id, value=100.0 * look),)
+        return (Reading(channel=PLAIN_POWER.id, value=100.0 * look),)
 
 
 def test_what_was_seen_becomes_readings_later() -> None:
@@ -447,14 +431,14 @@ def test_a_look_that_cannot_be_read_is_a_failed_poll() -> None:
     assert "OSError: what is that" == polls.errors["0"]
 
 
-SAMPLES = replace(POWER, id="fake:samples", buffered=True)
+SAMPLES = replace(PLAIN_POWER, id="fake:samples", buffered=True)
 
 
 class BatchingSampler(FakeSampler):
     """Sees a counter, a power with a stamp, and two samples every fourth time, and decodes many looks at once."""
 
     def __init__(self) -> None:
-        super().__init__(steady, (COUNTER, POWER, SAMPLES))
+        super().__init__(steady, (COUNTER, PLAIN_POWER, SAMPLES))
         self.looks = self.blocks = 0
         self.bad: dict[int, float | None] = {}
 
@@ -466,7 +450,7 @@ class BatchingSampler(FakeSampler):
     def readings(self, look: int) -> tuple[Reading, ...]:
         """Make readings of one look."""
         counter = Reading(channel=COUNTER.id, value=self.bad.get(look, 15.0 * look))
-        power = Reading(channel=POWER.id, value=300.0 + look, sensor_ns=10**15 + 1000 * look)
+        power = Reading(channel=PLAIN_POWER.id, value=300.0 + look, sensor_ns=10**15 + 1000 * look)
         taken = [look * 50 * MS - part * MS for part in (20, 10)] if look % 4 == 0 else []
         return (counter, power, *(Reading(channel=SAMPLES.id, value=1.0 * t, sensor_ns=t, taken_ns=t) for t in taken))
 
@@ -474,12 +458,12 @@ class BatchingSampler(FakeSampler):
         """Make columns of many."""
         self.blocks += 1
         every = [self.readings(look) for look in looks]
-        values = {name: [r[i].value for r in every] for i, name in enumerate((COUNTER.id, POWER.id))}
+        values = {name: [r[i].value for r in every] for i, name in enumerate((COUNTER.id, PLAIN_POWER.id))}
         if None in values[COUNTER.id]:
             return None
         return Block(
             values=values,  # type: ignore[arg-type]  # none is None
-            stamps_ns={POWER.id: [r[1].sensor_ns for r in every]},
+            stamps_ns={PLAIN_POWER.id: [r[1].sensor_ns for r in every]},
             samples=[(i, list(r[2:])) for i, r in enumerate(every) if r[2:]],
         )
 
@@ -527,7 +511,7 @@ def test_a_block_that_is_not_whole_is_not_believed(wrong: str) -> None:
         if wrong == "raises":
             raise IndexError(wrong)
         if wrong == "a value too few":
-            return replace(found, values=found.values | {POWER.id: found.values[POWER.id][:-1]})
+            return replace(found, values=found.values | {PLAIN_POWER.id: found.values[PLAIN_POWER.id][:-1]})
         return replace(found, values={COUNTER.id: found.values[COUNTER.id]})
 
     sampler.block = block  # type: ignore[method-assign]

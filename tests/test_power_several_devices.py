@@ -8,36 +8,25 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from records import PACKAGE_ENERGY
 
 from wattbench.harness.power.derive import idle_rung_w, ladder, primary_name
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
 from wattbench.results.covers import covers_of, devices_of, is_among
-from wattbench.results.energy import ChannelEnergy
 from wattbench.results.measurement import IdleRecord, Window
 
 BOTH = "GPU-a+GPU-b"
 UUIDS = tuple(f"GPU-{str(n) * 8}-2222-3333-4444-555555555555" for n in (1, 2))
 
-FIRST = ChannelEnergy(
+FIRST = replace(
+    PACKAGE_ENERGY,
     channel="nvml:GPU-a:counter",
     scope="board",
-    provenance="measured",
     covers="GPU-a",
     energy_j=3000.0,
     energy_net_j=1000.0,
     mean_power_w=300.0,
-    method="counter",
     counter_j=3000.0,
-    integral_j=None,
-    residual=None,
-    polls=200,
-    updates=200,
-    coverage=1.0,
-    max_gap_s=0.05,
-    u_absolute_rel=0.03,
-    u_comparison_rel=0.001,
-    budget=(),
-    reason=None,
 )
 SECOND = replace(FIRST, channel="nvml:GPU-b:counter", covers="GPU-b", energy_j=2000.0, mean_power_w=200.0)
 OTHER = replace(FIRST, channel="nvml:GPU-c:counter", covers="GPU-c", energy_j=500.0, mean_power_w=50.0)

@@ -4,12 +4,9 @@
 generator reads and a record, or what went wrong. It is a process of its own: torch leaves threads and memory behind.
 """
 
-import contextlib
 import copy
-import ctypes
 import gc
 import json
-import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -31,6 +28,7 @@ from wattbench.backends.onnxruntime.genai_build import (
 )
 from wattbench.backends.onnxruntime.graph_facts import weight_bytes
 from wattbench.backends.onnxruntime.kept import REQUEST, tell_failure
+from wattbench.backends.serving import die_with_parent
 from wattbench.models.torch_build import build, quiet_transformers
 from wattbench.models.torch_memory import memory_errors
 from wattbench.results.codec import decode, to_builtins
@@ -40,8 +38,6 @@ from wattbench.results.subject import WeightsRecord
 __all__ = ["main"]
 
 CPU = torch.device("cpu")
-PR_SET_PDEATHSIG = 1  # prctl(2)
-
 GRAPH, SETTINGS = "model.onnx", "genai_config.json"
 
 NO_TOKEN = -1
@@ -56,7 +52,7 @@ TRIAL_STEPS = 2
 
 def main(folder: Path) -> int:
     """Build what a folder's request asks for and return the exit code; a failure is written beside it."""
-    _die_with_parent()
+    die_with_parent()
     request = decode(json.loads((folder / REQUEST).read_bytes()), BuildRequest)
     try:
         graph = _build(request, folder, Path(mkdtemp()))
@@ -173,12 +169,6 @@ def _nodes_run(prefix: Path) -> dict[str, dict[str, int]]:
     for provider, operator, _ in seen:
         nodes.setdefault(provider, Counter())[operator] += 1
     return {provider: dict(operators) for provider, operators in nodes.items()}
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when its parent dies, so that no build goes on for nobody."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,8 @@ from time import perf_counter
 
 from wattbench.backends.onnxruntime.graph_facts import node_count, weight_bytes
 from wattbench.backends.onnxruntime.graphs import PACKAGES, RECORD, Graph, GraphRequest
-from wattbench.backends.onnxruntime.kept import REQUEST, die_with_parent, tell_failure
+from wattbench.backends.onnxruntime.kept import REQUEST, tell_failure
+from wattbench.backends.serving import die_with_parent
 from wattbench.models.onnx_model import CacheShape
 from wattbench.results.codec import decode, to_builtins
 from wattbench.results.errors import WattbenchError

@@ -1,11 +1,9 @@
 """A folder that is built once in a process of its own and kept under the digest of everything that made it."""
 
-import ctypes
 import hashlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from wattbench.backends.lines import Failure, failure_of
 from wattbench.results.codec import decode, to_builtins
 from wattbench.results.errors import (
     DeviceError,
@@ -24,7 +23,7 @@ from wattbench.results.errors import (
     WattbenchError,
 )
 
-__all__ = ["REQUEST", "Failure", "Job", "Kept", "die_with_parent", "kept_folder", "tell_failure"]
+__all__ = ["REQUEST", "Job", "Kept", "kept_folder", "tell_failure"]
 
 REQUEST, FAILURE, LOG, SEAL = "request.json", "failure.json", "log.txt", "files.json"
 """The names within a folder: what to build, what went wrong, what the builder said, the digests of all files."""
@@ -41,8 +40,6 @@ KILLED = -9
 
 LAST_WORDS = 400
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
-
 ERRORS = {error.__name__: error for error in (DeviceError, OutOfMemoryError, StorageError, UsageError)}
 
 
@@ -54,16 +51,6 @@ class Job:
     module: str
     request: object
     needed_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
-    """Why a builder's process gave up: the name and the three parts of one of wattbench's errors."""
-
-    kind: str
-    what: str
-    why: str
-    remedy: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,16 +87,9 @@ def kept_folder(root: Path, key: str, job: Job) -> Kept:
         raise StorageError(f"Cannot keep {job.what}", str(exc), remedy) from exc
 
 
-def die_with_parent() -> None:
-    """Ask Linux to kill this process, a builder, when its parent dies, so that no build goes on for nobody."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
 def tell_failure(folder: Path, error: WattbenchError) -> None:
     """Leave an error in the folder, for the process that waits for the build to raise."""
-    failure = Failure(kind=type(error).__name__, what=error.what, why=error.why, remedy=error.remedy)
-    (folder / FAILURE).write_text(json.dumps(to_builtins(failure)))
+    (folder / FAILURE).write_text(json.dumps(to_builtins(failure_of(error))))
 
 
 def _build(work: Path, job: Job) -> None:

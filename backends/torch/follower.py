@@ -15,11 +15,11 @@ from typing import BinaryIO
 import numpy
 import torch
 
+from wattbench.backends.lines import Failure, failure_of
 from wattbench.backends.serving import become_child, private_answers, read_lines
 from wattbench.backends.torch.orders import (
     Done,
     Execute,
-    Failed,
     Inputs,
     Leave,
     Peak,
@@ -60,7 +60,7 @@ class Follower:
                 answer = self._obey(order)
             except Exception as exc:  # noqa: BLE001 (rank 0 must hear of every failure)
                 traceback.print_exc()
-                self._answers.write(to_line(_failed(exc)))
+                self._answers.write(to_line(_failure(exc)))
                 os._exit(1)  # at once: the libraries' own endings may wait for other ranks
             self._answers.write(to_line(answer))
             if isinstance(order, Leave):
@@ -113,11 +113,11 @@ class Follower:
         return self._session
 
 
-def _failed(exc: Exception) -> Failed:
+def _failure(exc: Exception) -> Failure:
     if isinstance(exc, WattbenchError):
-        return Failed(kind=type(exc).__name__, what=exc.what, why=exc.why, remedy=exc.remedy)
+        return failure_of(exc)
     lines = str(exc).strip().splitlines()
-    return Failed(kind=type(exc).__name__, what=lines[0] if lines else type(exc).__name__, why="", remedy="")
+    return Failure(kind=type(exc).__name__, what=lines[0] if lines else type(exc).__name__, why="", remedy="")
 
 
 if __name__ == "__main__":

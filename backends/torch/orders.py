@@ -1,23 +1,19 @@
 """What rank 0 tells the other ranks and what they answer: one JSON line each, an execution at a time."""
 
 import base64
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy
 
 from wattbench.backends.contract import Batch, Preparation
-from wattbench.results.codec import decode, to_builtins
-from wattbench.results.errors import WorkerError
+from wattbench.backends.lines import Failure, Lines
 from wattbench.results.subject import RankRecord
 
 __all__ = [
     "ArrayText",
     "Done",
     "Execute",
-    "Failed",
     "Inputs",
     "Leave",
     "Outbox",
@@ -99,32 +95,8 @@ class Leave:
     """Free the device and end."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failed:
-    """The rank failed and ends; `kind` is the name of the error."""
-
-    kind: str
-    what: str
-    why: str
-    remedy: str
-
-
-LINES: dict[str, Any] = {c.__name__: c for c in (TakeSeat, Ready, Execute, Done, Report, Peak, Leave, Failed)}
-
-
-def to_line(message: object) -> bytes:
-    """Return a message as one line of JSON."""
-    return json.dumps({"message": type(message).__name__, "body": to_builtins(message)}).encode() + b"\n"
-
-
-def from_line(line: bytes) -> object:
-    """Return the message in a line. Raises WorkerError when it is none of ours."""
-    try:
-        raw = json.loads(line)
-        found: object = decode(raw["body"], LINES[raw["message"]])
-        return found
-    except (ValueError, KeyError, TypeError) as exc:
-        raise WorkerError("The ranks do not understand each other", f"{exc}; the line was {line[:200]!r}") from exc
+LINES = Lines((TakeSeat, Ready, Execute, Done, Report, Peak, Leave, Failure), "The ranks do not understand each other")
+to_line, from_line = LINES.to_line, LINES.from_line
 
 
 class Outbox:

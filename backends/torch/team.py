@@ -18,10 +18,10 @@ import torch
 from wattbench.backends.child_process import ChildProcess
 from wattbench.backends.contract import Batch, Completion, Outputs, Preparation, Prepared
 from wattbench.backends.cpu_threads import default_threads
+from wattbench.backends.lines import Failure, known_error
 from wattbench.backends.torch.compile import CompileError
 from wattbench.backends.torch.orders import (
     Done,
-    Failed,
     Leave,
     Outbox,
     Peak,
@@ -34,7 +34,6 @@ from wattbench.backends.torch.orders import (
 from wattbench.backends.torch.ranks import COLLECTIVE_TIMEOUT_S, PREPARE_TIMEOUT_S, join, leave
 from wattbench.backends.torch.session import Session, rank_record
 from wattbench.models.shards import Share
-from wattbench.results import errors
 from wattbench.results.errors import DeviceError, WattbenchError, WorkerError
 from wattbench.results.subject import BackendRecord
 
@@ -155,7 +154,7 @@ class Team:
         found = []
         for follower in self._followers:
             answer = from_line(follower.read_line(timeout_s, expected.__name__))
-            if isinstance(answer, Failed):
+            if isinstance(answer, Failure):
                 raise _as_error(answer, follower.name)
             if not isinstance(answer, expected):
                 raise WorkerError(f"{follower.name} answered something else", repr(answer)[:200])
@@ -228,20 +227,19 @@ def _last_answer(follower: ChildProcess) -> Exception:
     try:
         while True:
             answer = from_line(follower.read_line(1.0, "its last order"))
-            if isinstance(answer, Failed):
+            if isinstance(answer, Failure):
                 return _as_error(answer, follower.name)
     except WattbenchError as exc:
         return exc
 
 
-def _as_error(failure: Failed, who: str) -> Exception:
+def _as_error(failure: Failure, who: str) -> Exception:
     """Return another rank's failure as the error that it was, with the rank's name in it."""
     if failure.kind == CompileError.__name__:
         return CompileError(failure.what)
-    known = {name: getattr(errors, name) for name in errors.__all__}
-    if failure.kind in known:
-        error: Exception = known[failure.kind](f"{who} failed: {failure.what}", failure.why, failure.remedy)
-        return error
+    known = known_error(failure.kind)
+    if known is not None:
+        return known(f"{who} failed: {failure.what}", failure.why, failure.remedy)
     return WorkerError(f"{who} failed", f"{failure.kind}: {failure.what}", "Run again with --debug to see its output.")
 
 

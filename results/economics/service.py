@@ -52,9 +52,8 @@ def on_time(measured: Measured, inputs: CostInputs) -> OnTime | None:
     Those that break different promises may be different queries, so that their shares add. Raises UsageError for a
     promise on a latency that was not measured.
     """
-    given = [(path, name, limit_s) for path, name in PROMISES if (limit_s := inputs.optional(path)) is not None]
     shares = []
-    for path, name, limit_s in given:
+    for path, name, limit_s in _given(inputs):
         points = [p for p in measured.latencies if p.name == name]
         if not points:
             why = f"{path} is given, and the result has no quantiles of {name}"
@@ -110,7 +109,7 @@ def service_level(measured: Measured, inputs: CostInputs) -> ServiceLevel | None
 
 def promises(measured: Measured, inputs: CostInputs) -> tuple[Promise, ...]:
     """Return each promise beside the measured quantile that it is held against, the least strict one that proves it."""
-    given = [(path, name, limit_s) for path, name in PROMISES if (limit_s := inputs.optional(path)) is not None]
+    given = _given(inputs)
     if not given:
         return ()
     late_share = inputs.number("slo.late_share", "A promise")
@@ -121,3 +120,8 @@ def promises(measured: Measured, inputs: CostInputs) -> tuple[Promise, ...]:
         kept = None if point is None else point.value_s <= limit_s
         found.append(Promise(path=path, limit_s=limit_s, late_share=late_share, measured=point, kept=kept))
     return tuple(found)
+
+
+def _given(inputs: CostInputs) -> list[tuple[str, str, float]]:
+    """Return each promise that was given: its path, the latency it is about, and the limit in seconds."""
+    return [(path, name, limit_s) for path, name in PROMISES if (limit_s := inputs.optional(path)) is not None]
