@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wattbench.backends.contract import Backend, DeviceInfo, DeviceLister
-from wattbench.harness.plan import Resolved, levels_of, open_backend, resolve
+from wattbench.harness.plan import DEFAULT_BACKEND, DEFAULT_LOAD, Resolved, device_of, levels_of, open_backend, resolve
 from wattbench.harness.request import RunRequest
 from wattbench.models.find import find_load
 from wattbench.results.errors import DeviceError, OutOfMemoryError, UsageError, WattbenchError
@@ -83,9 +83,7 @@ def _precisions(request: RunRequest) -> Iterator[RunRequest]:
     if request.precision != FASTEST:
         yield request
         return
-    load = find_load(request.load) if request.load is not None else None
-    base = resolve(replace(request, precision=None))
-    declared = (load or base.load).model.precisions
-    for precision in declared:
-        if precision in base.device.precisions:
+    device = device_of(open_backend(request.backend or DEFAULT_BACKEND), request.device)
+    for precision in find_load(request.load or DEFAULT_LOAD).model.precisions:
+        if precision in device.precisions:
             yield replace(request, precision=precision)

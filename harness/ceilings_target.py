@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from wattbench.backends.contract import DeviceInfo, DeviceLister
 from wattbench.harness.knobs import check_knobs
-from wattbench.harness.plan import Resolved, open_backend
+from wattbench.harness.plan import DEFAULT_BACKEND, Resolved, open_backend
 from wattbench.harness.request import RunRequest
 from wattbench.harness.watts import PowerSession
 from wattbench.models.architecture import Stack
@@ -79,7 +79,7 @@ def device_target(request: RunRequest) -> Target:
     if threads is not None and affinity is not None and threads > len(set(affinity)):
         why = f"{threads} threads would share {len(set(affinity))} processors"
         raise UsageError("--threads contradicts --affinity", why, "Name as many processors as threads.")
-    backend = open_backend(request.backend or "torch")
+    backend = open_backend(request.backend or DEFAULT_BACKEND)
     devices = backend.devices() if isinstance(backend, DeviceLister) else ()
     if not devices:
         raise DeviceError(f"The backend {backend.name!r} sees no device", "its list is empty", "Try `bench doctor`.")

@@ -16,10 +16,12 @@ from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plan import Plan, Scenario
 from wattbench.results.plugins import load_plugin, nearest_lines
 
-__all__ = ["DEFAULT_LOAD", "Resolved", "levels_of", "open_backend", "resolve"]
+__all__ = ["DEFAULT_BACKEND", "DEFAULT_LOAD", "Resolved", "device_of", "levels_of", "open_backend", "resolve"]
 
 DEFAULT_LOAD = "smollm2-135m/chat"
 """The load of a bare `bench run`: a real decoder that any machine with 1 GB of free memory can run."""
+
+DEFAULT_BACKEND = "torch"
 
 ENCODER_BATCH = 8
 """An encoder's default batch offline: weights are read once for eight requests; larger ones are the user's to try."""
@@ -82,8 +84,8 @@ def resolve(request: RunRequest) -> Resolved:
     load = find_load(request.load or DEFAULT_LOAD)
     scenario = _scenario(request)
     timing = _timing(request)
-    backend = open_backend(request.backend or "torch")
-    device = _device(backend, request.device)
+    backend = open_backend(request.backend or DEFAULT_BACKEND)
+    device = device_of(backend, request.device)
     ranks = _ranks(backend, load, device, request)
     precision = _precision(load, device, request.precision)
     batch = _batch(request, scenario, load)
@@ -173,6 +175,25 @@ def open_backend(name: str) -> Backend:
     if not availability.usable:
         raise DeviceError(f"The backend {name!r} cannot be used here", availability.reason, availability.remedy)
     return backend
+
+
+def device_of(backend: Backend, wanted: str | None) -> DeviceInfo:
+    """Return the device of a backend that a request names, its best one for None or "auto".
+
+    Raises UsageError for an unknown name, DeviceError when the backend sees none.
+    """
+    devices = backend.devices() if isinstance(backend, DeviceLister) else ()
+    if not devices:
+        raise DeviceError(f"The backend {backend.name!r} sees no device", "its list is empty", "Try `bench doctor`.")
+    if wanted in (None, "auto"):
+        return devices[0]
+    for device in devices:
+        if device.name == wanted:
+            return device
+    why, remedy = nearest_lines(str(wanted), [d.name for d in devices])
+    raise UsageError(
+        f"Unknown device {wanted!r}", why, f"{remedy} `bench doctor` says why a device is missing.".strip()
+    )
 
 
 def levels_of(backend: Backend, load: Load, device: DeviceInfo, precision: str) -> tuple[Level, ...]:
@@ -272,21 +293,6 @@ def _timing(request: RunRequest) -> Timing:
 
 def _or_default(value: float | None, default: float) -> float:
     return default if value is None else float(value)
-
-
-def _device(backend: Backend, wanted: str | None) -> DeviceInfo:
-    devices = backend.devices() if isinstance(backend, DeviceLister) else ()
-    if not devices:
-        raise DeviceError(f"The backend {backend.name!r} sees no device", "its list is empty", "Try `bench doctor`.")
-    if wanted in (None, "auto"):
-        return devices[0]
-    for device in devices:
-        if device.name == wanted:
-            return device
-    why, remedy = nearest_lines(str(wanted), [d.name for d in devices])
-    raise UsageError(
-        f"Unknown device {wanted!r}", why, f"{remedy} `bench doctor` says why a device is missing.".strip()
-    )
 
 
 def _precision(load: Load, device: DeviceInfo, wanted: str | None) -> str:

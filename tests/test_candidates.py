@@ -74,6 +74,15 @@ def test_auto_leaves_out_what_computes_nothing() -> None:
     assert "torch" in {r.plan.backend for r in found.resolved}
 
 
+def test_fastest_goes_on_where_one_device_lacks_its_default_precision() -> None:
+    """--backend auto --precision fastest leaves out what one device cannot do and keeps what the others can."""
+    pytest.importorskip("transformers", reason="the decoder is transformers' own")
+    found = candidates(RunRequest(load="smollm2-135m/chat", backend="auto", device="auto", precision="fastest"))
+
+    assert {"torch", "onnxruntime"} <= {r.plan.backend for r in found.resolved}
+    assert {"float32", "bfloat16"} <= {r.plan.precision for r in found.resolved}
+
+
 def test_an_impossible_request_raises_its_own_error(tmp_path: Path) -> None:
     """When no candidate is possible the reason of the first one is raised."""
     with pytest.raises(UsageError, match="tuning"):
