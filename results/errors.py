@@ -12,6 +12,10 @@ WattbenchError
 ├── SamplingGapError    the power curve between two samples is unknown
 ├── WorkerError         the worker process died or broke its protocol
 ├── StorageError        a result could not be written
+├── StoreError          a store of results failed or holds what it must not
+│   ├── MissingKeyError         nothing is stored under a key
+│   ├── StoreAccessError        the store refuses: credentials, permissions, a bucket that is not there
+│   └── StoreUnreachableError   the store does not answer; what was asked may be tried again
 └── InterruptedRunError Ctrl-C or SIGTERM ended the run
 """
 
@@ -19,11 +23,15 @@ __all__ = [
     "DeviceError",
     "DocumentError",
     "InterruptedRunError",
+    "MissingKeyError",
     "NewerSchemaError",
     "OutOfMemoryError",
     "SamplingGapError",
     "SensorError",
     "StorageError",
+    "StoreAccessError",
+    "StoreError",
+    "StoreUnreachableError",
     "TamperedError",
     "TruncatedError",
     "UsageError",
@@ -91,6 +99,22 @@ class WorkerError(WattbenchError):
 
 class StorageError(WattbenchError):
     """A result could not be written to the place asked for."""
+
+
+class StoreError(WattbenchError):
+    """A store of results failed, or holds what it must not."""
+
+
+class MissingKeyError(StoreError):
+    """Nothing is stored under the key asked for."""
+
+
+class StoreAccessError(StoreError):
+    """The store refuses: the credentials, the permissions, or a bucket or folder that is not there."""
+
+
+class StoreUnreachableError(StoreError):
+    """The store does not answer; what was asked may be tried again."""
 
 
 class InterruptedRunError(WattbenchError):

@@ -18,7 +18,9 @@ from wattbench.results.migrate import schema_version, upgrade
 __all__ = [
     "SIZE_MAX_BYTES",
     "canonical_bytes",
+    "document_bytes",
     "document_id",
+    "document_of",
     "put_file",
     "read_document",
     "read_result",
@@ -114,6 +116,33 @@ def stored_id(path: Path) -> str:
         return document_id(_trusted(_file_bytes(path)))
     except WattbenchError as exc:
         raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
+
+
+def document_bytes(path: Path) -> bytes:
+    """Return the canonical bytes of the document in a file without its `id`: their sha256 is the id.
+
+    Raises what `read_document` raises; a field that this version does not know is kept as it is.
+    """
+    try:
+        return canonical_bytes(_trusted(_file_bytes(path)))
+    except WattbenchError as exc:
+        raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
+
+
+def document_of(data: bytes) -> Document:
+    """Return the document in bytes that `document_bytes` gave, upgraded to the current schema.
+
+    Raises NewerSchemaError, or DocumentError for what is no document. Whether the bytes are those of an id is the
+    caller's to check.
+    """
+    if len(data) > SIZE_MAX_BYTES:
+        why = f"{len(data)} bytes are more than the {SIZE_MAX_BYTES} that a result may have"
+        raise DocumentError("This is not a wattbench result", why, REMEDY)
+    _require_columns(data)
+    document = parse_json(data)
+    if not isinstance(document, dict):
+        raise DocumentError("This is not a wattbench result", "it is not a JSON object", REMEDY)
+    return _decoded(document)
 
 
 def _decoded(document: dict[str, object]) -> Document:

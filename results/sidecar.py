@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from wattbench.results.document import Result
-from wattbench.results.energy import Polls, PollsFile
+from wattbench.results.energy import Polls, PollsFile, PowerRecord
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, TruncatedError, WattbenchError
 from wattbench.results.files import put_file, write_result
 from wattbench.results.polls_file import decode_polls, encode_polls
 
-__all__ = ["read_polls", "with_polls", "write_with_polls"]
+__all__ = ["polls_bytes", "read_polls", "with_polls", "write_with_polls"]
 
 REMEDY = "Keep the two files together; take the original one, or measure again."
 
@@ -57,6 +57,20 @@ def read_polls(result: Result, path: Path) -> tuple[Polls, ...]:
     file = path.parent / named.name
     try:
         return decode_polls(_trusted(file, named), named.rows)
+    except WattbenchError as exc:
+        raise type(exc)(f"{file}: {exc.what}", exc.why, exc.remedy) from exc
+
+
+def polls_bytes(power: PowerRecord, path: Path) -> bytes:
+    """Return the bytes of the file of polls beside the result at `path`; empty when it names none.
+
+    Raises what `read_polls` raises.
+    """
+    if power.polls_file is None:
+        return b""
+    file = path.parent / power.polls_file.name
+    try:
+        return _trusted(file, power.polls_file)
     except WattbenchError as exc:
         raise type(exc)(f"{file}: {exc.what}", exc.why, exc.remedy) from exc
 

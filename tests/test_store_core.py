@@ -1,0 +1,166 @@
+"""A store: what is put in comes out, once, checked, whoever else writes at the same time."""
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from wattbench.results.errors import MissingKeyError, StoreError, TamperedError
+from wattbench.results.files import read_document
+from wattbench.results.store.contract import ObjectStore
+from wattbench.results.store.layout import blob_key, entry_key, id_of_log_key, log_key, object_key
+from wattbench.results.store.local import LocalStore
+from wattbench.results.store.memory import MemoryStore
+from wattbench.results.store.open import init_store, open_store
+from wattbench.results.store.publish import LATE_AFTER, Package, Published, package_of, publish
+from wattbench.results.store.read import entries, log_keys, read_object, read_stored
+
+EXAMPLE = Path(__file__).parents[1] / "examples/results/bert-base-classify-128_cpu_bfloat16.json"
+
+
+@pytest.fixture(params=["folder", "memory"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> ObjectStore:
+    """Return an empty store of each kind that needs no service."""
+    return MemoryStore() if request.param == "memory" else init_store(str(tmp_path / "store"))[0]
+
+
+def push(store: ObjectStore, package: Package) -> Published:
+    """Push as anybody would."""
+    return publish(store, package, uploader="a", wattbench="0.1.0")
+
+
+def test_what_is_published_is_read_back(store: ObjectStore) -> None:
+    """The document comes out of the store as it is in its file, named by the digest of its bytes."""
+    package = package_of(EXAMPLE)
+    done = push(store, package)
+
+    assert "new" == done.standing
+    assert package.id == done.id == "sha256:" + hashlib.sha256(package.data).hexdigest()
+    assert read_document(EXAMPLE) == read_stored(store, done.id)
+    assert [package.id] == [entry.id for entry in entries(store)]
+
+
+def test_a_second_push_changes_nothing(store: ObjectStore) -> None:
+    """Pushing again finds everything there, and makes no second log entry."""
+    first, second = push(store, package_of(EXAMPLE)), push(store, package_of(EXAMPLE))
+
+    assert "present" == second.standing
+    assert [first.log_key] == list(log_keys(store)) == [second.log_key]
+
+
+def test_twelve_writers_of_one_document_make_one_entry(store: ObjectStore) -> None:
+    """Writers that race agree on one log entry, which exactly one of them wrote."""
+    package, done = package_of(EXAMPLE), []
+    threads = [threading.Thread(target=lambda: done.append(push(store, package))) for _ in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert 12 == len(done)
+    assert 1 == len({each.log_key for each in done}) == len(list(log_keys(store)))
+    assert 1 == [each.standing for each in done].count("new")
+
+
+class DyingStore(MemoryStore):
+    """A store whose writer dies before its n-th write."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left = 10**9
+
+    def create(self, key: str, data: bytes) -> bool:
+        """Die instead of writing when the writes are used up."""
+        if self.left == 0:
+            raise KeyboardInterrupt
+        self.left -= 1
+        return super().create(key, data)
+
+
+def _deaths() -> Iterator[int]:
+    yield from range(3)  # object, agreed entry, log
+
+
+@pytest.mark.parametrize("writes", list(_deaths()))
+def test_a_push_that_died_is_completed_by_the_next(writes: int) -> None:
+    """After a death before any write the same push again ends with the document and one entry; until then readers see nothing."""
+    store, package = DyingStore(), package_of(EXAMPLE)
+    store.left = writes
+    with pytest.raises(KeyboardInterrupt):
+        push(store, package)
+    assert [] == list(entries(store))
+
+    store.left = 10**9
+    done = push(store, package)
+
+    assert [done.log_key] == list(log_keys(store))
+    assert package.data == read_object(store, package.id)
+
+
+def test_an_entry_agreed_long_ago_is_agreed_anew() -> None:
+    """When the log may have been read past the agreed time, a new attempt is logged at the present time."""
+    store, package = DyingStore(), package_of(EXAMPLE)
+    store.left = 2
+    with pytest.raises(KeyboardInterrupt):
+        push(store, package)
+    store.left = 10**9
+
+    def later() -> datetime:
+        return datetime.now(UTC) + LATE_AFTER + timedelta(minutes=1)
+
+    done = publish(store, package, uploader="a", wattbench="0.1.0", now=later)
+
+    assert [done.log_key] == list(log_keys(store))
+    assert b"" != store.get(entry_key(package.id, 1))
+
+
+def test_altered_bytes_are_named(store: ObjectStore, tmp_path: Path) -> None:
+    """An object whose bytes are not those of its name is never returned, and never overwritten."""
+    package = package_of(EXAMPLE)
+    store.create(object_key(package.id), package.data[:-1])
+
+    with pytest.raises(TamperedError, match="was altered"):
+        read_object(store, package.id)
+    with pytest.raises(TamperedError, match="holds something else"):
+        push(store, package)
+
+
+def test_what_is_not_there_is_missing(store: ObjectStore) -> None:
+    """An unknown id is an error of its own."""
+    with pytest.raises(MissingKeyError):
+        read_object(store, "sha256:" + "0" * 64)
+
+
+@pytest.mark.parametrize("name", ["sha256:..", "../x", "sha256:" + "G" * 64])
+def test_foreign_ids_are_no_keys(name: str) -> None:
+    """Nothing but a digest becomes the key of a document."""
+    with pytest.raises(StoreError):
+        object_key(name)
+    with pytest.raises(StoreError):
+        blob_key(name)
+
+
+def test_no_key_leads_out_of_the_folder(tmp_path: Path) -> None:
+    """A store in a folder writes and reads below it alone."""
+    with pytest.raises(StoreError, match="leads out"):
+        LocalStore(tmp_path).create("v1/../../x", b"")
+
+
+def test_a_log_key_tells_its_document() -> None:
+    """The key of a log entry says when and about what."""
+    digits = "ab" * 32
+    key = log_key(f"sha256:{digits}", datetime(2026, 11, 28, 22, 15, 1, 7000, UTC))
+
+    assert f"v1/log/2026-11-28/20261128T221501.007Z-{digits}.json" == key
+    assert f"sha256:{digits}" == id_of_log_key(key)
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    """A wrong folder is named with what to do, and stays empty."""
+    with pytest.raises(StoreError, match="is no store of results"):
+        open_store(str(tmp_path))
+
+    assert [] == list(tmp_path.iterdir())
