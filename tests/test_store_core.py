@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -68,8 +68,8 @@ def test_twelve_writers_of_one_document_make_one_entry(store: ObjectStore) -> No
 class DyingStore(MemoryStore):
     """A store whose writer dies before its n-th write."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        super().__init__(clock=clock)
         self.left = 10**9
 
     def create(self, key: str, data: bytes) -> bool:
@@ -80,13 +80,12 @@ class DyingStore(MemoryStore):
         return super().create(key, data)
 
 
-def _deaths() -> Iterator[int]:
-    yield from range(3)  # object, agreed entry, log
-
-
-@pytest.mark.parametrize("writes", list(_deaths()))
+@pytest.mark.parametrize("writes", [0, 1, 2])
 def test_a_push_that_died_is_completed_by_the_next(writes: int) -> None:
-    """After a death before any write the same push again ends with the document and one entry; until then readers see nothing."""
+    """After a death before the object, the agreed entry or the log, the same push again ends with one entry.
+
+    Until then readers see nothing.
+    """
     store, package = DyingStore(), package_of(EXAMPLE)
     store.left = writes
     with pytest.raises(KeyboardInterrupt):
@@ -100,24 +99,78 @@ def test_a_push_that_died_is_completed_by_the_next(writes: int) -> None:
     assert package.data == read_object(store, package.id)
 
 
-def test_an_entry_agreed_long_ago_is_agreed_anew() -> None:
-    """When the log may have been read past the agreed time, a new attempt is logged at the present time."""
-    store, package = DyingStore(), package_of(EXAMPLE)
+class Clock:
+    """A clock turned by hand."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 11, 28, 22, 15, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        """Return the time that it shows."""
+        return self.time
+
+
+def half_pushed(clock: Clock) -> tuple[DyingStore, Package]:
+    """Return a store whose writer died with its entry agreed upon and not in the log."""
+    store, package = DyingStore(clock), package_of(EXAMPLE)
     store.left = 2
     with pytest.raises(KeyboardInterrupt):
-        push(store, package)
+        publish(store, package, uploader="a", wattbench="0.1.0", now=clock)
     store.left = 10**9
+    return store, package
 
-    def later() -> datetime:
-        return datetime.now(UTC) + LATE_AFTER + timedelta(minutes=1)
 
-    done = publish(store, package, uploader="a", wattbench="0.1.0", now=later)
+def test_an_entry_agreed_long_ago_is_agreed_anew() -> None:
+    """When the log may have been read past the agreed time, a new attempt is logged at the present time."""
+    clock = Clock()
+    store, package = half_pushed(clock)
+    clock.time += LATE_AFTER + timedelta(minutes=1)
 
-    assert [done.log_key] == list(log_keys(store))
+    done = publish(store, package, uploader="a", wattbench="0.1.0", now=clock)
+
+    assert [done.log_key] == list(log_keys(store)) == [log_key(package.id, clock.time)]
     assert b"" != store.get(entry_key(package.id, 1))
 
 
-def test_altered_bytes_are_named(store: ObjectStore, tmp_path: Path) -> None:
+def test_a_writer_whose_clock_is_wrong_agrees_with_the_others() -> None:
+    """Whether an attempt is old is the store's clock to say: writers that are days ahead make no second entry."""
+    clock = Clock()
+    store, package = half_pushed(clock)
+
+    def ahead() -> datetime:
+        return clock.time + timedelta(days=3)
+
+    times = [ahead, clock, ahead]
+    done = {publish(store, package, uploader="a", wattbench="0.1.0", now=now).log_key for now in times}
+
+    assert list(done) == list(log_keys(store)) == [log_key(package.id, clock.time)]
+
+
+def test_an_agreed_entry_that_is_none_is_passed_over(store: ObjectStore) -> None:
+    """Whoever takes the place of a document's entry with something else does not keep the document out of the log."""
+    package = package_of(EXAMPLE)
+    store.create(entry_key(package.id, 0), b"{}")
+
+    first, second = push(store, package), push(store, package)
+
+    assert [first.log_key] == list(log_keys(store)) == [second.log_key]
+    assert ["new", "present"] == [first.standing, second.standing]
+
+
+def test_the_log_is_read_by_days() -> None:
+    """Readers that follow the log list the days since they looked, and miss nothing of the present day."""
+    store = MemoryStore()
+    push(store, package_of(EXAMPLE))
+    old = log_key("sha256:" + "ab" * 32, datetime.now(UTC) - timedelta(days=9))
+    store.create(old, b"")
+
+    assert [old] == list(log_keys(store))[:1]
+    assert list(log_keys(store))[1:] == list(log_keys(store, datetime.now(UTC) - timedelta(days=2)))
+    assert list(log_keys(store)) == list(log_keys(store, datetime.now(UTC) - timedelta(days=900)))
+    assert [] == list(log_keys(store, datetime.now(UTC) + timedelta(days=9)))
+
+
+def test_altered_bytes_are_named(store: ObjectStore) -> None:
     """An object whose bytes are not those of its name is never returned, and never overwritten."""
     package = package_of(EXAMPLE)
     store.create(object_key(package.id), package.data[:-1])

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Protocol
 
-__all__ = ["GROUP", "ObjectStore"]
+__all__ = ["GET_MAX_BYTES", "GROUP", "ObjectStore"]
 
 GROUP = "wattbench.stores"
 """The entry point group: the name is a URI's scheme, the value a function that opens the store of a URI."""
+
+GET_MAX_BYTES = 512 * 1024 * 1024
+"""The most that is read of one key, so that a foreign file cannot fill the memory; twice the largest document."""
 
 
 class ObjectStore(Protocol):
@@ -20,14 +23,14 @@ class ObjectStore(Protocol):
     """The store as people name it, without a secret."""
 
     def get(self, key: str) -> bytes:
-        """Return what is stored under a key. Raises MissingKeyError."""
+        """Return what is stored under a key. Raises MissingKeyError, StoreError beyond GET_MAX_BYTES."""
         ...
 
     def create(self, key: str, data: bytes) -> bool:
         """Store bytes under a key that has none, all or nothing and durably; return whether they were new.
 
-        False says that the key was there before; whether with the same bytes is not looked at. Of several writers at
-        once exactly one gets True.
+        False says that the key is there; whether with the same bytes is not looked at. Of several writers at once at
+        most one gets True (none when the service's answer to the winner got lost and was asked for again).
         """
         ...
 
@@ -36,7 +39,10 @@ class ObjectStore(Protocol):
         ...
 
     def keys(self, prefix: str) -> Iterator[str]:
-        """Yield the keys that start with a prefix, sorted; the prefix is empty or ends with a slash."""
+        """Yield the keys that start with a prefix, one after the other as they arrive, sorted as the store sorts.
+
+        The prefix is empty or ends with a slash. Nothing but speed may depend on the order of foreign keys.
+        """
         ...
 
     def close(self) -> None:

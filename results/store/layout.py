@@ -15,9 +15,13 @@ __all__ = [
     "SIGNATURES",
     "blob_key",
     "entry_key",
+    "entry_prefix",
     "hex_of",
+    "id_of_entry_key",
     "id_of_log_key",
     "id_of_object_key",
+    "id_of_side_key",
+    "is_blob_key",
     "log_day_prefix",
     "log_key",
     "note_key",
@@ -39,8 +43,11 @@ NOTES = "v1/notes/"
 ID = re.compile(r"sha256:([0-9a-f]{64})")
 BLOB_NAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}(\.[a-z0-9]{1,16})?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
-OBJECT_KEY = re.compile(re.escape(OBJECTS) + r"[0-9a-f]{2}/([0-9a-f]{64})\.json")
-LOG_KEY = re.compile(re.escape(LOG) + r"(\d{4}-\d{2}-\d{2})/(\d{8}T\d{6}\.\d{3}Z)-([0-9a-f]{64})\.json")
+OBJECT_KEY = re.compile(re.escape(OBJECTS) + r"([0-9a-f]{2})/(\1[0-9a-f]{62})\.json")
+LOG_KEY = re.compile(re.escape(LOG) + r"(\d{4}-\d{2}-\d{2})/(\d{8}T\d{6}\.\d{3}Z)-([0-9a-f]{64})\.json", re.A)
+ENTRY_KEY = re.compile(re.escape(ENTRIES) + r"([0-9a-f]{2})/(\1[0-9a-f]{62})/(0|[1-9][0-9]{0,3})\.json")
+BLOB_KEY = re.compile(re.escape(BLOBS) + r"([0-9a-f]{2})/(\1[0-9a-f]{62}\..*)")
+SIDE_KEY = re.compile(f"(?:{SIGNATURES}|{NOTES})" + r"([0-9a-f]{64})/[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.json")
 LOG_TIME = "%Y%m%dT%H%M%S.%f"
 
 
@@ -62,7 +69,7 @@ def object_key(result_id: str) -> str:
 def id_of_object_key(key: str) -> str | None:
     """Return the id of the document that lies under a key; None for a key that is none of a document."""
     match = OBJECT_KEY.fullmatch(key)
-    return None if match is None else f"sha256:{match[1]}"
+    return None if match is None else f"sha256:{match[2]}"
 
 
 def blob_key(name: str) -> str:
@@ -72,10 +79,27 @@ def blob_key(name: str) -> str:
     return f"{BLOBS}{name[:2]}/{name}"
 
 
+def is_blob_key(key: str) -> bool:
+    """Say whether a key is one of a file beside a document."""
+    match = BLOB_KEY.fullmatch(key)
+    return match is not None and BLOB_NAME.fullmatch(match[2]) is not None
+
+
+def entry_prefix(result_id: str) -> str:
+    """Return the prefix of the keys under which writers agree on the one log entry of a document."""
+    digits = hex_of(result_id)
+    return f"{ENTRIES}{digits[:2]}/{digits}/"
+
+
 def entry_key(result_id: str, number: int) -> str:
     """Return the key under which writers agree on the one log entry of a document; `number` counts the attempts."""
-    digits = hex_of(result_id)
-    return f"{ENTRIES}{digits[:2]}/{digits}/{number}.json"
+    return f"{entry_prefix(result_id)}{number}.json"
+
+
+def id_of_entry_key(key: str) -> str | None:
+    """Return the id of the document whose log entry was agreed upon under a key; None for a foreign key."""
+    match = ENTRY_KEY.fullmatch(key)
+    return None if match is None else f"sha256:{match[2]}"
 
 
 def log_key(result_id: str, at: datetime) -> str:
@@ -102,6 +126,12 @@ def time_of_log_key(key: str) -> datetime | None:
         return None if match is None else datetime.strptime(match[2].removesuffix("Z"), LOG_TIME).replace(tzinfo=UTC)
     except ValueError:
         return None
+
+
+def id_of_side_key(key: str) -> str | None:
+    """Return the id of the document that a signature or note is about, by its key; None for a foreign key."""
+    match = SIDE_KEY.fullmatch(key)
+    return None if match is None else f"sha256:{match[1]}"
 
 
 def signature_prefix(result_id: str) -> str:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from wattbench.results.errors import MissingKeyError, StoreAccessError, StoreError
+from wattbench.results.store.contract import GET_MAX_BYTES
 
 __all__ = ["LocalStore"]
 
@@ -25,7 +26,7 @@ class LocalStore:
     def get(self, key: str) -> bytes:
         """Return what is stored under a key. Raises MissingKeyError, StoreAccessError."""
         try:
-            return self._path(key).read_bytes()
+            return self._read(key)
         except OSError as exc:
             raise self._error(key, exc) from exc
 
@@ -66,8 +67,16 @@ class LocalStore:
     def close(self) -> None:
         """Nothing to let go of."""
 
+    def _read(self, key: str) -> bytes:
+        with self._path(key).open("rb") as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > GET_MAX_BYTES:
+                why = f"{size} bytes are more than the {GET_MAX_BYTES} that are read of one key"
+                raise StoreError(f"{self.uri}: {key} is too large", why, "It is none of ours; ask who may write there.")
+            return file.read()
+
     def _path(self, key: str) -> Path:
-        if key.startswith("/") or ".." in key.split("/"):
+        if key.startswith("/") or ".." in key.split("/") or "\0" in key:
             raise StoreError(f"{key!r:.120} cannot be a key of a store", "it leads out of the folder")
         return self.folder / key
 
@@ -75,8 +84,10 @@ class LocalStore:
         if exc.errno == errno.ENOENT and self.folder.is_dir():
             return MissingKeyError(f"{self.uri} has no {key}")
         why = exc.strerror or str(exc)
-        if exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        if exc.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             remedy = "Free some space, then push again: what is stored already is kept."
+        elif exc.errno in (errno.EOPNOTSUPP, errno.ENOSYS):
+            remedy = "Its file system may know no hard links, which a store needs: choose another."
         else:
             remedy = "Check the folder and its permissions."
         return StoreAccessError(f"The store {self.uri} cannot be used", f"{key}: {why}", remedy)
@@ -84,11 +95,11 @@ class LocalStore:
 
 def _walk(folder: Path, prefix: str) -> Iterator[str]:
     try:
-        found = sorted(os.scandir(folder), key=lambda entry: entry.name + "/" * entry.is_dir())
+        found = sorted(os.scandir(folder), key=lambda each: each.name + "/" * each.is_dir(follow_symlinks=False))
     except (FileNotFoundError, NotADirectoryError):
         return
     for entry in found:
-        if entry.is_dir():
+        if entry.is_dir(follow_symlinks=False):
             yield from _walk(Path(entry.path), f"{prefix}{entry.name}/")
         elif not entry.name.startswith(PART):
             yield prefix + entry.name

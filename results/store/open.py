@@ -22,7 +22,11 @@ def open_store(name: str) -> ObjectStore:
     Raises UsageError for an unknown scheme, StoreError when there is none (`bench store init` makes it) or it is of a
     newer kind, StoreAccessError, StoreUnreachableError.
     """
-    store = _backend(name)
+    return _checked(_backend(name))
+
+
+def _checked(store: ObjectStore) -> ObjectStore:
+    """Return a store whose marker says that it is one of ours."""
     try:
         marker = from_bytes(store.get(MARKER), Marker)
     except MissingKeyError as exc:
@@ -44,7 +48,7 @@ def init_store(name: str) -> tuple[ObjectStore, bool]:
     store = _backend(name, make=True)
     marker = Marker(created_at=datetime.now(UTC).isoformat(timespec="seconds"))
     new = store.create(MARKER, to_bytes(marker))
-    return open_store(name), new
+    return _checked(store), new
 
 
 def _backend(name: str, *, make: bool = False) -> ObjectStore:
@@ -54,7 +58,9 @@ def _backend(name: str, *, make: bool = False) -> ObjectStore:
         if make:
             _make(folder)
         if not folder.is_dir():
-            raise StoreError(f"There is no store {folder}", "no such folder", f"bench store init {folder}")
+            raise StoreError(
+                f"There is no store {folder}", "no such folder", f"Make one there: bench store init {folder}"
+            )
         return LocalStore(folder)
     store: ObjectStore = load_plugin(GROUP, match[1], "kind of store")(name)
     return store

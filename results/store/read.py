@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from wattbench.results.errors import DocumentError, MissingKeyError, TamperedError
 from wattbench.results.files import document_of
@@ -33,6 +33,9 @@ __all__ = [
 ]
 
 REMEDY = "Take it from another store (`bench sync`), and ask who may write to this one."
+
+DAYS_MAX = 60
+"""The most days that are listed one by one, each by a question of its own."""
 
 
 def read_object(store: ObjectStore, result_id: str) -> bytes:
@@ -80,9 +83,20 @@ def log_keys(store: ObjectStore, since: datetime | None = None) -> Iterator[str]
     out. Of a document that was logged twice (rare, see publish.py) every key is given.
     """
     start = LOG if since is None else log_day_prefix(since)
-    for key in store.keys(LOG):
-        if key >= start and id_of_log_key(key) is not None:
-            yield key
+    for prefix in _prefixes(since):
+        for key in store.keys(prefix):
+            if key >= start and id_of_log_key(key) is not None:
+                yield key
+
+
+def _prefixes(since: datetime | None) -> tuple[str, ...]:
+    """Return what to list: a short time by its days, up to two days ahead since clocks differ; else the whole log."""
+    if since is None:
+        return (LOG,)
+    days = (datetime.now(UTC) - since).days + 3
+    if not 0 < days <= DAYS_MAX:
+        return (LOG,)
+    return tuple(log_day_prefix(since + timedelta(days=day)) for day in range(days))
 
 
 def read_entry(store: ObjectStore, key: str) -> LogEntry:
