@@ -82,10 +82,7 @@ class DyingStore(MemoryStore):
 
 @pytest.mark.parametrize("writes", [0, 1, 2])
 def test_a_push_that_died_is_completed_by_the_next(writes: int) -> None:
-    """After a death before the object, the agreed entry or the log, the same push again ends with one entry.
-
-    Until then readers see nothing.
-    """
+    """After a death before any write readers see nothing, and the same push again ends with one entry."""
     store, package = DyingStore(), package_of(EXAMPLE)
     store.left = writes
     with pytest.raises(KeyboardInterrupt):

@@ -44,7 +44,9 @@ ID = re.compile(r"sha256:([0-9a-f]{64})")
 BLOB_NAME = re.compile(r"[0-9a-f]{64}\.[a-z0-9]{1,16}(\.[a-z0-9]{1,16})?")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
 OBJECT_KEY = re.compile(re.escape(OBJECTS) + r"([0-9a-f]{2})/(\1[0-9a-f]{62})\.json")
-LOG_KEY = re.compile(re.escape(LOG) + r"(\d{4}-\d{2}-\d{2})/(\d{8}T\d{6}\.\d{3}Z)-([0-9a-f]{64})\.json", re.A)
+DAY = r"(?P<year>\d{4})-(?P<month>0[1-9]|1[0-2])-(?P<day>0[1-9]|[12]\d|3[01])"
+TIME = r"(?P<time>(?P=year)(?P=month)(?P=day)T(?:[01]\d|2[0-3])(?:[0-5]\d){2}\.\d{3})Z"
+LOG_KEY = re.compile(rf"{re.escape(LOG)}{DAY}/{TIME}-(?P<hex>[0-9a-f]{{64}})\.json", re.A)
 ENTRY_KEY = re.compile(re.escape(ENTRIES) + r"([0-9a-f]{2})/(\1[0-9a-f]{62})/(0|[1-9][0-9]{0,3})\.json")
 BLOB_KEY = re.compile(re.escape(BLOBS) + r"([0-9a-f]{2})/(\1[0-9a-f]{62}\..*)")
 SIDE_KEY = re.compile(f"(?:{SIGNATURES}|{NOTES})" + r"([0-9a-f]{64})/[A-Za-z0-9][A-Za-z0-9_-]{0,99}\.json")
@@ -116,14 +118,14 @@ def log_day_prefix(at: datetime) -> str:
 def id_of_log_key(key: str) -> str | None:
     """Return the id of the document that a log entry is about, by its key; None for a foreign key."""
     match = LOG_KEY.fullmatch(key)
-    return None if match is None else f"sha256:{match[3]}"
+    return None if match is None else f"sha256:{match['hex']}"
 
 
 def time_of_log_key(key: str) -> datetime | None:
     """Return when a log entry was made, by its key; None for a foreign key or an impossible time."""
     match = LOG_KEY.fullmatch(key)
     try:
-        return None if match is None else datetime.strptime(match[2].removesuffix("Z"), LOG_TIME).replace(tzinfo=UTC)
+        return None if match is None else datetime.strptime(match["time"], LOG_TIME).replace(tzinfo=UTC)
     except ValueError:
         return None
 

@@ -46,8 +46,13 @@ def init_store(name: str) -> tuple[ObjectStore, bool]:
     Raises what `open_store` raises; a local folder is made when its parent is there.
     """
     store = _backend(name, make=True)
-    marker = Marker(created_at=datetime.now(UTC).isoformat(timespec="seconds"))
-    new = store.create(MARKER, to_bytes(marker))
+    try:
+        store.get(MARKER)  # asked first: some services make a bucket of any name when they are written to
+    except MissingKeyError:
+        marker = Marker(created_at=datetime.now(UTC).isoformat(timespec="seconds"))
+        new = store.create(MARKER, to_bytes(marker))
+    else:
+        new = False
     return _checked(store), new
 
 
