@@ -2,7 +2,7 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from wattbench.results.store.memory import MemoryStore
 from wattbench.results.store.open import init_store, open_store
 from wattbench.results.store.publish import LATE_AFTER, Package, Published, package_of, publish
 from wattbench.results.store.read import entries, log_keys, read_object, read_stored
+from wattbench.testing import check_store
 
 EXAMPLE = Path(__file__).parents[1] / "examples/results/bert-base-classify-128_cpu_bfloat16.json"
 
@@ -214,3 +215,84 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
         open_store(str(tmp_path))
 
     assert [] == list(tmp_path.iterdir())
+
+
+class Overwriting(MemoryStore):
+    """Lets the last writer win."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        new = super().create(key, data)
+        self._data[key] = (data, self._data[key][1])
+        return new
+
+
+class TellingEverybody(MemoryStore):
+    """Tells every writer that he was the first."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        super().create(key, data)
+        return True
+
+
+class LocalTime(MemoryStore):
+    """Gives times without their zone."""
+
+    def stamp(self, key: str) -> datetime:
+        return super().stamp(key).replace(tzinfo=None)
+
+
+class Touching(MemoryStore):
+    """Gives the present as the time of everything."""
+
+    def stamp(self, key: str) -> datetime:
+        super().stamp(key)
+        return datetime.now(UTC)
+
+
+class EmptyForMissing(MemoryStore):
+    """Gives nothing where nothing is."""
+
+    def get(self, key: str) -> bytes:
+        return super().get(key) if key in self._data else b""
+
+
+class PrefixByText(MemoryStore):
+    """Takes a prefix for the beginning of a text, not of a path."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        yield from super().keys(prefix.removesuffix("/"))
+
+
+class Reversed(MemoryStore):
+    """Lists backwards."""
+
+    def keys(self, prefix: str) -> Iterator[str]:
+        yield from sorted(super().keys(prefix), reverse=True)
+
+
+class Truncating(MemoryStore):
+    """Keeps the first megabyte."""
+
+    def create(self, key: str, data: bytes) -> bool:
+        return super().create(key, data[:1_000_000])
+
+
+@pytest.mark.parametrize(
+    ("kind", "broken"),
+    [
+        (Overwriting, "must not change what is there"),
+        (TellingEverybody, "must return False"),
+        (LocalTime, "UTC"),
+        (Touching, "must not change the time"),
+        (EmptyForMissing, "must raise MissingKeyError"),
+        (PrefixByText, "lists what is below"),
+        (Reversed, "sorted"),
+        (Truncating, "was written with"),
+    ],
+)
+def test_the_contract_finds_what_is_wrong_with_a_store(kind: type[MemoryStore], broken: str) -> None:
+    """Each promise of a kind of store is checked: a store that breaks it is named."""
+    store = kind()
+
+    with pytest.raises(AssertionError, match=broken):
+        check_store(lambda: store)

@@ -145,7 +145,7 @@ def test_an_untrusted_certificate_is_refused(
 
 
 class Scripted:
-    """Answers S3's requests on loopback with (status, error code) in turn, the last one for ever; counts by method."""
+    """Answers S3's requests on loopback with (status, error code or XML) in turn, the last for ever; keeps methods."""
 
     def __init__(self, *answers: tuple[int, str]) -> None:
         self.asked: list[str] = []
@@ -159,7 +159,8 @@ class Scripted:
                 self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 outer.asked.append(self.command)
                 status, code = script.pop(0) if len(script) > 1 else script[0]
-                body = f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode() if code else b""
+                error = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+                body = (code if code.startswith("<") else error if code else "").encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(0 if self.command == "HEAD" else len(body)))
                 self.send_header("ETag", '"x"')
@@ -249,6 +250,32 @@ def test_a_service_that_recovers_gets_the_write(scripted: Callable[..., tuple[Ob
 
     assert store.create("v1/x.json", b"x")
     assert 3 == len(service.asked)
+
+
+LISTING = """<?xml version="1.0"?><ListBucketResult><IsTruncated>false</IsTruncated>{}</ListBucketResult>"""
+LISTED = """<Contents><Key>{}</Key><Size>1</Size><LastModified>2026-11-28T22:15:00.000Z</LastModified></Contents>"""
+
+
+@pytest.mark.parametrize("name", ["v1/log//a.json", "v1/log/../a.json", "v1/log/./a.json"])
+def test_a_name_that_cannot_be_asked_for_is_said(
+    scripted: Callable[..., tuple[ObjectStore, Scripted]], name: str
+) -> None:
+    """A name in the bucket that is no path ends a listing with the name and who can help, and is not followed."""
+    store, _ = scripted((200, LISTING.format(LISTED.format(name))))
+
+    with pytest.raises(StoreAccessError, match="holds a name that is no path") as error:
+        list(store.keys("v1/log/"))
+    assert name in str(error.value)
+
+
+def test_what_is_too_large_is_not_read(served: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key with more than a store may hold is refused before it is in the memory, in a bucket as in a folder."""
+    for module in ("remote", "local"):
+        monkeypatch.setattr(f"wattbench.results.store.{module}.GET_MAX_BYTES", 100)
+    for store in (served.new_store("large"), LocalStore(tmp_path)):
+        store.create("v1/x.json", b"x" * 101)
+        with pytest.raises(StoreError, match="too large"):
+            store.get("v1/x.json")
 
 
 def test_every_error_of_obstore_is_known() -> None:

@@ -80,8 +80,8 @@ def nothing_is_overwritten(make_store: MakeStore) -> None:
     store.create(key, b"first")
     at = store.stamp(key)
     assert store.create(key, b"second") is False, "create() of a key that is there must return False"
-    assert store.create(key, b"first") is False, "create() looks at the key, not at the bytes"
     assert store.get(key) == b"first", "create() must not change what is there"
+    assert store.create(key, b"first") is False, "create() looks at the key, not at the bytes"
     assert store.stamp(key) == at, "create() must not change the time of what is there"
 
 

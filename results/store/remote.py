@@ -157,6 +157,9 @@ class RemoteStore:
         for pattern, why, remedy in REFUSALS:
             if re.search(pattern, text):
                 return StoreAccessError(f"{self.uri} refuses {key}", why, remedy)
+        if "Encountered object with invalid path" in text or isinstance(exc, obstore.exceptions.InvalidPathError):
+            what = f"{self.uri} holds a name that is no path below {key}"
+            return StoreAccessError(what, _short(str(exc)), "Its owner has to look into it, and who may write there.")
         if isinstance(exc, FileNotFoundError):
             return MissingKeyError(f"{self.uri} has no {key}")
         if isinstance(exc, obstore.exceptions.PermissionDeniedError | obstore.exceptions.UnauthenticatedError):
