@@ -16,6 +16,8 @@ WattbenchError
 │   ├── MissingKeyError         nothing is stored under a key
 │   ├── StoreAccessError        the store refuses: credentials, permissions, a bucket that is not there
 │   └── StoreUnreachableError   the store does not answer; what was asked may be tried again
+├── SignatureError      a signature does not hold
+│   └── SignatureToolError  what makes or checks signatures is missing here
 └── InterruptedRunError Ctrl-C or SIGTERM ended the run
 """
 
@@ -28,6 +30,8 @@ __all__ = [
     "OutOfMemoryError",
     "SamplingGapError",
     "SensorError",
+    "SignatureError",
+    "SignatureToolError",
     "StorageError",
     "StoreAccessError",
     "StoreError",
@@ -115,6 +119,14 @@ class StoreAccessError(StoreError):
 
 class StoreUnreachableError(StoreError):
     """The store does not answer; what was asked may be tried again."""
+
+
+class SignatureError(WattbenchError):
+    """A signature does not hold, is for something else, or is none."""
+
+
+class SignatureToolError(SignatureError):
+    """What makes or checks signatures (ssh-keygen, the package cryptography) is missing here, or does not answer."""
 
 
 class InterruptedRunError(WattbenchError):

@@ -21,9 +21,11 @@ COMMANDS = {
     "energy-split": ("wattbench.harness.cli.energy_split", "Split energy into joules per token in and out over mixes."),
     "recompute": ("wattbench.harness.cli.recompute", "Compute a result again from its raw data and say what differs."),
     "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),
+    "sign": ("wattbench.harness.cli.sign", "Sign a result, as a file beside it or in a store."),
     "store": ("wattbench.harness.cli.store.group", "Make and look after a store that results are shared in."),
     "sweep": ("wattbench.harness.cli.sweep", "Measure many points in turns and name the best of them."),
     "show": ("wattbench.harness.cli.show", "Show a result file for people: figures, verdict, doubts."),
+    "verify": ("wattbench.harness.cli.verify", "Check results against their raw data, physics and signatures."),
     "vendor": ("wattbench.harness.cli.vendor.group", "Look up accelerators: figures, claims, names, with sources."),
 }
 """Each sub-command's module (its `command` is the click command) and its line in `bench --help`."""
