@@ -7,15 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
+from click.testing import Result as Answer
 from trust_case import BOARD, NOW, make_case, make_key, package, rederived
 
+from wattbench.harness.cli.group import bench
 from wattbench.harness.trust.sign_stored import audit_stored, sign_stored
 from wattbench.harness.trust.stored import inspect_stored
 from wattbench.results.document import Result
-from wattbench.results.errors import UsageError
+from wattbench.results.errors import MissingKeyError, UsageError
 from wattbench.results.files import document_of
+from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import note_key, signature_key
 from wattbench.results.store.memory import MemoryStore
+from wattbench.results.store.open import init_store
 from wattbench.results.store.publish import Blob, package_of_bytes, publish
 from wattbench.results.store.records import BlobRef, Note, Signature, to_bytes
 from wattbench.results.trust.keys import key_line
@@ -41,7 +46,7 @@ def _store() -> MemoryStore:
     return MemoryStore()
 
 
-def pushed(store: MemoryStore, result: Result, uploader: str) -> str:
+def pushed(store: ObjectStore, result: Result, uploader: str) -> str:
     """Push a result as somebody and return its id."""
     data, blobs = package(result)
     files = tuple(Blob(ref=BlobRef(name=n, size_bytes=len(b)), data=b) for n, b in blobs.items())
@@ -218,3 +223,47 @@ def test_an_upload_before_the_run_ended_is_told_apart(store: MemoryStore) -> Non
     standings = {check.code: check.standing for check in seen(store, result_id).verification.checks}
 
     assert "ok" == standings["started_at"]
+
+
+def asked(*words: str) -> Answer:
+    """Return what the command line answers."""
+    return CliRunner().invoke(bench, list(words), standalone_mode=False)
+
+
+def test_the_command_line_signs_and_verifies_in_a_folder(keys: Path, tmp_path: Path) -> None:
+    """In a folder `bench sign` pins the uploader's key and `bench verify` names the tier; a stranger is refused."""
+    folder = str(tmp_path / "store")
+    opened, _ = init_store(folder)
+    result_id = pushed(opened, make_case(), "ann")
+    before = asked("verify", result_id, "--store", folder, "--brief")
+    signing = asked("sign", result_id, "--store", folder, "--key", str(keys / "ann"))
+    stranger = asked("sign", result_id, "--store", folder, "--key", str(keys / "mallory"))
+    after = asked("verify", result_id.removeprefix("sha256:"), "--store", folder, "--brief")
+
+    assert (0, None, 0) == (before.return_value, signing.exception, after.return_value)
+    assert isinstance(stranger.exception, UsageError)
+    assert f"{result_id}: CONSISTENT, self-reported" == before.output.splitlines()[0]
+    assert f"{result_id}: CONSISTENT, signed by ann" == after.output.splitlines()[0]
+
+
+def test_the_command_line_audits(keys: Path, tmp_path: Path) -> None:
+    """`bench sign --audit` puts a signed note into the store, which counts for whoever lists the auditor."""
+    folder = str(tmp_path / "store")
+    opened, _ = init_store(folder)
+    result_id = pushed(opened, make_case(), "ann")
+    asked("sign", result_id, "--store", folder, "--key", str(keys / "bob"), "--audit", "watched it", "--as", "bob")
+    listed = asked("verify", result_id, "--store", folder, "--auditors", str(keys / "bob.pub"))
+    unlisted = asked("verify", result_id, "--store", folder)
+
+    assert "audited by bob@example.org" in listed.output.splitlines()[0]
+    assert "self-reported" in unlisted.output.splitlines()[0]
+
+
+def test_a_name_that_is_no_id_is_wrong_usage(tmp_path: Path) -> None:
+    """With --store results are named by their ids; what a store does not have is an error that says so."""
+    folder = str(tmp_path / "store")
+    init_store(folder)
+
+    assert isinstance(asked("verify", "r.json", "--store", folder).exception, UsageError)
+    assert isinstance(asked("sign", "r.json", "--store", folder, "--key", "k").exception, UsageError)
+    assert isinstance(asked("verify", "sha256:" + "0" * 64, "--store", folder).exception, MissingKeyError)

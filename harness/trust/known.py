@@ -24,8 +24,8 @@ def load_check(result: Result) -> Check:
     except WattbenchError as exc:
         return unknown("load", f"{stated.name} is not in this catalogue: {exc.why or exc.what}")
     if load.digest != stated.digest:
-        where = f"version {load.version} here, {stated.version} there"
-        return unknown("load", f"{stated.name} has another definition in this catalogue ({where})")
+        digests = f"{load.digest[:19]}... here, {stated.digest[:19]}... there"
+        return unknown("load", f"{stated.name} is defined otherwise in this catalogue ({digests})")
     expected = load_record(load, result.plan.precision)
     return judged("load", _load_problems(stated, expected), f"{stated.name} is the catalogue's")
 

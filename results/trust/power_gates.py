@@ -129,7 +129,7 @@ def poll_values_check(result: Result, polls: Sequence[Polls]) -> Check:
     admitted = SENSOR_DOUBTS & {doubt.code for doubt in result.doubts}
     if problems and admitted:
         return unknown("poll_values", f"{problems[0]}; the document says so itself ({', '.join(sorted(admitted))})")
-    return judged("poll_values", problems, f"{sum(map(len, held.values()))} values that move")
+    return judged("poll_values", problems, f"{sum(map(len, held.values()))} values")
 
 
 def poll_times_check(result: Result, polls: Sequence[Polls]) -> Check:
@@ -226,4 +226,4 @@ def _regular(times_ns: Sequence[int]) -> bool:
 
 
 def _no_energy(result: Result) -> str | None:
-    return None if result.power.unavailable_reason is None else f"no energy: {result.power.unavailable_reason}"
+    return None if result.power.unavailable_reason is None else "no energy was measured"
