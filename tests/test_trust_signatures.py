@@ -181,6 +181,15 @@ def test_nobody_vouches_for_a_stranger(keys: Path) -> None:
     assert (["ok", "unknown"], ()) == ([check.standing for check in found.checks], found.signers)
 
 
+def test_without_ssh_keygen_a_signature_is_unknown(keys: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be checked here is unknown, and has failed for whoever expects a signer."""
+    text = sign(MESSAGE, keys / "ann").text
+    monkeypatch.setenv("PATH", "")
+    found = [signature_findings(MESSAGE, [text], Expectation(required=required)).checks for required in (False, True)]
+
+    assert [("unknown", "unknown"), ("unknown", "failed")] == [tuple(c.standing for c in checks) for checks in found]
+
+
 @pytest.fixture(name="signed")
 def _signed(keys: Path, tmp_path: Path) -> Path:
     """Write a result with its polls and ann's signature beside it."""

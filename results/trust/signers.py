@@ -185,7 +185,7 @@ def _signer_check(holding: list[str], known: tuple[Signed, ...], expected: Expec
     if known:
         return ok("signer", ", ".join(f"{one.identity} ({one.fingerprint})" for one in known))
     if unchecked and not holding:
-        return unknown("signer", unchecked[0])
+        return failed("signer", unchecked[0]) if expected.required else unknown("signer", unchecked[0])
     whose = ", ".join(map(fingerprint, holding))
     if expected.required:
         why = f"signed by {whose}, which is none of the signers expected" if holding else "it is not signed"
