@@ -17,6 +17,7 @@ from wattbench.harness.trust.stored import inspect_stored
 from wattbench.results.document import Result
 from wattbench.results.errors import MissingKeyError, UsageError
 from wattbench.results.files import document_of
+from wattbench.results.store.check import check_store
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import note_key, signature_key
 from wattbench.results.store.memory import MemoryStore
@@ -215,6 +216,16 @@ def test_an_auditor_s_note_is_the_highest_tier(store: MemoryStore, keys: Path) -
     audit_stored(store, result_id, keys / "bob", None, text="watched it run", signer="bob", now=NOW)
 
     assert ("self-reported", "audited by bob@example.org") == (before.tier, tier_text(seen(store, result_id).trust))
+
+
+def test_what_trust_writes_is_no_stranger_to_the_store(store: MemoryStore, keys: Path) -> None:
+    """Pins, signatures and audits leave nothing for `bench store check` to find."""
+    result_id = pushed(store, make_case(), "ann")
+    signed(store, result_id, keys / "ann")
+    audit_stored(store, result_id, keys / "bob", None, text="fine", signer="bob", now=NOW)
+    report = check_store(store, wattbench="0.1.0")
+
+    assert ((), 2, 1) == (report.findings, report.signatures, report.notes)
 
 
 def test_an_upload_before_the_run_ended_is_told_apart(store: MemoryStore) -> None:

@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from wattbench.harness.trust.stored import note_id, read_entry_of
+from wattbench.harness.trust.stored import audit_key, read_entry_of
 from wattbench.results.errors import UsageError
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import note_key, signature_key
@@ -38,7 +38,7 @@ def sign_stored(
             remedy = "Sign with that key, or as somebody else: --as NAME."
             raise UsageError(f"{fingerprint(made.public_key)} does not count for {name}", why, remedy)
         lines.append(f"{name} signs with this key in {store.uri}, since {held.at}")
-    _put(store, result_id, made, name, now)
+    store.create(signature_key(result_id, key_id(made.public_key)), to_bytes(_record(result_id, made, name, now)))
     return lines
 
 
@@ -57,13 +57,13 @@ def audit_stored(
     at = now.isoformat(timespec="milliseconds")
     note = Note(about=result_id, kind="audited", text=text, other=None, at=at, by=signer)
     made = sign(to_bytes(note), key, method)
-    _put(store, note_id(note), made, signer, now)
+    store.create(audit_key(note), to_bytes(_record(result_id, made, signer, now)))
     store.create(note_key(result_id, str(uuid.uuid4())), to_bytes(note))
     return [f"{result_id}: audited, by {fingerprint(made.public_key)}"]
 
 
-def _put(store: ObjectStore, about: str, made: Signed, signer: str | None, now: datetime) -> None:
-    record = Signature(
+def _record(about: str, made: Signed, signer: str | None, now: datetime) -> Signature:
+    return Signature(
         about=about,
         method=made.method,
         public_key=made.public_key,
@@ -71,4 +71,3 @@ def _put(store: ObjectStore, about: str, made: Signed, signer: str | None, now: 
         signature=made.text,
         at=now.isoformat(timespec="milliseconds"),
     )
-    store.create(signature_key(about, key_id(made.public_key)), to_bytes(record))

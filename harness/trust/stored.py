@@ -12,7 +12,7 @@ from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError, MissingKeyError, StoreError, UsageError, WattbenchError
 from wattbench.results.files import document_of
 from wattbench.results.store.contract import ObjectStore
-from wattbench.results.store.layout import blob_key, entry_key, note_prefix, object_key, signature_prefix
+from wattbench.results.store.layout import blob_key, entry_key, note_prefix, object_key, signature_key, signature_prefix
 from wattbench.results.store.records import LogEntry, Note, Signature, from_bytes, to_bytes
 from wattbench.results.trust.likeness import unlike
 from wattbench.results.trust.pins import AUDITORS, pin_of
@@ -20,13 +20,16 @@ from wattbench.results.trust.ranking import withdrawal
 from wattbench.results.trust.signers import Allowed, Expectation, Findings, parse_allowed, signature_findings
 from wattbench.results.trust.tiers import reproduction_problems
 
-__all__ = ["Stored", "auditors_of", "inspect_stored", "note_id", "read_entry_of"]
+__all__ = ["Stored", "audit_key", "auditors_of", "inspect_stored", "read_entry_of"]
 
 REPRODUCTIONS_MAX = 8
 """So many notes of reproductions are followed; each costs a verification."""
 
 ATTEMPTS_MAX = 10
 """So many attempts at a log entry are looked at; a second one is rare."""
+
+AUDIT = "audit-"
+"""How the names of auditors' signatures of notes begin, beside those of the result itself."""
 
 RECORDS_MAX = 1000
 """So many signatures or notes of one thing are read, since anybody who may write can add more."""
@@ -78,9 +81,9 @@ def inspect_stored(
     )
 
 
-def note_id(note: Note) -> str:
-    """Return the digest of a note's bytes, under which signatures of the note lie, as those of results do."""
-    return "sha256:" + hashlib.sha256(to_bytes(note)).hexdigest()
+def audit_key(note: Note) -> str:
+    """Return the key of an auditor's signature of a note: among those of the result, named by the note's digest."""
+    return signature_key(note.about, AUDIT + hashlib.sha256(to_bytes(note)).hexdigest())
 
 
 def auditors_of(store: ObjectStore) -> tuple[Allowed, ...]:
@@ -126,8 +129,8 @@ def _findings(store: ObjectStore, stored: Stored, expected: Expectation) -> Find
 
 
 def _texts(store: ObjectStore, about: str) -> list[str]:
-    """Return the signatures of a document or note; a record that is none does not hide the others."""
-    found = _records(store, signature_prefix(about), Signature)
+    """Return the signatures of a document; a record that is none does not hide the others."""
+    found = _records(store, signature_prefix(about), Signature, leaving_out=AUDIT)
     return [signature.signature for signature in found if signature.about == about]
 
 
@@ -135,9 +138,10 @@ def _notes(store: ObjectStore, result_id: str) -> list[Note]:
     return [note for note in _records(store, note_prefix(result_id), Note) if note.about == result_id]
 
 
-def _records(store: ObjectStore, prefix: str, kind: type[Record]) -> list[Record]:
+def _records(store: ObjectStore, prefix: str, kind: type[Record], leaving_out: str | None = None) -> list[Record]:
     found = []
-    for key in islice(store.keys(prefix), RECORDS_MAX):
+    keys = (k for k in store.keys(prefix) if leaving_out is None or not k.startswith(prefix + leaving_out))
+    for key in islice(keys, RECORDS_MAX):
         try:
             found.append(from_bytes(store.get(key), kind))
         except (DocumentError, MissingKeyError):
@@ -150,7 +154,11 @@ def _auditors(store: ObjectStore, note: Note, listed: Sequence[Allowed], expecte
     if not listed:
         return []
     allowed = Expectation(allowed=tuple(listed), at=expected.at)
-    findings = signature_findings(to_bytes(note), _texts(store, note_id(note)), allowed, strangers=True)
+    try:
+        text = from_bytes(store.get(audit_key(note)), Signature).signature
+    except (MissingKeyError, DocumentError):
+        return []
+    findings = signature_findings(to_bytes(note), [text], allowed, strangers=True)
     return [signer.identity for signer in findings.signers]
 
 
