@@ -106,6 +106,27 @@ def water_litres(facility_kwh: float, pue: float, site_l_per_kwh: float, grid_l_
     return footprint.water_l(it, HOUR_S, pue=pue, site_l_per_kwh=site_l_per_kwh, grid_l_per_kwh=grid_l_per_kwh)
 
 
+def overstated_water(facility_kwh: float, pue: float, site_l_per_kwh: float, grid_l_per_kwh: float) -> float:
+    """Return by how much water is too high where the building's energy stands in E (WUE_site + PUE WUE_grid)."""
+    twice_l = facility_kwh * (site_l_per_kwh + pue * grid_l_per_kwh)
+    return twice_l / water_litres(facility_kwh, pue, site_l_per_kwh, grid_l_per_kwh)
+
+
+def total(accelerators: float, host: float, idle_machines: float, overhead: float) -> float:
+    """Return the sum of a fleet's parts."""
+    return accelerators + host + idle_machines + overhead
+
+
+def overhead_percent(accelerators: float, host: float, idle_machines: float, overhead: float) -> float:
+    """Return the building's overhead over what its equipment takes, in percent."""
+    return 100 * (pue_of_parts(accelerators, host, idle_machines, overhead) - 1)
+
+
+def pue_of_parts(accelerators: float, host: float, idle_machines: float, overhead: float) -> float:
+    """Return the energy of the building over that of its equipment."""
+    return total(accelerators, host, idle_machines, overhead) / (accelerators + host + idle_machines)
+
+
 def joules_per_unit(power_w: float, units_per_s: float) -> float:
     """Return the energy of one unit, in J."""
     return 1 / efficiency.per_joule(units_per_s, ItPower(power_w=power_w))
@@ -132,9 +153,16 @@ def tokens_millions(usd: float, usd_per_million: float) -> float:
     return prices.tokens_for_usd(usd, usd_per_million) / 1e6
 
 
-def tokens_per_s_per_mw(units_per_s: float, facility_w: float) -> float:
-    """Return the throughput of a megawatt at the building's meter."""
-    return efficiency.units_per_s_per_mw(units_per_s, FacilityPower(power_w=facility_w))
+def wall_over_nameplates(wall_w: float, accelerators: float, nameplate_w: float) -> float:
+    """Return the power of a whole machine at the wall over the nameplates of its accelerators."""
+    return wall_w / (accelerators * nameplate_w)
+
+
+def split_total_usd(cost_usd_per_h: float, prefill_s: float, decode_s: float, concurrency: float) -> float:
+    """Return the sum of a query's input and output cost, in USD."""
+    return prices.split_by_time(
+        cost_usd_per_h=cost_usd_per_h, prefill_s=prefill_s, decode_s=decode_s, concurrency=concurrency
+    ).total_usd
 
 
 def tokens_per_joule(units_per_s: float, power_w: float) -> float:
@@ -179,7 +207,10 @@ FORMULAS: Mapping[str, Callable[..., float]] = MappingProxyType(
         "margin_percent": margin_percent,
         "markup_percent": markup_percent,
         "output_price_by_ratio": output_price_by_ratio,
+        "overhead_percent": overhead_percent,
+        "overstated_water": overstated_water,
         "peak_requests_per_s": fleet.peak_rate,
+        "pue_of_parts": pue_of_parts,
         "ratio": ratio,
         "recovery_factor": capital.capital_recovery_factor,
         "regressed_gpu_kwh": regressed_gpu_kwh,
@@ -189,11 +220,13 @@ FORMULAS: Mapping[str, Callable[..., float]] = MappingProxyType(
         "tokens_millions": tokens_millions,
         "tokens_per_joule": tokens_per_joule,
         "tokens_per_kwh_millions": tokens_per_kwh_millions,
-        "tokens_per_s_per_mw": tokens_per_s_per_mw,
+        "split_total_usd": split_total_usd,
+        "total": total,
         "usage_price": prices.usage_usd_per_million,
         "usd_per_million_tokens": usd_per_million_tokens,
         "usd_per_run": usd_per_run,
         "usd_per_thousand": usd_per_thousand,
+        "wall_over_nameplates": wall_over_nameplates,
         "waiting_probability": fleet.erlang_c,
         "water_litres": water_litres,
     }
