@@ -1,4 +1,4 @@
-"""The worked examples of docs/cost.md: each block of console text is a command and what it really prints.
+"""The worked examples of docs/cost.md and docs/compare.md: each console block is a command and what it really prints.
 
 `python tests/cost_page.py` runs them all and writes their output anew: the difference is part of the review.
 """
@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from wattbench.harness.cli.group import bench
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "cost.md"
+PAGES = (ROOT / "docs" / "cost.md", ROOT / "docs" / "compare.md")
 BLOCK = re.compile(r"```console\n\$ (.+)\n((?:.*\n)*?)```\n")
 ARCHIVE = "tests/data/mlperf/v51_gateoverflow_ryzen5560u_mobilenet224_offline.tar.xz"
 
@@ -50,5 +50,6 @@ def renewed(text: str, folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    with tempfile.TemporaryDirectory() as place:
-        PAGE.write_text(renewed(PAGE.read_text(), Path(place)))
+    for page in PAGES:
+        with tempfile.TemporaryDirectory() as place:
+            page.write_text(renewed(page.read_text(), Path(place)))

@@ -9,17 +9,19 @@ import pytest
 from wattbench.harness.cli.cost.group import COMMANDS
 from wattbench.results.economics.fields import FIELDS, SECTIONS
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "cost.md"
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGE = DOCS / "cost.md"
 
 
-def test_the_examples_print_what_stands_there(cost_page: ModuleType, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "least"), [("cost.md", 8), ("compare.md", 3)])
+def test_the_examples_print_what_stands_there(cost_page: ModuleType, tmp_path: Path, page: str, least: int) -> None:
     """Every console block is the output of its command, to the letter."""
     cost_page.prepare(tmp_path)
-    blocks = cost_page.examples(PAGE.read_text())
+    blocks = cost_page.examples((DOCS / page).read_text())
     with chdir(tmp_path):
         printed = [(command, cost_page.output_of(command)) for command, _ in blocks]
 
-    assert len(blocks) >= 8
+    assert len(blocks) >= least
     assert blocks == printed
 
 

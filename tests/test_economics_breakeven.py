@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattbench.harness.cli.cost.breakeven import rent_lines
-from wattbench.results.economics.breakeven import against_api, against_rent, hour_parts, payback_months
+from wattbench.results.economics.breakeven import against_api, against_rent, hour_parts
+from wattbench.results.economics.cash import payback_months
 from wattbench.results.economics.query import query_cost
 from wattbench.results.economics.replacing import replacement_of
 from wattbench.results.errors import UsageError

@@ -1,8 +1,10 @@
 """The cost of a query from a measured result."""
 
 import json
+import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -10,7 +12,7 @@ import pytest
 from cost_case import make_inputs, make_measured, make_rented
 
 from wattbench.results.document import Result
-from wattbench.results.economics.ladder import ladder_of
+from wattbench.results.economics.ladder import energy_u_rel, ladder_of, machine_power_u_rel, machine_rung
 from wattbench.results.economics.measured import MeasuredPower, Quantity, measured_of
 from wattbench.results.economics.query import query_cost
 from wattbench.results.errors import DocumentError, UsageError
@@ -67,7 +69,29 @@ def test_the_building_says_what_is_missing_below_it() -> None:
     blind = ladder_of(make_measured(powers=()), make_inputs())
 
     assert "use.utilisation is not given" == ladder.energies[-1].rung.words
-    assert "nothing is known below it" == blind.energies[-1].rung.words
+    assert "no power of the machine: neither measured nor declared (power.active_w)" == blind.energies[-1].rung.words
+
+
+def test_a_device_without_its_host_says_so_up_to_the_building() -> None:
+    """A board that was measured is something: the rungs above it ask for the rest of the machine."""
+    board = replace(make_measured().powers[0], scope="board")
+    ladder = ladder_of(make_measured(powers=(board,)), make_inputs())
+
+    assert 600 == pytest.approx(ladder.energies[0].energy_j)
+    assert ["power.host_w is not given", *["no power of the machine: power.host_w is not given"] * 2] == [
+        row.rung.words for row in ladder.energies[1:]
+    ]
+
+
+def test_a_declared_host_does_not_hide_the_devices_uncertainty() -> None:
+    """6 kW known to 1 % beside a declared 2 kW: the sum is known to 0.75 %, and money and energy carry it."""
+    board = replace(make_measured().powers[0], scope="board")
+    measured, inputs = make_measured(powers=(board,)), make_inputs(power__host_w=2000.0)
+    cost = query_cost(measured, inputs)
+
+    assert 0.0075 == pytest.approx(machine_power_u_rel(measured, machine_rung(measured, inputs)))
+    assert 0.0075 == pytest.approx(cost.hourly.u_power_rel)
+    assert math.hypot(0.02, 0.0075) == pytest.approx(energy_u_rel(measured, inputs))
 
 
 def test_rent_has_its_electricity_in_it() -> None:

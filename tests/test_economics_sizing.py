@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wattbench.harness.cli.cost.fleet import fit_lines, plan_lines
 from wattbench.results.economics import fleet
 from wattbench.results.economics.caps import battery_of, fit_of
 from wattbench.results.economics.inputs import CostInputs, parse_inputs
@@ -151,6 +152,50 @@ def test_what_fits_under_each_cap(cost_case: ModuleType) -> None:
     assert 10 / 7200 * 1e6 == pytest.approx(fit.queries_per_s_per_mw)
 
 
+def test_a_fit_carries_rate_and_watts(cost_case: ModuleType) -> None:
+    """Under a cap of power rate and watts both count, 2 % and 1 % making 2.2 %; under one of money the rate alone."""
+    by_power = fit_of(cost_case.make_measured(), cost_case.make_inputs(cap__power_w=102 * 7200.0))
+    by_price = fit_of(cost_case.make_measured(), cost_case.make_inputs(cap__capital_usd=3e6))
+    assert by_power is not None
+    assert by_price is not None
+
+    assert (100, 102, 104) == (by_power.machines_low, by_power.machines, by_power.machines_high)
+    assert math.hypot(0.02, 0.01) == pytest.approx(by_power.u_peak_rel)
+    assert math.hypot(0.02, 0.01) == pytest.approx(by_power.u_per_mw_rel)
+    assert (10, 10, 0.02) == (by_price.machines_low, by_price.machines_high, pytest.approx(by_price.u_peak_rel))
+    text = "\n".join(fit_lines(by_power))
+    assert "102 machines (100 .. 104, k=2): 734,400 W, 7200 +/- 2 % (k=2) a machine" in text
+    assert "1020 queries/s +/- 4.5 % (k=2) in the busiest hour" in text
+
+
+def test_a_budget_carries_the_energy_in_it(cost_case: ModuleType) -> None:
+    """Of a machine's year the energy alone is measured, so its uncertainty counts by its share."""
+    fit = fit_of(cost_case.make_measured(), cost_case.make_inputs(cap__usd_per_year=1e6))
+    assert fit is not None
+    busy = 6 * 1.2 * 0.1
+
+    assert 0.01 * busy / (cost_case.CAPITAL_H + busy) == pytest.approx(fit.caps[0].u_each_rel)
+
+
+def test_a_plan_carries_rate_and_watts(cost_case: ModuleType) -> None:
+    """Machines at both ends of the rate; the building's watts by the rate, which moves the count, and by the watts."""
+    plan = _plan(cost_case, cost_case.make_inputs(workload__peak_queries_per_s=1000.0, slo__spares=2.0))
+    text = "\n".join(plan_lines(plan))
+
+    assert (99, 102, 107) == (plan.machines_low, plan.machines, plan.machines_high)
+    assert math.hypot(0.02, 0.01) == pytest.approx(plan.u_peak_w_rel)
+    assert "102 (99 .. 107, k=2): 100 and 2 spare" in text
+    assert "734,400 W +/- 4.5 % (k=2) with all at work" in text
+
+
+def test_a_count_that_nothing_moves_has_no_range(cost_case: ModuleType) -> None:
+    """Where both ends need as many machines, there is no range to print."""
+    plan = _plan(cost_case, cost_case.make_inputs(workload__peak_queries_per_s=95.0, slo__spares=0.0))
+
+    assert (10, 10) == (plan.machines_low, plan.machines_high)
+    assert "machines            10: 10 and 0 spare" in "\n".join(plan_lines(plan))
+
+
 def test_whole_machines_fill_their_cap(cost_case: ModuleType) -> None:
     """Three machines' power holds three machines, whatever the last bit says."""
     fit = fit_of(cost_case.make_measured(), cost_case.make_inputs(cap__power_w=3 * 7200.0))
@@ -188,6 +233,8 @@ def test_a_battery_by_hand(cost_case: ModuleType) -> None:
     assert (4.0, 4 * 36_000) == (pytest.approx(battery.hours_at_work), pytest.approx(battery.queries_at_work))
     assert (0.01, pytest.approx(math.hypot(0.01, 0.02))) == (battery.u_hours_rel, battery.u_queries_rel)
     assert (6.0, 6 * 18_000) == (pytest.approx(battery.hours_mixed), pytest.approx(battery.queries_mixed))
+    assert 0.01 * 6000 * 0.5 / 4000 == pytest.approx(battery.u_hours_mixed_rel)
+    assert math.hypot(0.02, 0.0075) == pytest.approx(battery.u_queries_mixed_rel)
 
 
 def test_a_battery_without_rest_says_why(cost_case: ModuleType) -> None:

@@ -165,6 +165,14 @@ def test_comments_state_the_facts_of_the_sensor(tmp_path: Path) -> None:
     assert channel.accuracy_basis.endswith("looping after 1 s")
 
 
+def test_a_file_that_is_not_there_is_said_in_words(tmp_path: Path) -> None:
+    """Neither an error number nor a line 0 stands in the message."""
+    with pytest.raises(UsageError, match=r"^Cannot replay .*gone\.csv: No such file or directory\n"):
+        read_recording(tmp_path / "gone.csv")
+    with pytest.raises(UsageError, match=r"^Cannot replay .*trace\.csv: the file holds no samples\n"):
+        read_recording(written(tmp_path, ""))
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from wattbench.harness.cli.group import bench
 from wattbench.results.errors import DocumentError, UsageError
 from wattbench.results.files import write_result
+from wattbench.results.vendor.match import Identity
 
 EXAMPLES = sorted((Path(__file__).parents[1] / "examples" / "results").glob("*.json"))
 GB = "NVIDIA L4"
@@ -108,12 +109,24 @@ def test_match_a_name() -> None:
 
 
 def test_match_the_devices_at_hand() -> None:
-    """Without a text the machine is asked; whatever it has, the answer is 0 and has its processor."""
+    """Without a text the machine is asked: its processor is there, and the answer is 0 where any device is known."""
     found = json.loads(call("match", "--json").output)
     asked = call("match")
 
-    assert 0 == asked.return_value
+    assert int(all(row["key"] is None for row in found)) == asked.return_value
     assert {"cpu", "apple"} & {row["identity"]["kind"] for row in found}
+
+
+@pytest.mark.parametrize(("key", "code"), [("l4", 0), (None, 1)])
+def test_match_says_by_its_code_whether_a_device_is_known(
+    monkeypatch: pytest.MonkeyPatch, key: str | None, code: int
+) -> None:
+    """One known device among several is 0, none is 1, as with a text."""
+    names = ["NVIDIA L4" if key else "NVIDIA X4", "who knows"]
+    found = tuple(Identity(kind="nvml", value=name) for name in names)
+    monkeypatch.setattr("wattbench.harness.cli.vendor.matching.identities", lambda: found)
+
+    assert code == call("match").return_value
 
 
 def test_claims_of_one_and_of_a_model() -> None:
@@ -146,11 +159,21 @@ def test_check_of_the_examples(path: Path) -> None:
 
 
 def test_check_against_a_named_accelerator() -> None:
-    """The user may name what a result does not: then the claims are listed, and who said so."""
+    """The user may name what a result does not: then the claims are listed, beside what the result says itself."""
     text = call("check", "--accelerator", "xeon-spr", str(EXAMPLES[1])).output
 
-    assert "by the name given, which the result does not state" in text
+    named = "held against Intel Xeon 4th gen (Sapphire Rapids) (xeon-spr), which you named; "
+    assert f"{named}the result's device is 'Intel(R) Xeon(R) Processor', which is not listed" in text
     assert "not compared" in text
+
+
+def test_check_against_another_accelerator_than_the_results(on_l4: Path) -> None:
+    """A share of another accelerator's claims says nothing of the one that ran, and so it is said; the same is fine."""
+    other = call("check", "--accelerator", "l40s", str(on_l4)).output
+    same = call("check", "--accelerator", "l4", str(on_l4)).output
+
+    assert "the result's device is 'NVIDIA L4', which is l4: no share below says anything of it" in other
+    assert "the result's device is 'NVIDIA L4', which is the same" in same
 
 
 def test_check_in_other_forms(on_l4: Path) -> None:

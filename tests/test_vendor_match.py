@@ -110,3 +110,14 @@ def test_no_text_is_taken_for_another(kind: IdentityKind, value: str) -> None:
 
     assert (found.accelerator is None) or value.strip()
     assert found.reason
+
+
+def test_a_name_that_begins_as_others_do_has_near_ones() -> None:
+    """A model that does not exist names its maker's nearest, and none is taken; a stranger has none."""
+    near, strange = match("text", "NVIDIA H999"), match("text", "who knows")
+
+    assert near.accelerator is None
+    assert 3 == len(near.suggestions)
+    assert all(key.startswith("h") for key in near.suggestions), near.suggestions
+    assert "near to it, but not taken: h" in near.reason
+    assert () == strange.suggestions

@@ -16,6 +16,7 @@ from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.utilisation import scaled
 from wattbench.results.vendor.database import accelerator_of, database
 from wattbench.results.vendor.match import Identity, Match
+from wattbench.results.vendor.records import Accelerator
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,9 +39,13 @@ class Opened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checked:
-    """A document against the claims of its device; no rows where the device is not known."""
+    """A document against the claims of its device, or of the one that the user named; no rows where it is not known.
+
+    `own` is what the document's device is by its own name.
+    """
 
     opened: Opened
+    own: Match
     match: Match
     rows: tuple[ClaimRow, ...]
 
@@ -63,15 +68,24 @@ def checked(paths: Sequence[Path], accelerator: str | None, *, allow_invalid: bo
     stated = accelerator_of(accelerator) if accelerator is not None else None
     found = []
     for each in opened(paths, allow_invalid=allow_invalid):
-        match = device_match(each.document, database().accelerators.values())
-        if stated is not None:
-            identity = Identity(kind="text", value=stated.full_name, origin="the command line")
-            match = Match(
-                identity=identity, accelerator=stated, reason="the name given, which the result does not state"
-            )
+        own = device_match(each.document, database().accelerators.values())
+        match = own if stated is None else _named(stated, own)
         rows = () if match.accelerator is None else check_claims(each.document, match.accelerator)
-        found.append(Checked(opened=each, match=match, rows=rows))
+        found.append(Checked(opened=each, own=own, match=match, rows=rows))
     return found
+
+
+def _named(stated: Accelerator, own: Match) -> Match:
+    """Return the user's accelerator as a match that says what the result's own device is."""
+    device = f"the result's device is {own.identity.value!r}"
+    if own.accelerator is None:
+        device = "the result names no device" if not own.identity.value else f"{device}, which is not listed"
+    elif own.accelerator.key == stated.key:
+        device = f"{device}, which is the same"
+    else:
+        device = f"{device}, which is {own.accelerator.key}: no share below says anything of it"
+    identity = Identity(kind="text", value=stated.full_name, origin="the command line")
+    return Match(identity=identity, accelerator=stated, reason=device)
 
 
 def print_claims(found: Sequence[Checked], form: str) -> None:
@@ -145,6 +159,9 @@ def _device_lines(found: Sequence[Checked]) -> Iterator[str]:
         match = each.match
         if match.accelerator is None:
             yield f"{each.opened.name}: the device is unknown: {match.reason}"
+        elif match is not each.own:
+            what = f"{match.accelerator.full_name} ({match.accelerator.key}), which you named"
+            yield f"{each.opened.name}: held against {what}; {match.reason}"
         else:
             what = f"{match.identity.value!r} is {match.accelerator.full_name} ({match.accelerator.key})"
             yield f"{each.opened.name}: {what}, by {match.reason}"

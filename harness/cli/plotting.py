@@ -18,7 +18,10 @@ FORMATS = ("png", "svg")
 
 def plot_option(function: Callable[..., Any]) -> Callable[..., Any]:  # any: what click gives
     """Add --plot FILE, repeatable, to a command as `plots`; a suffix that is not drawn is refused at once."""
-    text = "Draw it into FILE, a PNG or an SVG by its suffix; may be repeated. Needs wattbench[plots]."
+    text = (
+        "Draw it into FILE (PNG or SVG by suffix; folders are made, a file there is replaced); may be repeated. Needs \
+wattbench[plots]."
+    )
     return click.option("--plot", "plots", type=Path, multiple=True, metavar="FILE", callback=_checked, help=text)(
         function
     )

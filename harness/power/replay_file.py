@@ -18,6 +18,8 @@ __all__ = ["Recording", "Trace", "read_recording"]
 FACTS = ("update_period_s", "averaging_window_s", "lag_s", "seen_share", "wraps_at_j", "limit_w", "accuracy_rel")
 """What lines such as `# lag_s: 0.1` may say of the recorded sensor; `# accuracy_basis: TEXT` goes with the last."""
 
+FORMAT = "docs/power.md#replay shows the format."
+
 _SMI_FIELDS = ("power.draw.instant", "power.draw", "power.draw.average")
 _SMI_ACCURACY_REL = 0.127 / math.sqrt(3)
 _SMI_ACCURACY_BASIS = (
@@ -75,11 +77,16 @@ def read_recording(path: Path) -> Recording:
     try:
         data = path.read_bytes()
         lines = data.decode("utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as exc:
-        raise UsageError(f"Cannot replay {path}", str(exc), "Name a CSV file: --power replay:FILE") from exc
+    except OSError as exc:
+        why = exc.strerror or str(exc)
+        raise UsageError(f"Cannot replay {path}", why, "Name a CSV file: --power replay:FILE") from exc
+    except UnicodeDecodeError as exc:
+        raise UsageError(
+            f"Cannot replay {path}", "it is not UTF-8 text", "Name a CSV file: --power replay:FILE"
+        ) from exc
     rows = [(n, line) for n, line in enumerate(lines, 1) if line.strip() and not line.startswith("#")]
     if len(rows) < 2:
-        raise _refused(path, len(lines), "the file holds no samples")
+        raise UsageError(f"Cannot replay {path}", "the file holds no samples", FORMAT)
     header = _columns(path, rows[0])
     facts, basis = _facts(path, lines)
     if header.smi and "accuracy_rel" not in facts:
@@ -204,4 +211,4 @@ def _smi_time_s(path: Path, number: int, word: str) -> float:
 
 
 def _refused(path: Path, number: int, why: str) -> UsageError:
-    return UsageError(f"Cannot replay {path}", f"line {number}: {why}", "docs/power.md#replay shows the format.")
+    return UsageError(f"Cannot replay {path}", f"line {number}: {why}", FORMAT)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 from wattbench.results.economics.capital import HOURS_PER_YEAR, energy_usd_per_h
+from wattbench.results.economics.cash import Payback, payback_of
 from wattbench.results.economics.fleet import instances_for_rate
 from wattbench.results.economics.hourly import hourly_cost, opex_hour_usd, owned_hourly
 from wattbench.results.economics.inputs import CostInputs
@@ -17,11 +18,9 @@ __all__ = [
     "AgainstApi",
     "AgainstRent",
     "HourParts",
-    "Payback",
     "against_api",
     "against_rent",
     "hour_parts",
-    "payback_months",
 ]
 
 HOURS_PER_MONTH = HOURS_PER_YEAR / 12
@@ -41,20 +40,6 @@ class HourParts:
     cash_usd: float
     u_work_usd: float
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Payback:
-    """Months after which savings have paid for machines; None where they never do.
-
-    `months` without interest, `months_discounted` with it.
-    """
-
-    machines: int
-    capital_usd: float
-    saved_usd_per_month: float
-    months: float | None
-    months_discounted: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +66,8 @@ class AgainstRent:
 
     `utilisation` is where both cost the same, `u_rel` its relative standard uncertainty (k=1). After `hours` of work
     the rent saved has paid the purchase (None: never); `hours_share` is the part of the machine's life that they take
-    at `at_utilisation`, the share of work that was given (None: not given, so never idle).
+    at `at_utilisation`, the share of work that was given (None: not given, so never idle). `payback` is by the month at
+    that share, None without it.
     """
 
     rent_usd_per_h: float
@@ -90,6 +76,7 @@ class AgainstRent:
     hours: float | None
     hours_share: float | None
     at_utilisation: float | None
+    payback: Payback | None
     notes: tuple[str, ...]
 
 
@@ -175,37 +162,20 @@ def against_rent(measured: Measured, inputs: CostInputs) -> AgainstRent | None:
     share = inputs.optional("use.utilisation") or 1.0
     saved = rent - parts.work_usd - parts.cash_usd / share  # an hour of work carries the idle ones beside it
     hours = price / saved if saved > 0 else None
+    known = inputs.optional("use.utilisation")
+    payback = None
+    if known is not None:
+        monthly = saved * known * HOURS_PER_MONTH
+        payback = payback_of(inputs, machines=1, capital_usd=price, saved_usd_per_month=monthly)
     return AgainstRent(
         rent_usd_per_h=rent,
         utilisation=parts.fixed_usd / (rent - parts.work_usd) if rent > parts.work_usd else None,
         u_rel=parts.u_work_usd / (rent - parts.work_usd) if rent > parts.work_usd else None,
         hours=hours,
         hours_share=None if hours is None else hours / share / (years * HOURS_PER_YEAR),
-        at_utilisation=inputs.optional("use.utilisation"),
+        at_utilisation=known,
+        payback=payback,
         notes=("the rent is paid for working hours alone; one that runs on is dearer", *parts.notes),
-    )
-
-
-def payback_months(*, machines: int, capital_usd: float, saved_usd_per_month: float, rate: float) -> Payback:
-    """Return after how many months savings have paid a sum, without interest and with `rate` a year.
-
-    K / S, and -ln(1 - K i / S) / ln(1 + i) with the month's rate i = (1 + rate)^(1/12) - 1.
-    """
-    monthly = math.pow(1 + rate, 1 / 12) - 1
-    months = discounted = None
-    if saved_usd_per_month > 0:
-        months = max(0.0, capital_usd / saved_usd_per_month)
-        left = 1 - months * monthly
-        if rate == 0:
-            discounted = months
-        elif left > 0:
-            discounted = -math.log(left) / math.log1p(monthly)
-    return Payback(
-        machines=machines,
-        capital_usd=capital_usd,
-        saved_usd_per_month=saved_usd_per_month,
-        months=months,
-        months_discounted=discounted,
     )
 
 
@@ -227,7 +197,4 @@ def _api_payback(price: float, parts: HourParts, measured: Measured, inputs: Cos
     busy_h = per_day / rate / 3600 * HOURS_PER_MONTH / 24  # hours of work a month, of all machines together
     own = machines * parts.cash_usd * HOURS_PER_MONTH + busy_h * parts.work_usd
     saved = price * per_day * HOURS_PER_MONTH / 24 - own
-    interest = inputs.number("hardware.interest_rate", "Paying back")
-    return payback_months(
-        machines=machines, capital_usd=machines * machine_usd, saved_usd_per_month=saved, rate=interest
-    )
+    return payback_of(inputs, machines=machines, capital_usd=machines * machine_usd, saved_usd_per_month=saved)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from wattbench.results.economics.cost_file import FILE, SIZE_MAX, load_sections, wrong
@@ -45,13 +46,15 @@ class CostInputs:
     """What was given, by path; asking for something else is an error that says how to give it.
 
     `schedule` has the 24 hours' shares of work where they were given; `use.utilisation` is then their mean. `priors`
-    are for `bench cost sensitivity`, `machines` the raw entries for `bench cost shift`.
+    are for `bench cost sensitivity`, `machines` the raw entries for `bench cost shift`. `used` collects the paths whose
+    value a formula took, here and in all that was made of these inputs, so that what played no part can be told.
     """
 
     given: Mapping[str, Given]
     schedule: tuple[float, ...] | None = None
     priors: Mapping[str, Prior] = field(default_factory=dict)
     machines: tuple[Mapping[str, Any], ...] = ()  # any: what the file holds, checked by results.economics.offers
+    used: set[str] = field(default_factory=set, compare=False, repr=False)
 
     def number(self, path: str, purpose: str) -> float:
         """Return a value. Raises UsageError naming field and flag when it was not given; `purpose` says what for."""
@@ -62,11 +65,17 @@ class CostInputs:
                 f"neither {FILE} nor the command line gives it, and nothing is assumed",
                 f"Use {asked.flag} VALUE, or write `{asked.name}: VALUE` under `{asked.section}:` in {FILE} (-s FILE).",
             )
+        self.used.add(path)
         return self.given[path].value
 
     def optional(self, path: str) -> float | None:
         """Return a value, or None when it was not given."""
+        self.used.add(path)
         return self.given[path].value if path in self.given else None
+
+    def has(self, path: str) -> bool:
+        """Return whether a value was given, which does not count as a use of it."""
+        return path in self.given
 
     def with_value(self, path: str, value: float, place: str) -> "CostInputs":
         """Return these inputs with one value computed instead of given; `place` says from what."""
@@ -138,8 +147,18 @@ def _given(path: str, value: object, name: str) -> Given:
     source = date = None
     if isinstance(value, dict):
         source, date = (None if value.get(k) is None else str(value[k]) for k in ("source", "date"))
+        _require_date(path, date, name)
         value = _value_of(path, value, name)
     return _checked(Given(path=path, value=_number(path, value, name), place=name, source=source, date=date))
+
+
+def _require_date(path: str, date: str | None, name: str) -> None:
+    """Raise UsageError for a date that is none: prices age, and somebody will want to know by how much."""
+    try:
+        datetime.fromisoformat(date or "2000-01-01")
+    except ValueError as exc:
+        why = f"the date of {path} is {date!r:.40}, which is no day"
+        raise wrong(name, why, "Write it as YYYY-MM-DD, or leave it out.") from exc
 
 
 def _value_of(path: str, entry: Mapping[str, object], name: str) -> object:
@@ -228,5 +247,11 @@ def _suspicion(asked: CostField, value: float) -> str | None:
     if value < asked.low:
         return f"perhaps {asked.below}" if " given " in asked.below else asked.below
     if value > asked.high:
-        return f"perhaps {asked.above}" if " given " in asked.above else asked.above
+        return f"perhaps {asked.above}{_as_share(asked, value)}" if " given " in asked.above else asked.above
     return None
+
+
+def _as_share(asked: CostField, value: float) -> str:
+    """Return what a percentage would be as a share or ratio, "" where the field takes none or it is still too much."""
+    fits = asked.above.startswith("a percentage") and asked.low <= value / 100 <= asked.high
+    return f": {value:g} % is {value / 100:g}" if fits else ""

@@ -28,6 +28,8 @@ __all__ = [
 Provenance = Literal["measured", "declared", "absent"]
 
 MEAN, BUILDING = "with idle hours", "building"
+DEVICE_AND = "device +"
+"""How the words of a machine begin that is a measured device beside a declared host."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,9 +91,9 @@ def power_rungs(measured: Measured, inputs: CostInputs) -> tuple[PowerRung, ...]
     """
     board, machine = _board(measured), machine_rung(measured, inputs)
     mean = _mean(measured, inputs, machine)
-    pue = inputs.optional("power.pue")
+    pue = None if mean.power_w is None else inputs.optional("power.pue")
     if mean.power_w is None or pue is None:
-        words = "power.pue is not given" if pue is None else _not_below(machine, mean)
+        words = mean.words if mean.power_w is None else "power.pue is not given"
         building = PowerRung(name=BUILDING, power_w=None, provenance="absent", words=words)
     else:
         power_w = ItPower(power_w=mean.power_w).facility(pue).power_w
@@ -104,10 +106,12 @@ def machine_rung(measured: Measured, inputs: CostInputs) -> PowerRung:
     wide = [p for p in measured.powers if p.whole_machine]
     if wide:
         return _measured("machine", wide[-1])
-    board, host, declared = _board(measured), inputs.optional("power.host_w"), inputs.optional("power.active_w")
+    board = _board(measured)
+    host = None if board.power_w is None else inputs.optional("power.host_w")
     if board.power_w is not None and host is not None:
-        words = f"device + {host:g} W of its host"
+        words = f"{DEVICE_AND} {host:g} W of its host"
         return PowerRung(name="machine", power_w=board.power_w + host, provenance="declared", words=words)
+    declared = inputs.optional("power.active_w")
     if declared is not None:
         return PowerRung(name="machine", power_w=declared, provenance="declared", words="power.active_w")
     missing = (
@@ -121,16 +125,24 @@ def idle_rung(measured: Measured, inputs: CostInputs) -> PowerRung:
     idle_w, provenance = _idle_w(measured, inputs)
     words = {
         "measured": "at rest, at the machine's plug",
-        "declared": "power.idle_w" if inputs.optional("power.idle_w") is not None else "device at rest + its host",
+        "declared": "power.idle_w" if inputs.has("power.idle_w") else "device at rest + its host",
         "absent": "power at rest is neither measured nor declared (power.idle_w)",
     }[provenance]
     return PowerRung(name="idle", power_w=idle_w, provenance=provenance, words=words)
 
 
 def machine_power_u_rel(measured: Measured, machine: PowerRung) -> float | None:
-    """Return the uncertainty of the machine's power; None where it is declared: nothing states it then."""
+    """Return the relative uncertainty of the machine's power by its measured part; None where none is measured.
+
+    Of a device beside a declared host it is that of the device, weighed by its part: nothing states the host's.
+    """
     wide: list[Quantity] = [p.active for p in measured.powers if p.whole_machine]
-    return wide[-1].u_rel if wide and machine.provenance == "measured" else None
+    if wide and machine.provenance == "measured":
+        return wide[-1].u_rel
+    narrow = [p.active for p in measured.powers if not p.whole_machine]
+    if not narrow or not machine.words.startswith(DEVICE_AND) or not machine.power_w or narrow[0].u_rel is None:
+        return None
+    return narrow[0].u_rel * narrow[0].value / machine.power_w
 
 
 def energy_u_rel(measured: Measured, inputs: CostInputs) -> float | None:
@@ -153,7 +165,8 @@ def _mean(measured: Measured, inputs: CostInputs, machine: PowerRung) -> PowerRu
     """Return the mean power over busy and idle hours."""
     utilisation = inputs.optional("use.utilisation")
     if machine.power_w is None or utilisation is None:
-        words = "use.utilisation is not given" if utilisation is None else "nothing is known below it"
+        words = f"no power of the machine: {machine.words}"
+        words = "use.utilisation is not given" if machine.power_w is not None else words
         return PowerRung(name=MEAN, power_w=None, provenance="absent", words=words)
     idle = idle_rung(measured, inputs)
     if idle.power_w is None:
@@ -172,19 +185,15 @@ def _refuse_rest_above_work(idle: PowerRung, active_w: float) -> None:
         raise UsageError("A machine draws more at rest than at work", why, "Correct power.idle_w or power.active_w.")
 
 
-def _not_below(machine: PowerRung, mean: PowerRung) -> str:
-    """Return why the building has no figure: its power is that of busy and idle hours, which one rung below lacks."""
-    return "nothing is known below it" if machine.power_w is None else mean.words
-
-
 def _idle_w(measured: Measured, inputs: CostInputs) -> tuple[float | None, Provenance]:
     wide = [p for p in measured.powers if p.whole_machine and p.idle_w is not None]
     if wide:
         return wide[-1].idle_w, "measured"
-    declared, host = inputs.optional("power.idle_w"), inputs.optional("power.host_w")
+    declared = inputs.optional("power.idle_w")
     if declared is not None:
         return declared, "declared"
     board = [p.idle_w for p in measured.powers if not p.whole_machine and p.idle_w is not None]
+    host = inputs.optional("power.host_w") if board else None
     return (board[0] + host, "declared") if board and host is not None else (None, "absent")
 
 
@@ -205,10 +214,10 @@ def _energy(rung: PowerRung, measured: Measured, utilisation: float | None) -> R
 def _embodied(measured: Measured, inputs: CostInputs) -> EmbodiedRung:
     """Return a query's share of the machine's making: its mass of emissions over the queries of its life."""
     paths = ("carbon.machine_kg", "hardware.life_years", "use.utilisation")
-    machine_kg, life_years, utilisation = (inputs.optional(path) for path in paths)
-    if machine_kg is None or life_years is None or utilisation is None:
-        missing = ", ".join(path for path in paths if inputs.optional(path) is None)
+    missing = ", ".join(path for path in paths if not inputs.has(path))
+    if missing:
         return EmbodiedRung(embodied_g=None, provenance="absent", words=f"{missing} not given")
+    machine_kg, life_years, utilisation = (inputs.number(path, "The machine's making") for path in paths)
     queries = measured.queries_per_s.value * utilisation * life_years * HOURS_PER_YEAR * 3600
     words = f"{machine_kg:g} kg over {life_years:g} years"
     return EmbodiedRung(embodied_g=machine_kg * 1000 / queries, provenance="declared", words=words)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wattbench.results.economics.breakeven import HOURS_PER_MONTH, Payback, payback_months
+from wattbench.results.economics.breakeven import HOURS_PER_MONTH, Payback, payback_of
 from wattbench.results.economics.capital import HOURS_PER_YEAR, energy_usd_per_h
 from wattbench.results.economics.fleet import instances_for_rate
 from wattbench.results.economics.hourly import OPEX, opex_hour_usd
@@ -70,6 +70,7 @@ def replacement_of(new: Measured, old: Measured, inputs: CostInputs) -> Replacem
             (new, inputs, opex_hour_usd(inputs) * HOURS_PER_YEAR),
         )
     ]
+    _note_use(inputs, old_inputs)
     before, after = sides
     spent = after.machines * inputs.number("hardware.price_usd", PURPOSE)
     capital = spent - before.machines * inputs.number("old.resale_usd", PURPOSE)
@@ -84,11 +85,11 @@ def replacement_of(new: Measured, old: Measured, inputs: CostInputs) -> Replacem
         new=after,
         saved_kwh_per_year=before_kwh - after_kwh,
         u_saved_kwh=_u_saved_kwh(sides, pue),
-        payback=payback_months(
+        payback=payback_of(
+            inputs,
             machines=after.machines,
             capital_usd=capital,
             saved_usd_per_month=(yearly[0] - yearly[1]) / HOURS_PER_YEAR * HOURS_PER_MONTH,
-            rate=inputs.number("hardware.interest_rate", PURPOSE),
         ),
         notes=(*notes, *new.notes, *old.notes),
     )
@@ -105,7 +106,13 @@ def _of_old(inputs: CostInputs) -> CostInputs:
         if f"old.{name}" in inputs.given:
             value = inputs.given[f"old.{name}"]
             given[f"power.{name}"] = Given(path=f"power.{name}", value=value.value, place=value.place)
-    return replace(inputs, given=given)
+    return replace(inputs, given=given, used=set())
+
+
+def _note_use(inputs: CostInputs, of_old: CostInputs) -> None:
+    """Count what the old machine's formulas took as used, its watts under their own names."""
+    own = {f"power.{name}": f"old.{name}" for name in ("active_w", "idle_w", "host_w")}
+    inputs.used.update(own.get(path, path) for path in of_old.used)
 
 
 def _side(measured: Measured, inputs: CostInputs, per_day: float, goal: float, opex_usd: float) -> Side:

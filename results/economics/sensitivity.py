@@ -193,9 +193,10 @@ def _watts(
     if rung.words == path:
         return drawn[path] if path in drawn else numpy.full_like(power, watts)
     host = central.optional("power.host_w")
+    measured_w = watts * power if path == "power.active_w" else numpy.full_like(power, watts)
     if host is not None and "power.host_w" in drawn:
-        return watts - host + drawn["power.host_w"]
-    return numpy.full_like(power, watts)
+        return measured_w - host + drawn["power.host_w"]
+    return measured_w
 
 
 def _at(

@@ -7,7 +7,7 @@ from wattbench.results.economics.capital import HOURS_PER_YEAR
 from wattbench.results.economics.fleet import headroom, instances_for_rate, instances_for_wait, peak_rate
 from wattbench.results.economics.hourly import hourly_cost
 from wattbench.results.economics.inputs import CostInputs
-from wattbench.results.economics.ladder import machine_rung
+from wattbench.results.economics.ladder import energy_u_rel, machine_rung
 from wattbench.results.economics.measured import Measured
 from wattbench.results.economics.power import ItPower
 from wattbench.results.economics.query import Money, u_cost_rel
@@ -18,6 +18,8 @@ __all__ = ["FleetPlan", "Load", "fleet_plan", "load_of", "machine_w"]
 
 PURPOSE = "The size of a fleet"
 INSTANCES_MAX = 1_000_000
+COVERAGE, SPREAD_MAX = 2.0, 0.9
+"""Ranges of whole machines are at the ends of the expanded uncertainty, k=2 (about 95 %), short of the whole rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,20 +35,25 @@ class Load:
 class FleetPlan:
     """The machines for a load. `needed` carry the peak, `machines` has the spares too.
 
+    `machines_low` and `machines_high` are those for the ends of the measured throughput (k=2).
     `headroom_share` is what the peak leaves free of the needed ones' rate, `utilisation` the mean load of all. Money is
-    of a year; `peak_w` is at the building's meter with all machines at work, None without a power.
+    of a year; `peak_w` is at the building's meter with all machines at work, None without a power, `u_peak_w_rel` its
+    relative standard uncertainty (k=1) by that of throughput, which moves their count, and of the watts.
     """
 
     load: Load
     service: ServiceLevel | None
     needed: int
     machines: int
+    machines_low: int
+    machines_high: int
     headroom_share: float
     utilisation: float
     usd_per_year: Money
     usd_per_query: Money
     price_usd: float | None
     peak_w: float | None
+    u_peak_w_rel: float | None
     notes: tuple[str, ...]
 
 
@@ -79,13 +86,10 @@ def fleet_plan(measured: Measured, inputs: CostInputs, load: Load) -> FleetPlan:
     spares = inputs.number("slo.spares", PURPOSE)
     if spares != int(spares):
         raise UsageError("Spares are whole machines", f"slo.spares is {spares:g}", "Give a whole number.")
-    if service is None:
-        needed = instances_for_rate(load.peak_per_s, rate)
-    else:
-        needed = instances_for_wait(
-            arrivals_per_s=load.peak_per_s, served_per_s=rate, wait_s=service.wait_s, probability=service.share
-        )
+    needed = _needed(load, rate, service)
     machines = needed + int(spares)
+    spread = min(COVERAGE * (measured.queries_per_s.u_rel or 0.0), SPREAD_MAX)
+    low, high = (_needed(load, rate * factor, service) for factor in (1 + spread, 1 - spread))
     utilisation, notes = _utilisation(load, inputs, machines * rate)
     hourly = hourly_cost(measured, inputs.with_value("use.utilisation", utilisation, "of the planned machines"))
     u_rel = u_cost_rel(hourly, measured.queries_per_s.u_rel)
@@ -99,13 +103,24 @@ def fleet_plan(measured: Measured, inputs: CostInputs, load: Load) -> FleetPlan:
         service=service,
         needed=needed,
         machines=machines,
+        machines_low=low + int(spares),
+        machines_high=high + int(spares),
         headroom_share=headroom(needed, arrivals_per_s=load.peak_per_s, served_per_s=rate),
         utilisation=utilisation,
         usd_per_year=yearly,
         usd_per_query=yearly.times(1 / queries),
         price_usd=None if price is None or hourly.kind == "rented" else machines * price,
         peak_w=ItPower(power_w=machines * power_w).facility(pue).power_w if known and power_w and pue else None,
+        u_peak_w_rel=energy_u_rel(measured, inputs) if known else None,
         notes=(*notes, *_model_notes(service), *hourly.notes, *measured.notes),
+    )
+
+
+def _needed(load: Load, rate: float, service: ServiceLevel | None) -> int:
+    if service is None:
+        return instances_for_rate(load.peak_per_s, rate)
+    return instances_for_wait(
+        arrivals_per_s=load.peak_per_s, served_per_s=rate, wait_s=service.wait_s, probability=service.share
     )
 
 

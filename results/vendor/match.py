@@ -19,6 +19,8 @@ IDENTITY_KINDS: tuple[IdentityKind, ...] = get_args(IdentityKind)
 SUGGESTIONS_MAX = 3
 CUTOFF = 0.6
 """The similarity (difflib's ratio) from which on a name is suggested: the library's own default."""
+CUTOFF_BEGIN = 0.7
+"""The same for the beginning of a longer name, where a maker's name alone is much of what agrees."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,16 @@ def _basis(row: Accelerator, kind: IdentityKind, value: str) -> str:
 
 
 def _nearest(rows: Iterable[Accelerator], value: str) -> tuple[str, ...]:
-    """Return the keys of those whose key, name or full name is near to a text."""
-    known = {text.casefold(): row.key for row in rows for text in (row.key, row.name, row.full_name)}
-    close = difflib.get_close_matches(value.casefold(), known, n=2 * SUGGESTIONS_MAX, cutoff=CUTOFF)
-    return tuple(dict.fromkeys(known[text] for text in close))[:SUGGESTIONS_MAX]
+    """Return the keys of those whose key, name or full name is near to a text, or begins nearly as it does."""
+    asked, near = value.casefold(), []
+    for row in rows:
+        names = [text.casefold() for text in (row.key, row.name, row.full_name)]
+        whole = max((_alike(asked, name) for name in names), default=0.0)
+        begins = max((_alike(asked, name[: len(asked)]) for name in names if len(name) > len(asked)), default=0.0)
+        if whole >= CUTOFF or begins >= CUTOFF_BEGIN:
+            near.append((max(whole, begins), row.key))
+    return tuple(key for _, key in sorted(near, key=lambda pair: -pair[0]))[:SUGGESTIONS_MAX]
+
+
+def _alike(one: str, other: str) -> float:
+    return difflib.SequenceMatcher(None, one, other, autojunk=False).ratio()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from wattbench.harness.cli.cost.lines import amount, head_lines, input_lines, ladder_lines, note_lines, row, spread
-from wattbench.harness.cli.cost.options import derived, input_options, inputs_of, measured_file
+from wattbench.harness.cli.cost.options import derived, input_options, inputs_of, measured_file, plain_inputs
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.results.economics.comparing import BY, UNITS, By, Candidate, Compared, compare, differences
@@ -64,7 +64,7 @@ def command(
         figures = {
             "by": by,
             "rows": [asdict(one) for one in rows],
-            "candidates": [asdict(c.inputs) for c in candidates],
+            "candidates": [plain_inputs(c.inputs) for c in candidates],
         }
         print_json(derived("compare", [c.measured for c in candidates], candidates[0].inputs, figures))
     else:

@@ -61,29 +61,31 @@ def plan_lines(plan: FleetPlan) -> Iterator[str]:
         promise = f"at most {plan.service.share:.3g} wait longer than {plan.service.wait_s:.4g} s"
         yield row("promise", f"{promise} ({plan.service.words})")
     spares = plan.machines - plan.needed
-    yield row(
-        "machines", f"{plan.machines:,}: {plan.needed:,} and {spares:,} spare, {plan.headroom_share:.1%} headroom"
-    )
+    parts = f"{plan.needed:,} and {spares:,} spare, {plan.headroom_share:.1%} headroom"
+    yield row("machines", f"{plan.machines:,}{_range(plan.machines_low, plan.machines_high)}: {parts}")
     yield row("at work", f"{plan.utilisation:.1%} of the hours, on the mean of all")
     if plan.price_usd is not None:
         yield row("purchase", f"{amount(plan.price_usd)} USD")
     yield row("year", money(plan.usd_per_year))
     yield row("query", money(plan.usd_per_query))
-    power = "absent (no power, or no power.pue)" if plan.peak_w is None else f"{amount(plan.peak_w)} W with all at work"
-    yield row("building's meter", power)
+    if plan.peak_w is None:
+        yield row("building's meter", "absent (no power, or no power.pue)")
+    else:
+        yield row("building's meter", f"{amount(plan.peak_w)} W{spread(plan.u_peak_w_rel)} with all at work")
 
 
 def fit_lines(fit: Fit) -> Iterator[str]:
     """Return what fits under caps as lines."""
     for cap in fit.caps:
-        each = f"{amount(cap.limit)} {cap.unit}, {amount(cap.each)} a machine ({cap.words})"
-        yield row(f"cap {cap.name}", f"{cap.machines:,} machine{'' if cap.machines == 1 else 's'}: {each}")
-    yield row("fits", f"{fit.machines:,} machine{'' if fit.machines == 1 else 's'}, by {fit.binding}")
+        each = f"{amount(cap.limit)} {cap.unit}, {amount(cap.each)}{spread(cap.u_each_rel)} a machine ({cap.words})"
+        yield row(f"cap {cap.name}", f"{_machines(cap.machines, cap.machines_low, cap.machines_high)}: {each}")
+    yield row("fits", f"{_machines(fit.machines, fit.machines_low, fit.machines_high)}, by {fit.binding}")
     yield row("carries", f"{amount(fit.peak_per_s)} queries/s{spread(fit.u_peak_rel)} in the busiest hour, {fit.words}")
     if fit.users is not None:
-        yield row("users", amount(fit.users))
+        yield row("users", f"{amount(fit.users)}{spread(fit.u_peak_rel)}")
     if fit.queries_per_s_per_mw is not None:
-        yield row("per megawatt", f"{amount(fit.queries_per_s_per_mw)} queries/s at the building's meter")
+        rate = f"{amount(fit.queries_per_s_per_mw)} queries/s{spread(fit.u_per_mw_rel)}"
+        yield row("per megawatt", f"{rate} at the building's meter")
 
 
 def battery_lines(battery: Battery) -> Iterator[str]:
@@ -95,8 +97,18 @@ def battery_lines(battery: Battery) -> Iterator[str]:
     if battery.hours_mixed is None or battery.queries_mixed is None:
         yield row("with rest", f"- ({battery.words})")
     else:
-        mixed = f"{battery.hours_mixed:.3g} h, {amount(battery.queries_mixed)} queries a charge"
+        hours = f"{battery.hours_mixed:.3g} h{spread(battery.u_hours_mixed_rel)}"
+        mixed = f"{hours}, {amount(battery.queries_mixed)} queries a charge{spread(battery.u_queries_mixed_rel)}"
         yield row("with rest", f"{mixed} ({battery.words})")
+
+
+def _machines(count: int, low: int, high: int) -> str:
+    return f"{count:,} machine{'' if count == 1 else 's'}{_range(low, high)}"
+
+
+def _range(low: int, high: int) -> str:
+    """Return the machines at the ends of what is known (k=2), nothing where the count is the same."""
+    return "" if low == high else f" ({low:,} .. {high:,}, k=2)"
 
 
 def _lines(found: Asked, plan: FleetPlan | None, fit: Fit | None, battery: Battery | None) -> Iterator[str]:
@@ -114,3 +126,5 @@ def _lines(found: Asked, plan: FleetPlan | None, fit: Fit | None, battery: Batte
     yield ""
     yield from input_lines(found.inputs)
     yield from note_lines(found.measured.notes if plan is None else plan.notes)
+    if found.measured.queries_per_s.u_rel is None:
+        yield "  - the result states no uncertainty of its throughput: what rests on it has none, and is known less well"

@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": ("wattbench.harness.cli.cost.compare", "Compare several results at one service level."),
     "fleet": ("wattbench.harness.cli.cost.fleet", "Size a fleet for a load, or say what a cap or a battery carries."),
     "init": ("wattbench.harness.cli.cost.init", "Write a commented file of inputs."),
+    "prices": ("wattbench.harness.cli.cost.prices", "List what providers ask for a model's tokens."),
     "query": ("wattbench.harness.cli.cost.query", "Say what one query of a result costs."),
     "sensitivity": ("wattbench.harness.cli.cost.sensitivity", "Say how sure a cost is, and what moves it most."),
     "shift": ("wattbench.harness.cli.cost.shift", "Model the shift to inference, and which hardware meets a cost."),

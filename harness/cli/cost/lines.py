@@ -53,20 +53,23 @@ def ladder_lines(ladder: Ladder, factor: float = 1.0, what: str = "a query") -> 
     for rung in ladder.energies:
         known = f"{rung.rung.provenance}: {rung.rung.words}"
         if rung.energy_j is None:
-            yield f"  {rung.rung.name:<{WIDTH - 2}}absent ({known})"
+            yield f"  {rung.rung.name:<{WIDTH - 2}}absent: {rung.rung.words}"
             continue
         per_kwh = "" if rung.queries_per_kwh is None else f", {amount(rung.queries_per_kwh / factor)} per kWh"
         yield f"  {rung.rung.name:<{WIDTH - 2}}{amount(rung.energy_j * factor)} J{per_kwh} ({known})"
-    embodied = ladder.embodied
-    figure = "absent" if embodied.embodied_g is None else f"{amount(embodied.embodied_g * factor)} g CO2e"
-    yield f"  {'embodied':<{WIDTH - 2}}{figure} ({embodied.provenance}: {embodied.words})"
+    embodied, label = ladder.embodied, f"  {'embodied':<{WIDTH - 2}}"
+    if embodied.embodied_g is None:
+        yield f"{label}absent: {embodied.words}"
+    else:
+        yield f"{label}{amount(embodied.embodied_g * factor)} g CO2e ({embodied.provenance}: {embodied.words})"
 
 
 def input_lines(inputs: CostInputs) -> Iterator[str]:
-    """Return every input with the place, source and date that it came from."""
+    """Return every input with the place, source and date that it came from, and whether no figure above needed it."""
     yield "inputs"
     for given in inputs.given.values():
-        origin = ", ".join(word for word in (given.place, given.source, given.date) if word)
+        unused = "" if given.path in inputs.used else "not used here"
+        origin = ", ".join(word for word in (unused, given.place, given.source, given.date) if word)
         yield f"  {given.path:<{WIDTH + 10}}{given.value:g}  ({origin})"
 
 

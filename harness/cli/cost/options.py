@@ -13,7 +13,7 @@ from wattbench.results.economics.measured import Measured, measured_of
 from wattbench.results.errors import UsageError
 from wattbench.results.files import read_document, stored_id
 
-__all__ = ["Asked", "asked", "derived", "input_options", "inputs_of", "measured_file"]
+__all__ = ["Asked", "asked", "derived", "input_options", "inputs_of", "measured_file", "plain_inputs"]
 
 MACHINE = ("hardware", "cloud", "power", "use", "opex", "carbon.machine_kg")
 """What every command takes: sections, or single fields of one."""
@@ -73,9 +73,14 @@ def derived(
         "quotable": not warnings,
         "warnings": warnings,
         "measured": asdict(found[0]) if len(found) == 1 else [asdict(one) for one in found],
-        "inputs": [asdict(given) for given in inputs.given.values()],
+        "inputs": plain_inputs(inputs),
         **figures,
     }
+
+
+def plain_inputs(inputs: CostInputs) -> list[dict[str, Any]]:  # any: records as plain values
+    """Return every input as plain values, with whether a figure needed it."""
+    return [{**asdict(given), "used": given.path in inputs.used} for given in inputs.given.values()]
 
 
 def _with_options(function: Callable[..., Any], wanted: tuple[str, ...]) -> Callable[..., Any]:

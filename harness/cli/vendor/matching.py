@@ -19,7 +19,8 @@ __all__ = ["command", "match_lines"]
 def command(text: str | None, as_json: bool) -> int:
     """Recognise the devices of this machine, or the name or PCI id TEXT (10de:2330).
 
-    An unknown name stays unknown: near ones are named and never taken. Ends with 1 when TEXT is not recognised.
+    An unknown name stays unknown: near ones are named and never taken. Ends with 0 when TEXT, or any device of this
+    machine, is recognised, else with 1.
     """
     asked = (Identity(kind="text", value=text, origin="the command line"),) if text is not None else identities()
     rows = tuple(database().accelerators.values())
@@ -28,7 +29,7 @@ def command(text: str | None, as_json: bool) -> int:
         print_json([_plain(match) for match in found])
     else:
         print_lines(match_lines(found))
-    return int(text is not None and found[0].accelerator is None)
+    return int(all(match.accelerator is None for match in found))
 
 
 def match_lines(found: Sequence[Match]) -> Iterator[str]:
