@@ -5,6 +5,7 @@ import hashlib
 import os
 import stat
 import uuid
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from wattbench.results.migrate import schema_version, upgrade
 
 __all__ = [
     "SIZE_MAX_BYTES",
+    "OpenedDocument",
     "canonical_bytes",
     "document_bytes",
     "document_id",
     "document_of",
+    "open_document",
     "put_file",
     "read_document",
     "read_result",
@@ -106,6 +109,26 @@ def read_document(path: Path) -> Document:
     """Return the document in a file, a run's result or an imported one, as `read_result` does."""
     try:
         return _decoded(_trusted(_file_bytes(path)))
+    except WattbenchError as exc:
+        raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenedDocument:
+    """A document, the id that its file carries, and the bytes of that file."""
+
+    document: Document
+    identity: str
+    data: bytes
+
+
+def open_document(path: Path) -> OpenedDocument:
+    """Return the document in a file with its id and the file's bytes, read once. Raises what `read_document` raises."""
+    try:
+        data = _file_bytes(path)
+        trusted = _trusted(data)
+        identity = document_id(trusted)
+        return OpenedDocument(document=_decoded(trusted), identity=identity, data=data)
     except WattbenchError as exc:
         raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
 

@@ -1,8 +1,9 @@
 """Latency distributions from raw completions: per request, from its planned start."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 from wattbench.results.measurement import Completions, Repeat
 from wattbench.results.metrics import Quantile, QuantileMetric
@@ -10,7 +11,7 @@ from wattbench.results.rates import NO_REPEAT, NONE_SUCCEEDED, phase_reason, suc
 from wattbench.results.stats import early_stopping_bound, quantile
 from wattbench.results.subject import LoadRecord
 
-__all__ = ["QUANTILES", "latency_metrics"]
+__all__ = ["QUANTILES", "latency_metrics", "weighted_latencies"]
 
 QUANTILES = (0.5, 0.9, 0.99)
 
@@ -38,11 +39,20 @@ def latency_metrics(load: LoadRecord, repeats: Sequence[Repeat]) -> tuple[Quanti
     )
 
 
+def weighted_latencies(name: str, repeats: Sequence[Repeat]) -> tuple[tuple[float, int], ...]:
+    """Return the values behind one of the distributions, in seconds, each with how many requests had it."""
+    return tuple(_pairs(repeats, VALUES[name]))
+
+
+def _pairs(repeats: Sequence[Repeat], values: Values) -> list[tuple[float, int]]:
+    rows = [(done, i) for repeat in repeats for done in (repeat.completions,) for i in succeeded(done)]
+    return [(value, done.requests[i]) for done, i in rows for value in values(done, i)]
+
+
 def _distribution(
     name: str, formula: str, repeats: Sequence[Repeat], values: Values, reason: str | None
 ) -> QuantileMetric:
-    rows = [(done, i) for repeat in repeats for done in (repeat.completions,) for i in succeeded(done)]
-    pairs = [(value, done.requests[i]) for done, i in rows for value in values(done, i)] if reason is None else []
+    pairs = _pairs(repeats, values) if reason is None else []
     apart = not any(repeat.completions.overlap for repeat in repeats)
     bounded = name != "itl" and apart
     samples, weights = [value for value, _ in pairs], [weight for _, weight in pairs]
@@ -80,3 +90,14 @@ def _per_token_s(done: Completions, i: int) -> list[float]:
 def _gaps_s(done: Completions, i: int) -> list[float]:
     first_ns = done.first_output_ns[i]
     return [] if first_ns is None else [(b - a) / 1e9 for a, b in pairwise((first_ns, *done.step_end_ns[i]))]
+
+
+VALUES: Mapping[str, Values] = MappingProxyType(
+    {
+        "latency.request": _request_s,
+        "latency.ttft": _first_token_s,
+        "latency.tpot": _per_token_s,
+        "latency.itl": _gaps_s,
+    }
+)
+"""How the values of each distribution come from one execution."""
