@@ -20,6 +20,7 @@ COMMANDS = {
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
     "energy-split": ("wattbench.harness.cli.energy_split", "Split energy into joules per token in and out over mixes."),
     "recompute": ("wattbench.harness.cli.recompute", "Compute a result again from its raw data and say what differs."),
+    "report": ("wattbench.harness.cli.report", "Write results as one self-contained page, alone or side by side."),
     "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),
     "sign": ("wattbench.harness.cli.sign", "Sign a result, as a file beside it or in a store."),
     "store": ("wattbench.harness.cli.store.group", "Make and look after a store that results are shared in."),

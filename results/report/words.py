@@ -1,0 +1,135 @@
+"""Figures in words for a page: three digits, units that people say, intervals and uncertainties."""
+
+from wattbench.results.metrics import Interval, Metric
+
+__all__ = [
+    "UNITS",
+    "absolute",
+    "amount",
+    "comparing",
+    "name_of",
+    "number",
+    "percent",
+    "size",
+    "spread",
+    "time",
+    "unit_of",
+]
+
+UNITS = {
+    "{request}/s": "requests/s",
+    "{token}/s": "tokens/s",
+    "{token}/J": "tokens/s/W",
+    "{request}/J": "requests/s/W",
+    "J/{request}": "J/request",
+    "J/{token}": "J/token",
+    "By": "bytes",
+    "1": "",
+}
+"""UCUM units as people say them; tokens per joule and tokens per second per watt are the same number."""
+
+NAMES = {
+    "throughput.requests": "Requests",
+    "throughput.input_tokens": "Input tokens",
+    "throughput.output_tokens": "Output tokens",
+    "throughput.total_tokens": "All tokens",
+    "throughput.prefill_tokens": "Prefill rate",
+    "throughput.decode_tokens": "Decode rate",
+    "latency.request": "Latency of a request",
+    "latency.ttft": "Time to first token",
+    "latency.tpot": "Time per output token",
+    "latency.itl": "Time between tokens",
+    "power.mean": "Mean power",
+    "power.idle": "Idle power",
+    "power.net": "Net power",
+    "energy.total": "Energy of a window",
+    "energy.per_request": "Energy of a request",
+    "energy.per_input_token": "Energy per input token",
+    "energy.per_output_token": "Energy per output token",
+    "energy.prefill": "Energy of prefill",
+    "energy.decode": "Energy of decode",
+    "efficiency.tokens_per_j": "Throughput per watt",
+    "efficiency.requests_per_j": "Requests per joule",
+    "memory.peak": "Peak memory",
+    "utilisation.flops": "Products of the whole window, of the measured ceiling",
+    "utilisation.prefill_flops": "Products of prefill, of the measured ceiling",
+    "utilisation.bandwidth": "Memory traffic of decode, of the measured ceiling",
+    "utilisation.flops_claim": "Products of the whole window, of the vendor's claim",
+    "utilisation.prefill_flops_claim": "Products of prefill, of the vendor's claim",
+    "utilisation.bandwidth_claim": "Memory traffic of decode, of the vendor's claim",
+}
+NOTHING = 1e-9
+"""Smaller figures are what is left of rounding when like is subtracted from like."""
+
+
+def number(value: float) -> str:
+    """Return a figure with three digits or more, as people read it."""
+    magnitude = abs(value)
+    if magnitude < NOTHING:
+        return "0"
+    if magnitude >= 1e15:
+        return f"{value:.3g}"
+    if magnitude >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if magnitude < 100 else f"{value:.1f}"
+
+
+def amount(value: float, unit: str) -> tuple[str, str]:
+    """Return a figure and its unit in words: bytes with a prefix, shares in per cent."""
+    if unit == "By":
+        text, scaled = size(value).rsplit(" ", 1)
+        return text, scaled
+    if unit == "1":
+        return percent(value), ""
+    return number(value), unit_of(unit)
+
+
+def percent(share: float) -> str:
+    """Return a share in per cent."""
+    return f"{number(100 * share)} %"
+
+
+def time(seconds: float) -> str:
+    """Return a time in ms or s."""
+    return f"{number(1000 * seconds)} ms" if abs(seconds) < 1 else f"{number(seconds)} s"
+
+
+def size(count: float) -> str:
+    """Return a number of bytes with a decimal prefix."""
+    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= limit:
+            return f"{count / limit:.3g} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def unit_of(unit: str) -> str:
+    """Return a UCUM unit as people say it."""
+    return UNITS.get(unit, unit)
+
+
+def name_of(name: str) -> str:
+    """Return what a figure is called."""
+    return NAMES.get(name, name)
+
+
+def spread(interval: Interval | None) -> str:
+    """Return an interval with its level, "" for none."""
+    if interval is None:
+        return ""
+    return f"{number(interval.low)} to {number(interval.high)} ({100 * interval.level:g} %)"
+
+
+def absolute(metric: Metric) -> str:
+    """Return the expanded absolute uncertainty (k=2), "not stated" for an energy without one, "" for other figures."""
+    return _expanded(metric, metric.u_absolute_rel)
+
+
+def comparing(metric: Metric) -> str:
+    """Return the expanded uncertainty in comparisons (k=2), as `absolute` does."""
+    return _expanded(metric, metric.u_comparison_rel)
+
+
+def _expanded(metric: Metric, u_rel: float | None) -> str:
+    if u_rel is None:
+        return "" if metric.scope is None else "not stated"
+    return f"± {200 * u_rel:.2g} %"
