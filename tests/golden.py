@@ -9,14 +9,16 @@ from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.group import bench
 from wattbench.results.codec import schema_text
 from wattbench.results.files import read_result, write_result
+from wattbench.results.index.schema import index_schema_text
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "data" / "golden"
 
 
 def main() -> None:
-    """Write the schema, the golden result, its text, and the text of `bench --help`."""
+    """Write the schemas, the golden result, its text, and the text of `bench --help`."""
     (ROOT / "results" / "result.schema.json").write_text(schema_text())
+    (ROOT / "results" / "index" / "index.schema.json").write_text(index_schema_text())
     write_result(factories.make_result(), factories.GOLDEN)
     lines = result_lines(read_result(factories.GOLDEN))
     (GOLDEN / "result-v1.txt").write_text("\n".join(lines) + "\n")

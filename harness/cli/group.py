@@ -19,6 +19,7 @@ COMMANDS = {
     "import": ("wattbench.harness.cli.importing", "Import results that other tools measured, such as MLPerf's logs."),
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
     "energy-split": ("wattbench.harness.cli.energy_split", "Split energy into joules per token in and out over mixes."),
+    "query": ("wattbench.harness.cli.querying", "Ask a store: leaderboards, single results, a machine's history."),
     "recompute": ("wattbench.harness.cli.recompute", "Compute a result again from its raw data and say what differs."),
     "report": ("wattbench.harness.cli.report", "Write results as one self-contained page, alone or side by side."),
     "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),

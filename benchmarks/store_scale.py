@@ -1,0 +1,333 @@
+"""Time the questions that people ask of a store of a million results, by columns, in SQLite, and by reading JSON.
+
+Run: python benchmarks/store_scale.py [--full] [--rows N] [--folder FOLDER] [--build-only] [--documents 300]
+The rows are drawn from a seed and say so; with --folder they are kept and found again, so that building and timing can
+be apart. --full has each of the million ten times, with other ids, times and figures, sorted and written load by load.
+Goals: leaderboard < 200 ms at 1 million rows and < 500 ms at 10 million (--full), point lookup < 50 ms, and an index
+that was killed while it was built is the same in the end.
+"""
+
+import argparse
+import json
+import random
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import _synthetic_rows as synthetic
+
+from wattbench.results.codec import to_builtins
+from wattbench.results.document import Result
+from wattbench.results.files import canonical_bytes, read_document
+from wattbench.results.index import lake
+from wattbench.results.index.board import Board, leaderboard
+from wattbench.results.index.columns import ColumnEngine
+from wattbench.results.index.database import IndexDatabase
+from wattbench.results.index.filters import Filters
+from wattbench.results.index.history import histories
+from wattbench.results.index.lake import lake_files, mirror
+from wattbench.results.index.place import OpenIndex, open_index
+from wattbench.results.index.row import BINARY, COLUMNS
+from wattbench.results.store.open import init_store, open_store
+from wattbench.results.store.publish import package_of_bytes, publish
+
+SEED = 20_261_128
+ROUNDS, LOOKUPS, TIMES = 12, 200, 10
+EXAMPLE = Path(__file__).parents[1] / "examples/results/bert-base-classify-128_cpu_bfloat16.json"
+CHANGED = ("id", "time_us", "tokens_per_s", "tokens_per_j")
+JSON_ROWS_MAX = 1_000_000
+"""As many rows as are written and read as JSON: it takes minutes beyond."""
+
+
+def main() -> None:
+    """Build, time each side in a process of its own, and try the restart."""
+    arguments = parsed()
+    if arguments.side is not None:
+        print(json.dumps(SIDES[arguments.side](arguments.folder, arguments.rows)))
+        return
+    folder = arguments.folder or Path(tempfile.mkdtemp(prefix="wattbench-scale-"))
+    try:
+        build(folder, arguments.rows)
+        if arguments.full:
+            multiply(folder, arguments.rows)
+        if not arguments.build_only:
+            report(folder, arguments.rows * (TIMES if arguments.full else 1))
+            restart(folder, arguments.documents)
+    finally:
+        if arguments.folder is None:
+            shutil.rmtree(folder)
+
+
+def parsed() -> argparse.Namespace:
+    """Return the command line's arguments."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--full", action="store_true", help="ten times as many rows")
+    parser.add_argument("--folder", type=Path, help="keep what was built here, and find it again")
+    parser.add_argument("--build-only", action="store_true")
+    parser.add_argument("--documents", type=int, default=300, help="whole documents for the restart")
+    parser.add_argument("--side", choices=tuple(SIDES), help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def build(folder: Path, rows: int) -> None:
+    """Write the rows as an index, as its Delta table, and as lines of JSON, unless they are there."""
+    done = folder / f"built-{rows}"
+    if done.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    store, _ = init_store(str(folder / "store"))
+    place = open_index(store, folder / "cache")
+    start = time.perf_counter()
+    with (folder / "rows.jsonl").open("w") as lines:
+        for chunk in synthetic.synthetic_rows(rows, SEED):
+            place.index.put([(row.id, [row]) for row in chunk], 0, progress=None)
+            if place.index.number("seq") <= JSON_ROWS_MAX:
+                lines.writelines(json.dumps(asdict_shallow(row)) + "\n" for row in chunk)
+    indexed = time.perf_counter()
+    how = mirror(place.lake, place.index)
+    print(f"built {rows} rows: SQLite and JSON {indexed - start:.0f} s, Delta table ({how}) ", end="")
+    print(f"{time.perf_counter() - indexed:.0f} s; this process had {peak_mb():.0f} MB at most")
+    place.index.close()
+    done.touch()
+
+
+def multiply(folder: Path, rows: int) -> None:
+    """Write every row `TIMES` times into SQLite and the Delta table; only the first has the id of the million."""
+    done = folder / f"multiplied-{rows}"
+    if done.exists():
+        return
+    place = open_index(open_store(str(folder / "store")), folder / "cache")
+    files = lake_files(place.lake, place.index)
+    start = time.perf_counter()
+    kept = [name for name in COLUMNS if name not in CHANGED]
+    for k in range(1, TIMES):
+        place.index.select(
+            f"INSERT INTO rows ({', '.join((*kept, *CHANGED))}, log_key, generation, seq, first_seq)"
+            f" SELECT {', '.join(kept)}, substr(id, 1, 31) || x'{k:02x}', {', '.join(changed(str(k)))},"
+            f" log_key, generation, seq + {k * rows}, seq + {k * rows} FROM rows WHERE seq <= {rows}"
+        )
+    place.index.set_meta("seq", TIMES * rows)
+    inserted = time.perf_counter()
+    for n in range(synthetic.LOADS):
+        write_load(place, files, synthetic.load_name(n), seq=TIMES * rows, first=n == 0)
+    print(f"multiplied to {TIMES * rows} rows: SQLite {inserted - start:.0f} s, ", end="")
+    print(f"Delta table {time.perf_counter() - inserted:.0f} s; this process had {peak_mb():.0f} MB at most")
+    place.index.close()
+    done.touch()
+
+
+def changed(k: str) -> list[str]:
+    """Return in SQL what the k-th copy of a row has instead of its time and figures."""
+    return [f"time_us + {k}", *(f"{name} * (0.9 + 0.02 * {k})" for name in CHANGED[2:])]
+
+
+def write_load(place: OpenIndex, files: Sequence[str], load: str, *, seq: int, first: bool) -> None:
+    """Append the rows of one load, each `TIMES` times and in order, to the Delta table; the first one empties it."""
+    import duckdb
+    from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
+
+    tail = "CASE k " + " ".join(f"WHEN {k} THEN unhex('{k:02x}')" for k in range(1, TIMES)) + " END"
+    fresh = dict(zip(CHANGED, [f"CASE WHEN k = 0 THEN id ELSE id[1:31] || {tail} END", *changed("k")], strict=True))
+    chosen = ", ".join(f"{fresh.get(name, name)} AS {name}" for name in COLUMNS)
+    sources = f"read_parquet({list(files)}), range({TIMES}) AS t(k)"
+    query = f"SELECT {chosen} FROM {sources} WHERE load = ? ORDER BY {lake.ORDER}"
+    rows = duckdb.connect().execute(query, [load])
+    layout = WriterProperties(compression="ZSTD", max_row_group_size=lake.ROW_GROUP)
+    commit = CommitProperties(app_transactions=[Transaction(lake._app(place.index), seq)])
+    mode = "overwrite" if first else "append"
+    write_deltalake(place.lake, rows.to_arrow_reader(), mode=mode, commit_properties=commit, writer_properties=layout)
+
+
+def asdict_shallow(row: object) -> dict[str, object]:
+    """Return a flat record as a dict."""
+    return {name: getattr(row, name) for name in COLUMNS}
+
+
+def report(folder: Path, rows: int) -> None:
+    """Time each side and print a table; all sides must give the same board."""
+    index, table = folder / "store/v1/index", folder / "store/v1/index/rows"
+    sizes = {
+        "lake": sum(f.stat().st_size for f in table.rglob("*.parquet")),
+        "sqlite": (index / "index.sqlite").stat().st_size,
+        "json": (folder / "rows.jsonl").stat().st_size,
+    }
+    found = {side: timed(side, folder, rows) for side in SIDES if side != "json" or rows <= JSON_ROWS_MAX}
+    boards = {json.dumps(each.pop("board")) for each in found.values()}
+    assert len(boards) == 1, "the sides disagree"
+    print(f"{rows} rows, {synthetic.LOADS} loads; milliseconds, median (greatest) of {ROUNDS} turns")
+    questions = ("opening", "board of a load", "board of all", "history of a machine", "lookup")
+    print(f"{'':22}" + "".join(f"{side:>22}" for side in found))
+    for question in questions:
+        print(f"{question:22}" + "".join(f"{cell(each['times'].get(question)):>22}" for each in found.values()))
+    print(f"{'on disk, MB':22}" + "".join(f"{sizes[side] / 1e6:>22.0f}" for side in found))
+    print(f"{'memory at most, MB':22}" + "".join(f"{each['peak_mb']:>22.0f}" for each in found.values()))
+
+
+def cell(times_s: list[float] | None) -> str:
+    """Return times as a cell."""
+    if times_s is None:
+        return "-"
+    return f"{1e3 * statistics.median(times_s):.1f} ({1e3 * max(times_s):.1f})"
+
+
+def timed(side: str, folder: Path, rows: int) -> dict:
+    """Return what a process of its own says about a side."""
+    command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--rows", str(rows)]
+    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def lake_side(folder: Path, rows: int) -> dict:
+    """Time the Delta table by DuckDB."""
+    place = open_index(open_store(str(folder / "store")), folder / "cache")
+
+    def opened() -> ColumnEngine:
+        files = lake_files(place.lake, place.index)
+        assert files is not None
+        return ColumnEngine(files)
+
+    opening = [clocked(lambda: opened().close()) for _ in range(3)]
+    engine = opened()
+    ids = some_ids(rows)
+    columns = ", ".join(COLUMNS)
+    lookup = [clocked(lambda d=d: engine.select(f"SELECT {columns} FROM rows WHERE id = ?", (d,))) for d in ids[:3]]
+    return answers(engine, opening, lookup)
+
+
+def sqlite_side(folder: Path, rows: int) -> dict:
+    """Time the same questions in SQLite."""
+    path = folder / "store/v1/index/index.sqlite"
+    opening = [clocked(lambda: IndexDatabase(path).close()) for _ in range(3)]
+    index = IndexDatabase(path)
+    ids = some_ids(rows)
+    lookup = [clocked(lambda d=d: index.rows("sha256:" + d.hex())) for d in ids]
+    return answers(index, opening, lookup)
+
+
+def answers(engine: object, opening: list[float], lookup: list[float]) -> dict:
+    """Time what both engines are asked."""
+    boards: list[Board] = []
+
+    def board(n: int) -> None:
+        boards.append(leaderboard(engine, Filters(load=synthetic.load_name(n % synthetic.LOADS))))
+
+    of_load = [clocked(lambda n=n: board(n)) for n in range(ROUNDS)]
+    of_all = [clocked(lambda: leaderboard(engine, Filters())) for _ in range(3)]
+    machines = [synthetic._digest(f"machine {n * 1000}")[7:] for n in range(ROUNDS)]
+    history = [clocked(lambda m=m: histories(engine, Filters(machine=m))) for m in machines]
+    times = {"opening": opening, "board of a load": of_load, "board of all": of_all}
+    times |= {"history of a machine": history, "lookup": lookup}
+    return {"times": times, "board": [line.id.hex() for line in boards[0].lines], "peak_mb": peak_mb()}
+
+
+def json_side(folder: Path, rows: int) -> dict:
+    """Time one leaderboard and one lookup by reading every line: less than a folder of files would cost."""
+    ids, found = some_ids(rows), {}
+
+    def board() -> None:
+        groups: dict[tuple, list] = {}
+        for row in json_rows(folder):
+            if row["load"] == synthetic.load_name(0) and row["rankable"] and row["tokens_per_j"] is not None:
+                key = row["comparability_key"]
+                group = (key, row["backend"], row["engine"], row["batch"], row["slots"])
+                groups.setdefault(group, []).append((row["tokens_per_j"], row["id"]))
+        middles: dict[str, tuple] = {}
+        for (key, *_), values in groups.items():
+            middle = sorted(values)[(len(values) - 1) // 2]
+            best = middles.get(key)
+            if best is None or (middle[0], best[1]) > (best[0], middle[1]):
+                middles[key] = middle
+        ordered = sorted(middles.values(), key=lambda each: (-each[0], each[1]))[:20]
+        found["board"] = [result_id[7:] for _, result_id in ordered]
+
+    def lookup() -> None:
+        wanted = f"sha256:{ids[0].hex()}"
+        next(row for row in json_rows(folder) if row["id"] == wanted)
+
+    times = {"board of a load": [clocked(board)], "lookup": [clocked(lookup)]}
+    return {"times": times, "board": found["board"], "peak_mb": peak_mb()}
+
+
+def json_rows(folder: Path) -> Iterator[dict]:
+    """Yield the rows of the file of lines."""
+    with (folder / "rows.jsonl").open() as lines:
+        yield from map(json.loads, lines)
+
+
+def some_ids(rows: int) -> list[bytes]:
+    """Return the digests of some rows."""
+    import hashlib
+
+    draw = random.Random(SEED)
+    numbers = [draw.randrange(rows) for _ in range(LOOKUPS)]
+    return [hashlib.sha256(f"synthetic {SEED} {n}".encode()).digest() for n in numbers]
+
+
+def clocked(what: Callable[[], object]) -> float:
+    """Return how long something takes, in seconds."""
+    start = time.perf_counter()
+    what()
+    return time.perf_counter() - start
+
+
+def peak_mb() -> float:
+    """Return the most memory that this program had, in megabytes (VmHWM: what was before its exec does not count)."""
+    status = Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1e3
+
+
+def restart(folder: Path, documents: int) -> None:
+    """Index whole documents, kill it with SIGKILL on the way several times, and compare with an unbroken build."""
+    shutil.rmtree(folder / "documents", ignore_errors=True)
+    store, _ = init_store(str(folder / "documents"))
+    example = read_document(EXAMPLE)
+    assert isinstance(example, Result)
+    for n in range(documents):
+        document = replace(example, run=replace(example.run, id=f"synthetic-{n}"))
+        publish(
+            store,
+            package_of_bytes(canonical_bytes(to_builtins(document)), document, ()),
+            uploader="synthetic",
+            wattbench="0",
+        )
+    command = [sys.executable, "-m", "wattbench.harness.cli.main", "store", "reindex", store.uri, "--full", "--quiet"]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    whole_s = time.perf_counter() - start
+    place = open_index(store, folder / "cache")
+    whole = content(place.index)
+    kills = 0
+    for share in (0.3, 0.5, 0.4, 0.6):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        time.sleep(share * whole_s)
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            kills += 1
+        process.wait()
+    subprocess.run(command, check=True, capture_output=True)
+    same = whole == content(place.index)
+    place.index.close()
+    size_mb = EXAMPLE.stat().st_size / 1e6
+    print(f"{documents} whole documents of {size_mb:.2f} MB: reindex --full {whole_s:.1f} s, ", end="")
+    print(f"{documents / whole_s:.0f} a second; after {kills} kills and one more run the index is the same: {same}")
+    assert same
+
+
+def content(index: IndexDatabase) -> set[tuple[object, ...]]:
+    """Return every row of an index."""
+    names = ", ".join(f"hex({name})" if name in BINARY else name for name in COLUMNS)
+    return set(index.select(f"SELECT {names} FROM rows"))
+
+
+SIDES = {"lake": lake_side, "sqlite": sqlite_side, "json": json_side}
+
+if __name__ == "__main__":
+    main()
