@@ -1,13 +1,15 @@
 """Time the questions that people ask of a store of a million results, by columns, in SQLite, and by reading JSON.
 
-Run: python benchmarks/store_scale.py [--full] [--rows N] [--folder FOLDER] [--build-only] [--documents 300]
-The rows are drawn from a seed and say so; with --folder they are kept and found again, so that building and timing can
-be apart. --full has each of the million ten times, with other ids, times and figures, sorted and written load by load.
+Run: python benchmarks/store_scale.py [--full] [--times N] [--folder FOLDER] [--build-only] [--documents 300]
+A hundred thousand rows are drawn from a seed, say so, and go the way of every result; each then stands there ten times
+(--full: a hundred times) with other ids, times and figures. With --folder they are kept and found again, so that
+building and timing can be apart.
 Goals: leaderboard < 200 ms at 1 million rows and < 500 ms at 10 million (--full), point lookup < 50 ms, and an index
 that was killed while it was built is the same in the end.
 """
 
 import argparse
+import hashlib
 import json
 import random
 import re
@@ -40,26 +42,28 @@ from wattbench.results.store.open import init_store, open_store
 from wattbench.results.store.publish import package_of_bytes, publish
 
 SEED = 20_261_128
-ROUNDS, LOOKUPS, TIMES = 12, 200, 10
+BASE, ROUNDS, LOOKUPS = 100_000, 12, 200
 EXAMPLE = Path(__file__).parents[1] / "examples/results/bert-base-classify-128_cpu_bfloat16.json"
 CHANGED = ("id", "time_us", "tokens_per_s", "tokens_per_j")
-JSON_ROWS_MAX = 1_000_000
-"""As many rows as are written and read as JSON: it takes minutes beyond."""
+STEP = 0.0078125
+"""By which share of a figure the copies of a row differ: 1/128, so that every engine computes the same."""
+
+JSON_TIMES_MAX = 10
+"""As many times as the rows are read as JSON: it takes minutes beyond."""
 
 
 def main() -> None:
     """Build, time each side in a process of its own, and try the restart."""
     arguments = parsed()
     if arguments.side is not None:
-        print(json.dumps(SIDES[arguments.side](arguments.folder, arguments.rows)))
+        print(json.dumps(SIDES[arguments.side](arguments.folder, arguments.times)))
         return
     folder = arguments.folder or Path(tempfile.mkdtemp(prefix="wattbench-scale-"))
     try:
-        build(folder, arguments.rows)
-        if arguments.full:
-            multiply(folder, arguments.rows)
+        build(folder)
+        multiply(folder, arguments.times)
         if not arguments.build_only:
-            report(folder, arguments.rows * (TIMES if arguments.full else 1))
+            report(folder, arguments.times)
             restart(folder, arguments.documents)
     finally:
         if arguments.folder is None:
@@ -69,18 +73,20 @@ def main() -> None:
 def parsed() -> argparse.Namespace:
     """Return the command line's arguments."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--full", action="store_true", help="ten times as many rows")
+    parser.add_argument("--times", type=int, default=10, help="how many times each of the rows stands there, to 256")
+    parser.add_argument("--full", action="store_true", help="--times 100")
     parser.add_argument("--folder", type=Path, help="keep what was built here, and find it again")
     parser.add_argument("--build-only", action="store_true")
     parser.add_argument("--documents", type=int, default=300, help="whole documents for the restart")
     parser.add_argument("--side", choices=tuple(SIDES), help=argparse.SUPPRESS)
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    arguments.times = 100 if arguments.full else arguments.times
+    return arguments
 
 
-def build(folder: Path, rows: int) -> None:
+def build(folder: Path) -> None:
     """Write the rows as an index, as its Delta table, and as lines of JSON, unless they are there."""
-    done = folder / f"built-{rows}"
+    done = folder / "built"
     if done.exists():
         return
     folder.mkdir(parents=True, exist_ok=True)
@@ -88,61 +94,64 @@ def build(folder: Path, rows: int) -> None:
     place = open_index(store, folder / "cache")
     start = time.perf_counter()
     with (folder / "rows.jsonl").open("w") as lines:
-        for chunk in synthetic.synthetic_rows(rows, SEED):
+        for chunk in synthetic.synthetic_rows(BASE, SEED):
             place.index.put([(row.id, [row]) for row in chunk], 0, progress=None)
-            if place.index.number("seq") <= JSON_ROWS_MAX:
-                lines.writelines(json.dumps(asdict_shallow(row)) + "\n" for row in chunk)
+            lines.writelines(json.dumps(asdict_shallow(row)) + "\n" for row in chunk)
     indexed = time.perf_counter()
     how = mirror(place.lake, place.index)
-    print(f"built {rows} rows: SQLite and JSON {indexed - start:.0f} s, Delta table ({how}) ", end="")
-    print(f"{time.perf_counter() - indexed:.0f} s; this process had {peak_mb():.0f} MB at most")
+    print(f"{BASE} rows: drawn, into SQLite and JSON {indexed - start:.0f} s, ", end="")
+    print(f"Delta table ({how}) {time.perf_counter() - indexed:.0f} s; memory {peak_mb():.0f} MB at most")
     place.index.close()
     done.touch()
 
 
-def multiply(folder: Path, rows: int) -> None:
-    """Write every row `TIMES` times into SQLite and the Delta table; only the first has the id of the million."""
-    done = folder / f"multiplied-{rows}"
-    if done.exists():
+def multiply(folder: Path, times: int) -> None:
+    """Write every row so many times into SQLite and the Delta table; the first has the id of the one that was drawn."""
+    done = folder / f"times-{times}"
+    if done.exists() or times == 1:
         return
     place = open_index(open_store(str(folder / "store")), folder / "cache")
     files = lake_files(place.lake, place.index)
+    assert files is not None, "a folder can be multiplied once"
     start = time.perf_counter()
     kept = [name for name in COLUMNS if name not in CHANGED]
-    for k in range(1, TIMES):
+    # by `||` SQLite joins text, which ends at a zero byte
+    place.index._connection.create_function("copy_id", 2, copy_id, deterministic=True)
+    for k in range(1, times):
         place.index.select(
             f"INSERT INTO rows ({', '.join((*kept, *CHANGED))}, log_key, generation, seq, first_seq)"
-            f" SELECT {', '.join(kept)}, substr(id, 1, 31) || x'{k:02x}', {', '.join(changed(str(k)))},"
-            f" log_key, generation, seq + {k * rows}, seq + {k * rows} FROM rows WHERE seq <= {rows}"
+            f" SELECT {', '.join(kept)}, copy_id(id, {k}), {', '.join(changed(str(k)))},"
+            f" log_key, generation, seq + {k * BASE}, seq + {k * BASE} FROM rows WHERE seq <= {BASE}"
         )
-    place.index.set_meta("seq", TIMES * rows)
+    place.index.set_meta("seq", times * BASE)
     inserted = time.perf_counter()
     for n in range(synthetic.LOADS):
-        write_load(place, files, synthetic.load_name(n), seq=TIMES * rows, first=n == 0)
-    print(f"multiplied to {TIMES * rows} rows: SQLite {inserted - start:.0f} s, ", end="")
-    print(f"Delta table {time.perf_counter() - inserted:.0f} s; this process had {peak_mb():.0f} MB at most")
+        write_load(place, files, synthetic.load_name(n), times, first=n == 0)
+    print(f"{times * BASE} rows: SQLite {inserted - start:.0f} s, ", end="")
+    print(f"Delta table {time.perf_counter() - inserted:.0f} s; memory {peak_mb():.0f} MB at most")
     place.index.close()
     done.touch()
 
 
 def changed(k: str) -> list[str]:
     """Return in SQL what the k-th copy of a row has instead of its time and figures."""
-    return [f"time_us + {k}", *(f"{name} * (0.9 + 0.02 * {k})" for name in CHANGED[2:])]
+    return [f"time_us + {k}", *(f"{name} * (1 + {STEP} * {k})" for name in CHANGED[2:])]
 
 
-def write_load(place: OpenIndex, files: Sequence[str], load: str, *, seq: int, first: bool) -> None:
-    """Append the rows of one load, each `TIMES` times and in order, to the Delta table; the first one empties it."""
+def write_load(place: OpenIndex, files: Sequence[str], load: str, times: int, *, first: bool) -> None:
+    """Append the rows of one load, so many times each and in order, to the Delta table; the first one empties it."""
     import duckdb
     from deltalake import CommitProperties, Transaction, WriterProperties, write_deltalake
 
-    tail = "CASE k " + " ".join(f"WHEN {k} THEN unhex('{k:02x}')" for k in range(1, TIMES)) + " END"
-    fresh = dict(zip(CHANGED, [f"CASE WHEN k = 0 THEN id ELSE id[1:31] || {tail} END", *changed("k")], strict=True))
+    head = "CASE k " + " ".join(f"WHEN {k} THEN unhex('{k:02x}')" for k in range(1, times)) + " END"
+    own = f"CASE WHEN k = 0 THEN id ELSE {head} || id[1:31] END"
+    fresh = dict(zip(CHANGED, [own, *changed("k")], strict=True))
     chosen = ", ".join(f"{fresh.get(name, name)} AS {name}" for name in COLUMNS)
-    sources = f"read_parquet({list(files)}), range({TIMES}) AS t(k)"
+    sources = f"read_parquet({list(files)}), range({times}) AS t(k)"
     query = f"SELECT {chosen} FROM {sources} WHERE load = ? ORDER BY {lake.ORDER}"
-    rows = duckdb.connect().execute(query, [load])
+    rows = duckdb.connect().sql(query, params=[load])
     layout = WriterProperties(compression="ZSTD", max_row_group_size=lake.ROW_GROUP)
-    commit = CommitProperties(app_transactions=[Transaction(lake._app(place.index), seq)])
+    commit = CommitProperties(app_transactions=[Transaction(lake._app(place.index), times * BASE)])
     mode = "overwrite" if first else "append"
     write_deltalake(place.lake, rows.to_arrow_reader(), mode=mode, commit_properties=commit, writer_properties=layout)
 
@@ -152,18 +161,17 @@ def asdict_shallow(row: object) -> dict[str, object]:
     return {name: getattr(row, name) for name in COLUMNS}
 
 
-def report(folder: Path, rows: int) -> None:
+def report(folder: Path, times: int) -> None:
     """Time each side and print a table; all sides must give the same board."""
-    index, table = folder / "store/v1/index", folder / "store/v1/index/rows"
     sizes = {
-        "lake": sum(f.stat().st_size for f in table.rglob("*.parquet")),
-        "sqlite": (index / "index.sqlite").stat().st_size,
-        "json": (folder / "rows.jsonl").stat().st_size,
+        "lake": sum(Path(f).stat().st_size for f in open_files(folder)),
+        "sqlite": (folder / "store/v1/index/index.sqlite").stat().st_size,
+        "json": times * (folder / "rows.jsonl").stat().st_size,
     }
-    found = {side: timed(side, folder, rows) for side in SIDES if side != "json" or rows <= JSON_ROWS_MAX}
+    found = {side: timed(side, folder, times) for side in SIDES if side != "json" or times <= JSON_TIMES_MAX}
     boards = {json.dumps(each.pop("board")) for each in found.values()}
     assert len(boards) == 1, "the sides disagree"
-    print(f"{rows} rows, {synthetic.LOADS} loads; milliseconds, median (greatest) of {ROUNDS} turns")
+    print(f"{times * BASE} rows, {synthetic.LOADS} loads; milliseconds, median (greatest) of {ROUNDS} turns")
     questions = ("opening", "board of a load", "board of all", "history of a machine", "lookup")
     print(f"{'':22}" + "".join(f"{side:>22}" for side in found))
     for question in questions:
@@ -179,13 +187,22 @@ def cell(times_s: list[float] | None) -> str:
     return f"{1e3 * statistics.median(times_s):.1f} ({1e3 * max(times_s):.1f})"
 
 
-def timed(side: str, folder: Path, rows: int) -> dict:
+def open_files(folder: Path) -> tuple[str, ...]:
+    """Return the files of the Delta table as it is."""
+    place = open_index(open_store(str(folder / "store")), folder / "cache")
+    files = lake_files(place.lake, place.index)
+    place.index.close()
+    assert files is not None
+    return files
+
+
+def timed(side: str, folder: Path, times: int) -> dict:
     """Return what a process of its own says about a side."""
-    command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--rows", str(rows)]
+    command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--times", str(times)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
-def lake_side(folder: Path, rows: int) -> dict:
+def lake_side(folder: Path, times: int) -> dict:
     """Time the Delta table by DuckDB."""
     place = open_index(open_store(str(folder / "store")), folder / "cache")
 
@@ -196,18 +213,18 @@ def lake_side(folder: Path, rows: int) -> dict:
 
     opening = [clocked(lambda: opened().close()) for _ in range(3)]
     engine = opened()
-    ids = some_ids(rows)
+    ids = some_ids(times)
     columns = ", ".join(COLUMNS)
     lookup = [clocked(lambda d=d: engine.select(f"SELECT {columns} FROM rows WHERE id = ?", (d,))) for d in ids[:3]]
     return answers(engine, opening, lookup)
 
 
-def sqlite_side(folder: Path, rows: int) -> dict:
+def sqlite_side(folder: Path, times: int) -> dict:
     """Time the same questions in SQLite."""
     path = folder / "store/v1/index/index.sqlite"
     opening = [clocked(lambda: IndexDatabase(path).close()) for _ in range(3)]
     index = IndexDatabase(path)
-    ids = some_ids(rows)
+    ids = some_ids(times)
     lookup = [clocked(lambda d=d: index.rows("sha256:" + d.hex())) for d in ids]
     return answers(index, opening, lookup)
 
@@ -228,13 +245,13 @@ def answers(engine: object, opening: list[float], lookup: list[float]) -> dict:
     return {"times": times, "board": [line.id.hex() for line in boards[0].lines], "peak_mb": peak_mb()}
 
 
-def json_side(folder: Path, rows: int) -> dict:
+def json_side(folder: Path, times: int) -> dict:
     """Time one leaderboard and one lookup by reading every line: less than a folder of files would cost."""
-    ids, found = some_ids(rows), {}
+    ids, found = some_ids(times), {}
 
     def board() -> None:
         groups: dict[tuple, list] = {}
-        for row in json_rows(folder):
+        for row in json_rows(folder, times):
             if row["load"] == synthetic.load_name(0) and row["rankable"] and row["tokens_per_j"] is not None:
                 key = row["comparability_key"]
                 group = (key, row["backend"], row["engine"], row["batch"], row["slots"])
@@ -250,25 +267,34 @@ def json_side(folder: Path, rows: int) -> dict:
 
     def lookup() -> None:
         wanted = f"sha256:{ids[0].hex()}"
-        next(row for row in json_rows(folder) if row["id"] == wanted)
+        next(row for row in json_rows(folder, times) if row["id"] == wanted)
 
     times = {"board of a load": [clocked(board)], "lookup": [clocked(lookup)]}
     return {"times": times, "board": found["board"], "peak_mb": peak_mb()}
 
 
-def json_rows(folder: Path) -> Iterator[dict]:
-    """Yield the rows of the file of lines."""
-    with (folder / "rows.jsonl").open() as lines:
-        yield from map(json.loads, lines)
+def json_rows(folder: Path, times: int) -> Iterator[dict]:
+    """Yield the rows of the file of lines, which is read so many times."""
+    for k in range(times):
+        with (folder / "rows.jsonl").open() as lines:
+            for row in map(json.loads, lines):
+                if k:
+                    row["id"] = f"sha256:{k:02x}{row['id'][7:69]}"
+                    row["tokens_per_j"] *= 1 + STEP * k
+                yield row
 
 
-def some_ids(rows: int) -> list[bytes]:
+def some_ids(times: int) -> list[bytes]:
     """Return the digests of some rows."""
-    import hashlib
-
     draw = random.Random(SEED)
-    numbers = [draw.randrange(rows) for _ in range(LOOKUPS)]
-    return [hashlib.sha256(f"synthetic {SEED} {n}".encode()).digest() for n in numbers]
+    drawn = [(draw.randrange(BASE), draw.randrange(times)) for _ in range(LOOKUPS)]
+    digests = [(hashlib.sha256(f"synthetic {SEED} {n}".encode()).digest(), k) for n, k in drawn]
+    return [copy_id(digest, k) if k else digest for digest, k in digests]
+
+
+def copy_id(digest: bytes, k: int) -> bytes:
+    """Return the id of the k-th copy of a row."""
+    return bytes([k]) + digest[:31]
 
 
 def clocked(what: Callable[[], object]) -> float:
