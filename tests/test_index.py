@@ -206,6 +206,18 @@ def test_an_entry_that_appears_late_is_found(index: IndexDatabase) -> None:
     assert 2 == index.count()
 
 
+def test_an_entry_of_the_future_hides_nothing(index: IndexDatabase) -> None:
+    """An entry that is dated far ahead is read, and does not keep later pushes from being seen."""
+    store = MemoryStore()
+    now = datetime.now(UTC)
+    add(store, make_gpu_result(day=1), now + timedelta(days=4000))
+    refresh(store, index)
+    add(store, make_gpu_result(day=2), now)
+
+    assert 1 == refresh(store, index).read
+    assert 2 == index.count()
+
+
 def add(store: ObjectStore, result: Result, at: datetime) -> str:
     """Put a document and a log entry of some time into a store; return the entry's key."""
     result_id, data = index_case.id_of(result), canonical_bytes(to_builtins(result))

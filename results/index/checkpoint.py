@@ -16,9 +16,10 @@ from datetime import UTC, datetime, timedelta
 
 from wattbench.results.errors import TamperedError
 from wattbench.results.store.contract import ObjectStore
-from wattbench.results.store.layout import LOG, id_of_log_key, log_day_prefix, time_of_log_key
+from wattbench.results.store.layout import id_of_log_key, time_of_log_key
+from wattbench.results.store.read import log_keys
 
-__all__ = ["OVERLAP", "PREFIX", "Covered", "covered", "keys_since", "log_keys_of", "write_checkpoint"]
+__all__ = ["OVERLAP", "PREFIX", "Covered", "covered", "log_keys_of", "write_checkpoint"]
 
 PREFIX = "v1/index/log/"
 NAME = re.compile(re.escape(PREFIX) + r"(\d{8}T\d{6}Z)-(\d{8}T\d{6}Z)-([0-9a-f]{16})\.gz")
@@ -72,17 +73,6 @@ def log_keys_of(store: ObjectStore, name: str) -> Iterator[str]:
     yield from (key for key in text.split("\n") if id_of_log_key(key) is not None)
 
 
-def keys_since(store: ObjectStore, since: datetime | None, now: datetime) -> Iterator[str]:
-    """Yield the log's keys in the order of their times, those of whole days from `since` on, day by day."""
-    if since is None:
-        yield from (key for key in store.keys(LOG) if id_of_log_key(key) is not None)
-        return
-    day = since.astimezone(UTC)
-    while day < now + 2 * OVERLAP:  # the store's clock may be ahead
-        yield from (key for key in store.keys(log_day_prefix(day)) if id_of_log_key(key) is not None)
-        day += timedelta(days=1)
-
-
 def write_checkpoint(store: ObjectStore, now: datetime) -> tuple[str, ...]:
     """Write what is settled and not yet covered into checkpoints; return their names, none when there is nothing.
 
@@ -91,7 +81,7 @@ def write_checkpoint(store: ObjectStore, now: datetime) -> tuple[str, ...]:
     names: list[str] = []
     horizon = (now - SETTLED).replace(microsecond=0)
     start = covered(store).to
-    for keys, end in _portions(store, start, horizon, now):
+    for keys, end in _portions(store, start, horizon):
         data = gzip.compress("\n".join(keys).encode("ascii"), mtime=0)
         begin = START if start is None else start.strftime(TIME)
         name = f"{PREFIX}{begin}-{end.strftime(TIME)}-{hashlib.sha256(data).hexdigest()[:16]}.gz"
@@ -102,12 +92,12 @@ def write_checkpoint(store: ObjectStore, now: datetime) -> tuple[str, ...]:
 
 
 def _portions(
-    store: ObjectStore, start: datetime | None, horizon: datetime, now: datetime
+    store: ObjectStore, start: datetime | None, horizon: datetime
 ) -> Iterator[tuple[Sequence[str], datetime]]:
     """Yield settled keys, at most `KEYS_MAX` at a time, each portion with the whole second that it ends before."""
     keys: list[str] = []
     last: datetime | None = None
-    for key in keys_since(store, start, now):
+    for key in log_keys(store, start):
         at = time_of_log_key(key)
         if at is None or (start is not None and at < start):
             continue

@@ -10,7 +10,7 @@ from typing import Protocol
 from wattbench.results.errors import DocumentError, MissingKeyError
 from wattbench.results.imported import Document
 from wattbench.results.index.build import Facts, Logged, rows_of, unreadable_row
-from wattbench.results.index.checkpoint import OVERLAP, covered, keys_since, log_keys_of
+from wattbench.results.index.checkpoint import OVERLAP, covered, log_keys_of
 from wattbench.results.index.database import IndexDatabase
 from wattbench.results.index.facts import facts_of
 from wattbench.results.index.row import IndexRow
@@ -20,11 +20,12 @@ from wattbench.results.store.layout import (
     NOTES,
     SIGNATURES,
     id_of_log_key,
+    id_of_side_key,
     log_day_prefix,
     object_key,
     time_of_log_key,
 )
-from wattbench.results.store.read import read_entry, read_stored
+from wattbench.results.store.read import log_keys, read_entry, read_stored
 
 __all__ = ["Refreshed", "refresh"]
 
@@ -80,7 +81,7 @@ def refresh(
     because it is newer, altered or missing, becomes a row that says so.
     """
     generation = index.begin_build() if full else index.writing_generation()
-    noted = {key: _noted_id(key) for key in store.keys(NOTES)}
+    noted = {key: id_of_side_key(key) for key in store.keys(NOTES)}
     signed = _signed(store) if full or index.meta("watermark") is None else None
     keys = _unfinished(store, index) if full else _new(store, index, now())
     reader = _Reader(store=store, facts=facts, noted=frozenset(noted.values()), signed=signed)
@@ -96,7 +97,7 @@ def refresh(
     if full:
         index.end_build(generation)
     if newest:
-        index.set_watermark(newest, log_day_prefix((_time(newest) or now()) - 2 * OVERLAP))
+        index.set_watermark(newest, log_day_prefix(_until(newest, now()) - 2 * OVERLAP))
     changed = _take_notes(reader, index, noted)
     return Refreshed(read=read, unreadable=unreadable, noted=changed)
 
@@ -201,23 +202,23 @@ def _unfinished(store: ObjectStore, index: IndexDatabase) -> Iterator[str]:
 def _new(store: ObjectStore, index: IndexDatabase, now: datetime) -> Iterator[str]:
     """Yield the log's keys that were not read before: all of them at first, then those of the last days."""
     watermark = index.meta("watermark")
-    at = _time(watermark) if watermark is not None else None
-    if at is not None:
-        keys = keys_since(store, at - OVERLAP, now)
+    if watermark is not None:
+        keys = log_keys(store, _until(watermark, now) - OVERLAP)
     else:
         known = covered(store)
-        listed = keys_since(store, known.to - OVERLAP if known.to is not None else None, now)
+        listed = log_keys(store, known.to - OVERLAP if known.to is not None else None)
         keys = chain(chain.from_iterable(log_keys_of(store, name) for name in known.names), listed)
     yield from (key for key in keys if not index.is_recent(key))
 
 
+def _until(log_key: str, now: datetime) -> datetime:
+    """Return up to when the log was read; an entry that says it is of the future does not hide those to come."""
+    return min(time_of_log_key(log_key) or now, now)
+
+
 def _signed(store: ObjectStore) -> frozenset[str]:
-    return frozenset(f"sha256:{key.removeprefix(SIGNATURES).partition('/')[0]}" for key in store.keys(SIGNATURES))
-
-
-def _noted_id(note_key: str) -> str | None:
-    digits = note_key.removeprefix(NOTES).partition("/")[0]
-    return f"sha256:{digits}" if len(digits) == 64 and set(digits) <= set("0123456789abcdef") else None
+    found = (id_of_side_key(key) for key in store.keys(SIGNATURES))
+    return frozenset(result_id for result_id in found if result_id is not None)
 
 
 def _portions(items: Iterable[str], size: int) -> Iterator[list[str]]:
@@ -227,9 +228,5 @@ def _portions(items: Iterable[str], size: int) -> Iterator[list[str]]:
 
 
 def _iso(log_key: str) -> str:
-    at = _time(log_key)
+    at = time_of_log_key(log_key)
     return "" if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _time(log_key: str) -> datetime | None:
-    return time_of_log_key(log_key)
