@@ -9,11 +9,14 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from index_case import id_of, make_gpu_result, make_store, note, push
+from store_servers import Served, seaweed
 
 from wattbench.harness.cli.group import bench
 from wattbench.results.index import lake
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.open import open_store
+
+__all__ = ["seaweed"]
 
 
 @pytest.fixture
@@ -199,3 +202,24 @@ def test_a_place_that_is_no_store_is_explained(tmp_path: Path) -> None:
 
     assert "bench store init" in str(result.exception)
     assert open_store(make_store(tmp_path / "s").uri).uri == str(tmp_path / "s")
+
+
+def test_a_bucket_is_asked_like_a_folder(seaweed: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a real S3 service the same board comes from an index in the reader's cache, with checkpoints in the bucket."""
+    results = [make_gpu_result(day=n, factor=1 + n / 10) for n in range(3)] + [make_gpu_result("NVIDIA L4", day=4)]
+    folder, bucket = make_store(tmp_path / "store", results), seaweed.new_store("query")
+    for result in results:
+        push(bucket, result)
+    monkeypatch.setenv("WATTBENCH_CACHE", str(tmp_path / "cache"))
+    with seaweed.credentials():
+        board = query(bucket)
+        compacted = run("store", "compact", bucket.uri).stdout
+        by_columns = query(bucket, "--engine", "lake")
+    with seaweed.credentials(AWS_ACCESS_KEY_ID="reader", AWS_SECRET_ACCESS_KEY="reader-secret"):
+        as_reader = query(bucket)
+    expected = [(line["id"], line["value"], line["n"]) for line in lines_of(query(folder))]
+
+    assert "Delta table rewritten" in compacted
+    assert board == by_columns == as_reader
+    assert expected == [(line["id"], line["value"], line["n"]) for line in lines_of(board)]
+    assert 1 == len(list((tmp_path / "cache/index").iterdir()))
