@@ -15,7 +15,7 @@ from wattbench.results.files import write_result
 from wattbench.results.plan import Plan
 from wattbench.results.sidecar import write_with_polls
 
-__all__ = ["Destination", "cache_directory", "choose_path", "data_directory", "import_path"]
+__all__ = ["Destination", "cache_directory", "choose_path", "data_directory", "import_path", "state_directory"]
 
 
 NUMBERED_MAX = 1000
@@ -112,6 +112,11 @@ def data_directory() -> Path:
 def cache_directory() -> Path:
     """Return the user's cache folder for wattbench (WATTBENCH_CACHE overrides it). Raises UsageError without a home."""
     return _user_directory("WATTBENCH_CACHE", "XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def state_directory() -> Path:
+    """Return the user's state folder for wattbench (WATTBENCH_STATE overrides it). Raises UsageError without a home."""
+    return _user_directory("WATTBENCH_STATE", "XDG_STATE_HOME", ".local/state", "Library/Application Support")
 
 
 def _asked_for(out: Path, name: str) -> Path:

@@ -14,6 +14,7 @@ from wattbench.results.environment import Environment
 from wattbench.results.measurement import IdleRecord, PhaseRecord, Repeat, WarmupRecord
 from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
+from wattbench.results.privacy import PrivacyRecord
 from wattbench.results.subject import BackendRecord, LoadRecord, PreparationRecord, QualityRecord, WeightsRecord
 from wattbench.results.tuning import TuningRecord
 
@@ -88,7 +89,8 @@ class ErrorRecord:
 class Result:
     """One run, whole: identity, plan, what ran where, raw repeats, what was derived, what to doubt.
 
-    Fields that are None were not reached (the run is `started`, `partial` or ended in `error`).
+    Fields that are None were not reached (the run is `started`, `partial` or ended in `error`). `privacy` says what was
+    hashed or removed before the document was shared (None: nothing).
     """
 
     schema: str = SCHEMA
@@ -115,6 +117,7 @@ class Result:
     tuning: TuningRecord | None = None
     ceilings: CeilingsRecord | None = None
     attachments: tuple[AttachmentRecord, ...] = ()
+    privacy: PrivacyRecord | None = None
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")

@@ -11,6 +11,7 @@ from wattbench.results.doubts import Doubt, Verdict, judge
 from wattbench.results.energy import ChannelEnergy, PowerRecord
 from wattbench.results.measurement import Window
 from wattbench.results.metrics import Metric, QuantileMetric
+from wattbench.results.privacy import PrivacyRecord
 
 __all__ = [
     "Document",
@@ -147,7 +148,8 @@ class ImportedResult:
 
     `official` holds the tool's figures by the tool's formula, the one that ran (or was published) first; `metrics` and
     `energy` are ours from the same logs, with coverage and uncertainty. The names and units of metrics are those of a
-    measured result (docs/metrics.md). `power` keeps the meter's samples around the window.
+    measured result (docs/metrics.md). `power` keeps the meter's samples around the window. `privacy` says what was
+    hashed or removed before the document was shared (None: nothing).
     """
 
     schema: str = SCHEMA
@@ -166,6 +168,7 @@ class ImportedResult:
     power: PowerRecord
     doubts: tuple[Doubt, ...]
     verdict: Verdict
+    privacy: PrivacyRecord | None = None
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")

@@ -18,6 +18,10 @@ COMMANDS = {
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
     "import": ("wattbench.harness.cli.importing", "Import results that other tools measured, such as MLPerf's logs."),
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
+    "log": ("wattbench.harness.cli.log", "List what came into a store of results, with notes."),
+    "note": ("wattbench.harness.cli.noting", "Say something about a result in a store."),
+    "pull": ("wattbench.harness.cli.pull", "Write results of a store into files."),
+    "push": ("wattbench.harness.cli.push", "Upload results to a store, or go on with uploads."),
     "energy-split": ("wattbench.harness.cli.energy_split", "Split energy into joules per token in and out over mixes."),
     "query": ("wattbench.harness.cli.querying", "Ask a store: leaderboards, single results, a machine's history."),
     "recompute": ("wattbench.harness.cli.recompute", "Compute a result again from its raw data and say what differs."),
@@ -29,6 +33,7 @@ COMMANDS = {
     "show": ("wattbench.harness.cli.show", "Show a result file for people: figures, verdict, doubts."),
     "verify": ("wattbench.harness.cli.verify", "Check results against their raw data, physics and signatures."),
     "vendor": ("wattbench.harness.cli.vendor.group", "Look up accelerators: figures, claims, names, with sources."),
+    "withdraw": ("wattbench.harness.cli.withdraw", "Withdraw a result of a store: it stays, marked."),
 }
 """Each sub-command's module (its `command` is the click command) and its line in `bench --help`."""
 

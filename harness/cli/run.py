@@ -10,6 +10,7 @@ import click
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import ConsoleReporter
+from wattbench.harness.cli.sharing import check_push, combined_code, push_after_run, push_options
 from wattbench.harness.exchange.mlperf_markers import check_marker_folder, write_markers
 from wattbench.harness.knobs import check_processors, user_path
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
@@ -71,6 +72,7 @@ PROCESSOR_DIGITS = 6
 @click.option("--mlperf-markers", metavar="DIR", help="Write the logs by which MLPerf's power director can measure it.")
 @click.option("--json", "as_json", is_flag=True, help="The result document on standard output, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+@push_options
 def command(
     load: str | None,
     backend: str | None,
@@ -130,6 +132,7 @@ class Places:
 
 def run_and_print(flags: RunRequest, places: Places, *, as_json: bool, quiet: bool) -> int:
     """Run what the flags and the plan file ask for, print the outcome, and return the exit code."""
+    push = check_push()
     if places.markers is not None:
         check_marker_folder(places.markers)
     request = merge_requests(read_request(places.plan), flags) if places.plan else flags
@@ -141,12 +144,13 @@ def run_and_print(flags: RunRequest, places: Places, *, as_json: bool, quiet: bo
         )
         _mark(outcome, places.markers)
         _print(outcome, as_json)
-        return exit_code(outcome)
     except KeyboardInterrupt:
         if reporter.path is None:
             raise
         why = "the run had ended already"
         raise InterruptedRunError("Interrupted", why, f"The result file is {reporter.path}") from None
+    code = exit_code(outcome)
+    return code if push is None or code == 1 else combined_code(code, push_after_run([outcome.path], push))
 
 
 def _mark(outcome: Outcome, folder: Path | None) -> None:

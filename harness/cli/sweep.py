@@ -17,6 +17,7 @@ from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import later_s
 from wattbench.harness.cli.run import command as run_command
 from wattbench.harness.cli.run import parse_affinity
+from wattbench.harness.cli.sharing import check_push, combined_code, push_after_run, push_options
 from wattbench.harness.knobs import user_path
 from wattbench.harness.plan import DEFAULT_LOAD, Resolved
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
@@ -70,6 +71,7 @@ SHARED = (
     "--slo-latency-s", type=float, metavar="X", help="Name the fastest point whose p99 latency is within X s."
 )
 @click.option("--json", "as_json", is_flag=True, help="The table on standard output as JSON, for machines.")
+@push_options
 def command(**flags: Any) -> int:  # any: see Flags
     """Measure every combination of the lists (batches, precisions, ...), each point by the protocol of `bench run`.
 
@@ -78,6 +80,7 @@ def command(**flags: Any) -> int:  # any: see Flags
     """
     if flags["slo_latency_s"] is not None and not flags["slo_latency_s"] > 0:
         raise UsageError("--slo-latency-s is out of range", f"got {flags['slo_latency_s']}", "Give seconds above 0.")
+    push = check_push()
     if flags["show"] is not None:
         return _print(Folder.open(_folder_path("--show", flags["show"])), flags)
     folder, planned = _resumed(flags) if flags["resume"] else _created(flags)
@@ -87,9 +90,15 @@ def command(**flags: Any) -> int:  # any: see Flags
     except KeyboardInterrupt:
         why = "the sweep had ended already"
         raise InterruptedRunError("Interrupted", why, f"bench sweep --show {shlex.quote(str(folder.path))}") from None
+    uploads = 0 if push is None else push_after_run(_complete(folder), push)
     if error is not None:
         raise error
-    return code
+    return combined_code(code, uploads)
+
+
+def _complete(folder: Folder) -> list[Path]:
+    """Return the files of the points that were measured to their end."""
+    return [folder.file_of(r.name) for r in folder.manifest.points if r.status == "complete"]
 
 
 def _created(flags: Flags) -> tuple[Folder, Sequence[Planned]]:

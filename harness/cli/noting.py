@@ -1,0 +1,62 @@
+"""`bench note`: something said about a document of a store, beside it."""
+
+from typing import get_args
+
+import click
+
+from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.cli.sharing import uploader_name
+from wattbench.harness.knobs import check_text
+from wattbench.results.errors import UsageError
+from wattbench.results.store.annotate import annotate
+from wattbench.results.store.layout import hex_of
+from wattbench.results.store.open import open_store
+from wattbench.results.store.records import Note, NoteKind
+
+__all__ = ["add_note", "command"]
+
+
+@click.command("note")
+@click.argument("store_name", metavar="STORE")
+@click.argument("result_id", metavar="ID")
+@click.option("--kind", type=click.Choice(get_args(NoteKind)), default="comment", help="What the note says.")
+@click.option("--text", required=True, metavar="TEXT", help="The note's own words.")
+@click.option("--other", metavar="ID", help="The result that reproduced it, for --kind reproduced-by.")
+@click.option("--by", metavar="NAME", help="What to call you [default: nothing, or WATTBENCH_UPLOADER].")
+@click.option("--json", "as_json", is_flag=True, help="The note as JSON, for machines.")
+def command(
+    store_name: str, result_id: str, kind: NoteKind, text: str, other: str | None, by: str | None, as_json: bool
+) -> int:
+    """Say something about a result in a store: a dispute, a comment, that it was reproduced or audited.
+
+    Notes are added, never changed or deleted. Whether a note holds is for its readers to judge: anybody who may write
+    to the store may write notes (`bench verify` checks reproductions and audits).
+    """
+    note = add_note(store_name, result_id, kind, text, other=other, by=by)
+    if as_json:
+        print_json(note)
+    else:
+        print_lines([f"Noted: {note.kind} about {note.about}"])
+    return 0
+
+
+def add_note(
+    store_name: str, result_id: str, kind: NoteKind, text: str, *, other: str | None = None, by: str | None = None
+) -> Note:
+    """Check what a note says, and add it. Raises UsageError, or what `annotate` raises."""
+    check_text("--text", text)
+    if (kind == "reproduced-by") != (other is not None):
+        why = f"--kind {kind} {'names no other result' if other is None else 'leans on no other result'}"
+        raise UsageError(
+            "--other does not fit the note", why, "Give --other with --kind reproduced-by, and only there."
+        )
+    if other == result_id:
+        raise UsageError("--other does not fit the note", "no result reproduces itself", "Name another result.")
+    for each in filter(None, (result_id, other)):
+        hex_of(each)
+    name = uploader_name(by)
+    store = open_store(store_name)
+    try:
+        return annotate(store, result_id, kind, text.strip(), other=other, by=name)[1]
+    finally:
+        store.close()
