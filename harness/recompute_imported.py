@@ -19,7 +19,7 @@ def recompute_imported(result: ImportedResult) -> Recomputation:
     channel = next(iter(result.power.channels), None)
     if result.window is None or channel is None or not count:
         why = f"it was imported without power: {result.power.unavailable_reason or 'it keeps no sample'}"
-        remedy = f"Import it again where the logs of {result.source.tool} lie, with those of its meter."
+        remedy = f"Import it again with the logs of its meter, where {result.source.tool} keeps any."
         raise DocumentError("This result cannot be computed again", why, remedy)
     energy = window_energy(channel, result.power.polls, result.window)
     leaves = same_rules(result.power, leaves_of([("energy", result.energy, energy), *_metric_pairs(result, energy)]))

@@ -8,7 +8,7 @@ from wattbench.results.compare_offsets import OffsetShare, offset_share
 from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError
 from wattbench.results.figures import figure
-from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.imported import Document, ImportedResult, StatedWork
 from wattbench.results.latency import latency_metrics
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, QuantileMetric
@@ -135,6 +135,7 @@ def _imported(result: ImportedResult, result_id: str, name: str, warnings: tuple
             "precision": work.precision or NOT_STATED,
             "scenario": work.scenario,
             "weights": NOT_STATED,
+            **_arrivals(work),
         },
         may={
             "device": system.accelerator or system.processor or NOT_STATED,
@@ -144,9 +145,24 @@ def _imported(result: ImportedResult, result_id: str, name: str, warnings: tuple
         },
         metrics=(*result.metrics, *(_median(latency) for latency in result.latencies if latency.name in LATENCIES)),
         board=None,
-        no_energy_reason=None if result.energy is not None else "no power was imported",
+        no_energy_reason=_no_energy(result),
         warnings=warnings,
     )
+
+
+def _no_energy(result: ImportedResult) -> str | None:
+    power = result.metric("power.mean")
+    return None if power is not None and power.value is not None else "no power was imported"
+
+
+def _arrivals(work: StatedWork) -> dict[str, str]:
+    """Return how large requests were and how they arrived, as far as a load generator states it."""
+    found = {
+        "tokens": work.tokens_per_request,
+        "at once": None if work.concurrency is None else str(work.concurrency),
+        "asked rate": None if work.rate_per_s is None else f"{work.rate_per_s:g}/s",
+    }
+    return {field: value for field, value in found.items() if value is not None}
 
 
 def _latencies(load: LoadRecord, repeats: Sequence[Repeat]) -> tuple[Metric, ...]:

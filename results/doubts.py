@@ -45,6 +45,8 @@ DOUBT_CODES: dict[str, str] = {
     "truncated_log": "A log that was imported ends before its run does, or cannot be read whole.",
     "altered_log": "A log that was imported is not the one that its session noted.",
     "imported_invalid": "The tool that made an imported run called it invalid or noted errors.",
+    "stated_only": "Figures of an imported result are as its tool states them: no log to compute them from again.",
+    "latency_from_send": "Latencies of an imported result count from the sending, not from the planned start.",
     "inferred_scenario": "An imported figure was published for another scenario than the one that ran.",
     "meter_uncertainty": "The uncertainty of an external meter is unknown, or above its limit for part of the samples.",
     "attached_power": "Power of an external meter was attached to the result after the run.",

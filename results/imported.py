@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from wattbench.results.checks import require, require_finite, require_not_negative
@@ -50,7 +50,7 @@ class StatedSystem:
     """The machine as its owner describes it, checked by nobody; `basis` says where each statement stands.
 
     `accelerators`, `processors` and `nodes` count the whole system; 0 accelerators is a statement, None is unknown.
-    `meter` is the meter as it identified itself.
+    `meter` is the meter as it identified itself, `software` what served or executed the model.
     """
 
     name: str | None
@@ -63,6 +63,7 @@ class StatedSystem:
     nodes: int | None
     meter: str | None
     basis: str
+    software: str | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(accelerators=self.accelerators, processors=self.processors, nodes=self.nodes)
@@ -78,7 +79,9 @@ class StatedWork:
     """What was run, as stated: model and precision in the tool's own words, scenario, and how much of it.
 
     `scenario` is the one that ran, `scenario_published` the one that it was published under (None: not stated).
-    `tool_verdict` is what the tool said of its run ("VALID").
+    `tool_verdict` is what the tool said of its run ("VALID"). `requests` succeeded, `failed_requests` did not;
+    `input_tokens` and `output_tokens` are sums over those that succeeded. `concurrency` is how many requests were
+    allowed in flight, `rate_per_s` the rate at which they were to arrive. `settings` are others by the tool's names.
     """
 
     model: str | None
@@ -89,9 +92,26 @@ class StatedWork:
     queries: int | None
     samples_per_query: int | None
     tool_verdict: str | None
+    failed_requests: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    concurrency: int | None = None
+    rate_per_s: float | None = None
+    settings: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         require_not_negative(requests=self.requests, queries=self.queries, samples_per_query=self.samples_per_query)
+        require_not_negative(failed_requests=self.failed_requests, concurrency=self.concurrency)
+        require_not_negative(
+            input_tokens=self.input_tokens, output_tokens=self.output_tokens, rate_per_s=self.rate_per_s
+        )
+
+    @property
+    def tokens_per_request(self) -> str | None:
+        """Return "IN in / OUT out", the means over the requests that succeeded; None where one of them is not known."""
+        if not self.requests or self.input_tokens is None or self.output_tokens is None:
+            return None
+        return f"{self.input_tokens / self.requests:.6g} in / {self.output_tokens / self.requests:.6g} out"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,8 +168,10 @@ class ImportedResult:
 
     `official` holds the tool's figures by the tool's formula, the one that ran (or was published) first; `metrics` and
     `energy` are ours from the same logs, with coverage and uncertainty. The names and units of metrics are those of a
-    measured result (docs/metrics.md). `power` keeps the meter's samples around the window. `privacy` says what was
-    hashed or removed before the document was shared (None: nothing).
+    measured result (docs/metrics.md). `power` keeps the meter's samples around the window. A tool that keeps no logs
+    states its figures alone: they are then the metrics, and `official` is empty. `started_at` (UTC, ISO 8601) and
+    `duration_s` are its own words; None where it has none. `privacy` says what was hashed or removed before the document
+    was shared (None: nothing).
     """
 
     schema: str = SCHEMA
@@ -169,13 +191,21 @@ class ImportedResult:
     doubts: tuple[Doubt, ...]
     verdict: Verdict
     privacy: PrivacyRecord | None = None
+    started_at: str | None = None
+    duration_s: float | None = None
 
     def __post_init__(self) -> None:
+        require_not_negative(duration_s=self.duration_s)
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")
         expected = judge(self.doubts, finished=self.status == "complete")
         require(self.verdict == expected, f"the verdict that follows from the doubts is {expected.standing}")
         require((self.window is None) <= (self.energy is None), "an energy has a window")
         require((self.window is None) == (self.clock is None), "a window has a clock, and a clock a window")
+
+    @property
+    def measured_at(self) -> str | None:
+        """Return when the run began (UTC, ISO 8601), None where nothing says it."""
+        return self.started_at if self.clock is None else self.clock.origin_utc
 
     def metric(self, name: str, scope: str | None = None) -> Metric | None:
         """Return our metric of that name (and scope, if given), or None."""

@@ -73,13 +73,13 @@ class Quantile:
 class QuantileMetric:
     """A distribution of latencies in seconds over all requests of all repeats.
 
-    `count` is how many values it has: requests, or token gaps for latency.itl. Without any, `mean` is None, `quantiles`
-    is empty and `reason` says why.
+    `count` is how many values it has: requests, or token gaps for latency.itl; None where an imported file does not
+    state it. Without any, `mean` is None, `quantiles` is empty and `reason` says why.
     """
 
     name: str
     unit: str
-    count: int
+    count: int | None
     mean: float | None
     quantiles: tuple[Quantile, ...]
     method: str

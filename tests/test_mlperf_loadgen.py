@@ -5,10 +5,13 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 from wattbench.harness.exchange.mlperf_import import import_mlperf
+from wattbench.results.exchange.exported import exported_of
+from wattbench.results.exchange.mlperf_summary import mlperf_summary_bytes
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("mlperf_loadgen") is None, reason="needs the extra mlperf: pip install 'wattbench[mlperf]'"
@@ -105,3 +108,12 @@ def test_multistream(tmp_path: Path) -> None:
     work = import_mlperf(tmp_path).work
 
     assert (8, 8 * work.queries) == (work.samples_per_query, work.requests)
+
+
+def test_our_summary_has_loadgens_lines(tmp_path: Path, factories: ModuleType) -> None:
+    """The summary that a run of ours is exported as has LoadGen's own lines, and four that say what it is."""
+    official = {line.partition(":")[0].strip() for line in summary_of("Offline", tmp_path, tokens=True).splitlines()}
+    run = exported_of(factories.make_result(), "sha256:" + "0" * 64, "run", allow_invalid=True)
+    ours = [line for line in mlperf_summary_bytes(run).decode().splitlines() if " : " in line or "): " in line]
+
+    assert {"load", "weights", "windows", "wattbench_result"} == {x.partition(":")[0].strip() for x in ours} - official

@@ -202,5 +202,5 @@ def _plain(each: Checked) -> dict[str, object]:
 
 def _measured_at(document: Document) -> str | None:
     if isinstance(document, ImportedResult):
-        return None if document.clock is None else document.clock.origin_utc
+        return document.measured_at
     return document.run.started_at

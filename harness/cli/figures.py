@@ -219,7 +219,7 @@ def quantiles_text(latency: QuantileMetric) -> str:
     """Return the quantiles of a latency and, where there are requests enough, their bounds."""
     parts = [f"p{100 * q.q:g} {_duration(q.value)}" for q in latency.quantiles]
     bounds = [f"p{100 * q.q:g} <= {_duration(q.bound)}" for q in latency.quantiles if q.bound is not None and q.q > 0.5]
-    text = f"{', '.join(parts)}  (n={latency.count})"
+    text = f"{', '.join(parts)}  (n={'not stated' if latency.count is None else latency.count})"
     return text + (f"  99 % sure: {', '.join(bounds)}" if bounds else "")
 
 

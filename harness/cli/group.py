@@ -16,6 +16,7 @@ COMMANDS = {
     ),
     "cost": ("wattbench.harness.cli.cost.group", "Turn measured throughput and watts into money."),
     "doctor": ("wattbench.harness.cli.doctor", "Say what can be measured here: devices, backends, power sensors."),
+    "export": ("wattbench.harness.cli.exporting", "Export results in the formats of other tools, such as CSV."),
     "import": ("wattbench.harness.cli.importing", "Import results that other tools measured, such as MLPerf's logs."),
     "list": ("wattbench.harness.cli.listing", "List the loads, backends or samplers that are installed."),
     "log": ("wattbench.harness.cli.log", "List what came into a store of results, with notes."),

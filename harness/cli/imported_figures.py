@@ -12,11 +12,14 @@ __all__ = ["imported_lines"]
 OURS = (
     ("throughput", "throughput.output_tokens", "tokens/s"),
     ("throughput", "throughput.requests", "requests/s"),
+    ("prefill", "throughput.prefill_tokens", "tokens/s"),
+    ("decode", "throughput.decode_tokens", "tokens/s"),
     ("power", "power.mean", "W"),
     ("tokens/s/W", "efficiency.tokens_per_j", "tokens per joule"),
     ("requests/s/W", "efficiency.requests_per_j", "requests per joule"),
     ("energy", "energy.per_request", "J/query"),
 )
+LATENCIES = {"latency.ttft": "first token", "latency.tpot": "per token", "latency.itl": "between tokens"}
 UNITS = {"{request}/s": "samples/s", "{token}/s": "tokens/s", "{request}/J": "samples/s/W", "{token}/J": "tokens/s/W"}
 
 
@@ -25,8 +28,7 @@ def imported_lines(result: ImportedResult) -> list[str]:
     lines = [
         *_subject_lines(result),
         "",
-        *_official_lines(result),
-        "",
+        *([*_official_lines(result), ""] if result.official else []),
         *_our_lines(result),
         "",
         labelled("verdict", f"{result.verdict.standing.upper()}  (imported, status {result.status})"),
@@ -44,6 +46,28 @@ def _subject_lines(result: ImportedResult) -> Iterator[str]:
     yield f"{system.name or 'system not stated'}{_parts(system)}"
     if result.clock is not None and result.window is not None:
         yield labelled("measured", f"{result.clock.origin_utc}, {result.window.duration_s:.3f} s, by {_meter(system)}")
+    elif stated := list(_stated(result)):
+        yield labelled("measured", ", ".join(stated))
+    if system.software:
+        yield labelled("served by", system.software)
+
+
+def _stated(result: ImportedResult) -> Iterator[str]:
+    """Yield what the tool says of the run: when, how long, how many requests of which size, how they arrived."""
+    work = result.work
+    if result.started_at is not None:
+        yield result.started_at
+    if result.duration_s is not None:
+        yield f"{result.duration_s:.3f} s"
+    if work.requests is not None:
+        failed = "" if work.failed_requests is None else f", {work.failed_requests} failed"
+        yield f"{work.requests} requests{failed}"
+    if work.tokens_per_request is not None:
+        yield f"{work.tokens_per_request} tokens each"
+    if work.rate_per_s is not None:
+        yield f"{work.rate_per_s:g} requests/s asked for"
+    if work.concurrency is not None:
+        yield f"at most {work.concurrency} at once"
 
 
 def _parts(system: StatedSystem) -> str:
@@ -91,14 +115,17 @@ def _our_lines(result: ImportedResult) -> Iterator[str]:
         if metric is not None and name == "power.mean":
             yield from _power_lines(result, metric)
     for latency in result.latencies:
-        yield labelled("latency", quantiles_text(latency))
+        if latency.mean is not None:
+            yield labelled(LATENCIES.get(latency.name, "latency"), quantiles_text(latency))
 
 
 def _power_lines(result: ImportedResult, power: Metric) -> Iterator[str]:
     """Yield what the power is: of which samples, at which scope, or why there is none."""
     if power.value is None:
         yield labelled("power", f"not known: {power.reason}")
-    elif result.energy is not None:
+    elif result.energy is None:
+        yield labelled("", f"scope {power.scope}: {power.boundary}")
+    else:
         seen = f"{100 * (result.energy.coverage or 0.0):.1f} % covered, largest gap {result.energy.max_gap_s:.3g} s"
         yield labelled("", f"integral of {result.energy.polls} samples, {seen}")
         yield labelled("", f"scope {power.scope}: {power.boundary}")

@@ -1,6 +1,6 @@
 """What the cost model takes from a result, measured here or imported: rates, lengths, phases and watts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wattbench.results.document import Result
@@ -118,8 +118,7 @@ def _of_run(result: Result, result_id: str, warnings: tuple[str, ...]) -> Measur
 
 def _of_imported(result: ImportedResult, result_id: str, warnings: tuple[str, ...]) -> Measured:
     rate = _rate(result.metric("throughput.requests"), result.status)
-    tokens = result.metric("throughput.output_tokens")
-    known = tokens is not None and tokens.value is not None
+    tokens = {kind: _tokens(result, f"throughput.{kind}_tokens", rate) for kind in ("input", "output")}
     powers = _powers(result.metrics)
     power = result.metric("power.mean")
     reason = result.power.unavailable_reason or (power.reason if power else "the import has no power")
@@ -129,20 +128,37 @@ def _of_imported(result: ImportedResult, result_id: str, warnings: tuple[str, ..
         precision=result.work.precision or "precision not stated",
         device=result.system.name or "system not stated",
         queries_per_s=rate,
-        input_tokens=None,
-        output_tokens=tokens.value / rate.value if tokens is not None and tokens.value is not None else None,
+        input_tokens=tokens["input"],
+        output_tokens=tokens["output"],
         prefill_share=None,
-        success_share=1.0,
+        success_share=_success_share(result),
         powers=powers,
         no_power_reason=None if powers else reason,
         warnings=warnings,
         latencies=_quantiles(result.latencies),
-        notes=(
-            f"imported from {result.source.tool}: it states no input tokens{'' if known else ', no output tokens'}, no "
-            "phases and no failed queries",
-        ),
-        measured_at=None if result.clock is None else result.clock.origin_utc,
+        notes=(_not_stated(result, tokens),),
+        measured_at=result.measured_at,
     )
+
+
+def _tokens(result: ImportedResult, name: str, rate: Quantity) -> float | None:
+    """Return the tokens of a query, None where their rate is not stated."""
+    metric = result.metric(name)
+    return None if metric is None or metric.value is None else metric.value / rate.value
+
+
+def _success_share(result: ImportedResult) -> float:
+    """Return the part of all queries that did not fail; 1 where failures are not stated."""
+    done, failed = result.work.requests, result.work.failed_requests
+    return done / (done + failed) if done and failed else 1.0
+
+
+def _not_stated(result: ImportedResult, tokens: Mapping[str, float | None]) -> str:
+    missing = [f"no {kind} tokens" for kind, count in tokens.items() if count is None] + ["no phases"]
+    if result.work.failed_requests is None:
+        missing.append("no failed queries")
+    text = ", ".join(missing[:-1]) + f" and {missing[-1]}" if len(missing) > 1 else missing[0]
+    return f"imported from {result.source.tool}: it states {text}"
 
 
 def _warnings(doubts: Iterable[Doubt], status: str) -> tuple[str, ...]:
