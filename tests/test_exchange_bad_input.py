@@ -112,6 +112,16 @@ def test_values_that_cannot_be(value: object) -> None:
         tree.number("duration")
 
 
+def test_lists_that_cannot_be() -> None:
+    """A missing list is empty; what is no list, object, flag or text is refused with its path."""
+    tree = Tree(tool="x", path="$", members={"a": 1, "b": [1], "c": "yes", "d": None})
+
+    assert () == tree.trees("d") == tree.trees("e") == tree.numbers("d")
+    for read, key in ((tree.trees, "a"), (tree.trees, "b"), (tree.flag, "c"), (tree.tree, "a"), (tree.text, "a")):
+        with pytest.raises(DocumentError, match=rf"\$\.{key}"):
+            read(key)
+
+
 @pytest.mark.parametrize(
     ("tool", "change", "path"),
     [
@@ -125,6 +135,16 @@ def test_values_that_cannot_be(value: object) -> None:
         ("llama-bench", lambda t: t[0].update(samples_ns=[None]), "is null"),
         ("llama-bench", lambda t: t[0].update(samples_ns=3), "not a list"),
         ("llama-bench", lambda t: t[0].update(n_prompt=0, n_gen=0), "without a token"),
+        ("guidellm", lambda t: t["benchmarks"][0].update(duration=-1), r"benchmarks\[0\]\.duration"),
+        (
+            "guidellm",
+            lambda t: t["benchmarks"][0]["metrics"].update(tokens_per_second=[]),
+            r"metrics\.tokens_per_second",
+        ),
+        ("guidellm", lambda t: t.update(benchmarks=7), "has not the fields"),
+        ("guidellm", lambda t: t.update(benchmarks=[]), "list of runs is empty"),
+        ("aiperf", lambda t: t["effective_latency"].update(avg=-2.5), r"effective_latency\.avg"),
+        ("aiperf", lambda t: t["request_count"].update(avg="many"), r"request_count\.avg"),
         ("inferencex", lambda t: t.update(median_tpot=-0.1), r"\$\.median_tpot"),
         ("inferencex", lambda t: t.update(is_multinode="no"), r"\$\.is_multinode"),
         ("inferencex", lambda t: t.update(conc=-4), r"\$\.conc"),

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +13,13 @@ from typing import Any
 
 import jsonschema
 import pandas
-import prometheus_client.openmetrics.parser as openmetrics_parser
-import prometheus_client.parser as text_parser
 import pyarrow.parquet
 import pytest
 from click.testing import CliRunner, Result
 
 from wattbench.harness.cli.exporting import FORMATS
 from wattbench.harness.cli.group import bench
+from wattbench.harness.exchange.mlperf_import import import_mlperf
 from wattbench.results.document import Result as Run
 from wattbench.results.doubts import Doubt, judge
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, UsageError
@@ -172,16 +172,22 @@ def test_parquet_and_csv_agree(run: Run, tmp_path: Path) -> None:
 # ---- OpenMetrics ----
 
 
+def families_of(text: str, parser: str = "prometheus_client.openmetrics.parser") -> list[Any]:  # any: its own records
+    """Return the families as one of the neighbour's parsers gives them."""
+    module = pytest.importorskip(parser, reason="needs prometheus-client: pip install 'wattbench[meters]'")
+    return list(module.text_string_to_metric_families(text))
+
+
 def samples_of(text: str, family: str) -> list[Any]:  # any: the parser's own samples
     """Return the samples of a family as the neighbour's parser gives them."""
-    families = {each.name: each for each in openmetrics_parser.text_string_to_metric_families(text)}
+    families = {each.name: each for each in families_of(text)}
     return list(families[family].samples)
 
 
 def test_openmetrics_is_read_back(run: Run, write: Callable[..., str]) -> None:
     """Prometheus's own parser reads every family with its unit; scope, boundary and method are labels."""
     text = call(write(run), "--to", "openmetrics").output
-    families = {each.name: each for each in openmetrics_parser.text_string_to_metric_families(text)}
+    families = {each.name: each for each in families_of(text)}
     power = families["wattbench_power_mean_watts"]
 
     assert "watts" == power.unit
@@ -199,8 +205,8 @@ def test_openmetrics_is_read_back(run: Run, write: Callable[..., str]) -> None:
 def test_openmetrics_is_text_format_too(run: Run) -> None:
     """Prometheus's older text format, which node_exporter's textfile collector reads, gives the same samples."""
     text = openmetrics_bytes([exported(run)]).decode()
-    new = [tuple(s)[:3] for each in openmetrics_parser.text_string_to_metric_families(text) for s in each.samples]
-    old = [tuple(s)[:3] for each in text_parser.text_string_to_metric_families(text) for s in each.samples]
+    new = [tuple(s)[:3] for each in families_of(text) for s in each.samples]
+    old = [tuple(s)[:3] for each in families_of(text, "prometheus_client.parser") for s in each.samples]
 
     assert new == old
     assert all(s[2] == s[2] for s in new)
@@ -339,6 +345,38 @@ def test_ai_energy_score_needs_a_gpu(run: Run, factories: ModuleType) -> None:
     assert "Export it to csv" in caught.value.remedy
 
 
+def test_ai_energy_score_takes_runs_alone(
+    run: Run, mlperf_run: ModuleType, tmp_path: Path, write: Callable[..., str]
+) -> None:
+    """An import has no repeats to add up, and a run without a successful request no row; the file is named."""
+    made = import_mlperf(mlperf_run.unpack(tmp_path / "logs"))
+    with pytest.raises(DocumentError, match="an import has none"):
+        call(write(made, "mlperf"), "--to", "ai-energy-score")
+    failed = tuple(
+        replace(r, completions=replace(r.completions, error=("broken",) * len(r.completions))) for r in run.repeats
+    )
+    with pytest.raises(DocumentError, match="no request succeeded"):
+        FORMATS["ai-energy-score"].write([exported(replace(run, repeats=failed))])
+
+
+def test_mlperf_summary_takes_runs_alone(mlperf_run: ModuleType, tmp_path: Path, write: Callable[..., str]) -> None:
+    """An imported MLPerf run has its own summary, so ours is not made of it."""
+    made = import_mlperf(mlperf_run.unpack(tmp_path / "logs"))
+    with pytest.raises(DocumentError, match="has files of its own"):
+        call(write(made, "mlperf"), "--to", "mlperf-summary")
+
+
+def test_mlperf_summary_without_latencies(run: Run) -> None:
+    """A run of one request at a time whose latencies are unknown states none, and is not valid there."""
+    bare = replace(
+        run, plan=replace(run.plan, scenario="single-stream", batch=1), summary=replace(run.summary, latencies=())
+    )
+    text = FORMATS["mlperf-summary"].write([exported(bare)]).decode()
+
+    assert "latency (ns)" not in text
+    assert re.search(r"^  Early stopping satisfied: NO$", text, re.M)
+
+
 # ---- what may not be quoted ----
 
 
@@ -424,6 +462,22 @@ def test_an_altered_summary_is_refused(run: Run, tmp_path: Path) -> None:
     path.write_bytes(canonical_bytes({**tree, "id": document_id(tree)}))
     with pytest.raises(TamperedError, match="does not follow"):
         call(str(path), "--to", "csv")
+
+
+def test_a_run_without_figures(run: Run, factories: ModuleType) -> None:
+    """A run that has not come to a summary has nothing to export, allowed or not."""
+    started = factories.make_result(status="started", summary=None, repeats=())
+    with pytest.raises(DocumentError, match="has no figures"):
+        exported(started, allow_invalid=True)
+
+
+def test_parquet_without_pyarrow(
+    run: Run, write: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where pyarrow is missing, one sentence says what to install."""
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match="pip install pyarrow"):
+        call(write(run), "--to", "parquet", "-o", str(tmp_path / "x.parquet"))
 
 
 def test_what_is_not_a_result(tmp_path: Path) -> None:

@@ -269,6 +269,16 @@ def test_aiperf_energy(edited: Callable[..., ImportedResult]) -> None:
     assert value(result, "power.idle") is None
 
 
+def test_aiperf_energy_alone(edited: Callable[..., ImportedResult]) -> None:
+    """Where no power was sampled there is nothing to contradict the energy, and it is taken."""
+
+    def alone(tree: Any) -> None:  # any: a JSON tree
+        consistent(tree)
+        del tree["nvidia_total_gpu_power"]
+
+    assert value(edited("aiperf", "aiperf_power.json", alone), "energy.total") is not None
+
+
 def test_aiperf_two_vendors(edited: Callable[..., ImportedResult]) -> None:
     """Boards of two vendors are not added up to a deployment that nobody measured."""
 
