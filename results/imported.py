@@ -170,8 +170,8 @@ class ImportedResult:
     `energy` are ours from the same logs, with coverage and uncertainty. The names and units of metrics are those of a
     measured result (docs/metrics.md). `power` keeps the meter's samples around the window. A tool that keeps no logs
     states its figures alone: they are then the metrics, and `official` is empty. `started_at` (UTC, ISO 8601) and
-    `duration_s` are its own words; None where it has none. `privacy` says what was hashed or removed before the document
-    was shared (None: nothing).
+    `duration_s` are its own words; None where it has none. `privacy` says what was hashed or removed before the
+    document was shared (None: nothing).
     """
 
     schema: str = SCHEMA
