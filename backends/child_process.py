@@ -17,6 +17,9 @@ from wattbench.results.errors import OutOfMemoryError, WattbenchError, WorkerErr
 __all__ = ["ChildProcess"]
 
 LOG_TAIL_BYTES = 4000
+BARE_TORCH = {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
+"""No process of ours loads vendors' extensions by importing torch: a broken one would end a run on the CPU too."""
+
 DEATH_TIMEOUT_S = 20.0
 """How long a process whose pipe is closed may take to be gone."""
 
@@ -34,7 +37,7 @@ class ChildProcess:
         self.name = name
         self._oom_kills = _oom_kills()
         self._log: IO[bytes] = tempfile.TemporaryFile(prefix="wattbench-child-")  # noqa: SIM115 (closed by close_log)
-        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONSTARTUP"}
+        inherited = {k: v for k, v in os.environ.items() if k != "PYTHONSTARTUP"} | BARE_TORCH
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", module],
             stdin=subprocess.PIPE,

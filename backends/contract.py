@@ -22,8 +22,10 @@ __all__ = [
     "CeilingSample",
     "Completion",
     "ContextOpener",
+    "DeviceFinding",
     "DeviceInfo",
     "DeviceLister",
+    "DeviceProber",
     "Inspectable",
     "Level",
     "MemoryReporter",
@@ -56,6 +58,9 @@ class DeviceInfo:
 
     cache_bytes: int | None = None
     """The last-level cache in bytes, as far as one device sees it; None when unknown."""
+
+    emulated_on: str | None = None
+    """What really computes where a device answers that is not there, in words; None for hardware."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,6 +206,24 @@ class DeviceLister(Protocol):
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Return the devices that could be used now, best first; may import the SDK, allocates nothing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceFinding:
+    """What a probe found of one kind of device: what `--device` calls it, what it is, and whether it can be used."""
+
+    name: str
+    label: str
+    availability: Availability
+
+
+@runtime_checkable
+class DeviceProber(Protocol):
+    """A backend that can say why a kind of device is missing from its list, and how to get it."""
+
+    def findings(self) -> tuple[DeviceFinding, ...]:
+        """Return a finding for each kind of device that is not a matter of course; vendors' code runs in children."""
         ...
 
 

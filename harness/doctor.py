@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattbench.backends.contract import Backend, DeviceInfo, DeviceLister
+from wattbench.backends.contract import Backend, DeviceFinding, DeviceInfo, DeviceLister, DeviceProber
 from wattbench.harness.environment import collect_environment
 from wattbench.harness.power.contract import Sampler, SamplerOptions
 from wattbench.harness.power.sensorless import SENSORLESS, Sensorless, present_here
@@ -17,11 +17,12 @@ __all__ = ["BackendReport", "Report", "SamplerReport", "SensorlessReport", "exam
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendReport:
-    """One backend: can it be used, and on which devices."""
+    """One backend: can it be used, on which devices, and what was found of the kinds that need more than itself."""
 
     name: str
     availability: Availability
     devices: tuple[DeviceInfo, ...]
+    findings: tuple[DeviceFinding, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,9 +67,10 @@ def _backend(name: str) -> BackendReport:
         backend: Backend = load_plugin("wattbench.backends", name, "backend")()
         availability = backend.probe()
         devices = backend.devices() if availability.usable and isinstance(backend, DeviceLister) else ()
+        findings = backend.findings() if availability.usable and isinstance(backend, DeviceProber) else ()
     except WattbenchError as exc:
         return BackendReport(name=name, availability=_broken(exc), devices=())
-    return BackendReport(name=name, availability=availability, devices=devices)
+    return BackendReport(name=name, availability=availability, devices=devices, findings=findings)
 
 
 def _sampler(name: str) -> SamplerReport:

@@ -47,7 +47,8 @@ def jax_kind(python: str = sys.executable) -> str | None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=JAX_TIMEOUT_S, check=False)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None if done.returncode == 0 else None
+    said = done.stdout.strip().splitlines()  # libtpu prints what it misses to standard output too
+    return said[-1] if said and done.returncode == 0 else None
 
 
 def _drivers(root: Path) -> Iterator[Identity]:

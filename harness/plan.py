@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, Level, Sharer, Tunable
+from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, DeviceProber, Level, Sharer, Tunable
 from wattbench.harness.knobs import check_knobs, check_weights, known_processors
 from wattbench.harness.memory import refuse_if_too_big
 from wattbench.harness.peers.client import PEERS
@@ -178,22 +178,31 @@ def open_backend(name: str) -> Backend:
 
 
 def device_of(backend: Backend, wanted: str | None) -> DeviceInfo:
-    """Return the device of a backend that a request names, its best one for None or "auto".
+    """Return the device of a backend that a request names (a type alone: its first), its best one for None or "auto".
 
-    Raises UsageError for an unknown name, DeviceError when the backend sees none.
+    Raises UsageError for an unknown name, DeviceError when the backend sees none, or none of a kind that it knows.
     """
     devices = backend.devices() if isinstance(backend, DeviceLister) else ()
     if not devices:
         raise DeviceError(f"The backend {backend.name!r} sees no device", "its list is empty", "Try `bench doctor`.")
     if wanted in (None, "auto"):
         return devices[0]
-    for device in devices:
-        if device.name == wanted:
+    for device in sorted(devices, key=lambda info: info.name != wanted):
+        if wanted in (device.name, device.name.partition(":")[0]):
             return device
+    _refuse_missing(backend, str(wanted))
     why, remedy = nearest_lines(str(wanted), [d.name for d in devices])
     raise UsageError(
         f"Unknown device {wanted!r}", why, f"{remedy} `bench doctor` says why a device is missing.".strip()
     )
+
+
+def _refuse_missing(backend: Backend, wanted: str) -> None:
+    """Raise DeviceError for a kind of device that a backend knows and could not find, with the way to get it."""
+    for finding in backend.findings() if isinstance(backend, DeviceProber) else ():
+        if finding.name == wanted.partition(":")[0] and not finding.availability.usable:
+            what = f"The device {wanted!r} ({finding.label}) cannot be used here"
+            raise DeviceError(what, finding.availability.reason, finding.availability.remedy)
 
 
 def levels_of(backend: Backend, load: Load, device: DeviceInfo, precision: str) -> tuple[Level, ...]:

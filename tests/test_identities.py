@@ -69,9 +69,9 @@ def test_the_family_of_an_aws_instance(tmp_path: Path) -> None:
 
 
 def test_jax_is_asked_in_a_process_of_its_own(tmp_path: Path) -> None:
-    """What the child prints is the kind; a child that fails, or is not there, is no answer."""
+    """What the child prints last is the kind; a child that fails, or is not there, is no answer."""
     talks, fails = tmp_path / "talks", tmp_path / "fails"
-    for path, lines in ((talks, "echo 'TPU v5 lite'"), (fails, "echo no >&2; exit 1")):
+    for path, lines in ((talks, "echo 'libtpu not found.'; echo 'TPU v5 lite'"), (fails, "echo no >&2; exit 1")):
         path.write_text(f"#!/bin/sh\n{lines}\n")
         path.chmod(0o755)
 

@@ -12,12 +12,14 @@ from wattbench.backends.contract import (
     CeilingReport,
     CeilingRequest,
     Completion,
+    DeviceFinding,
     DeviceInfo,
     Level,
     Outputs,
     Preparation,
     Prepared,
 )
+from wattbench.backends.torch.extensions import import_torch
 from wattbench.results.errors import DeviceError, UsageError
 
 if TYPE_CHECKING:
@@ -60,12 +62,19 @@ class TorchBackend:
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Return the accelerators that torch can use now, then the CPU."""
-        from wattbench.backends.torch.device import device_infos
+        from wattbench.backends.torch.probing import device_infos
 
         return device_infos()
 
+    def findings(self) -> tuple[DeviceFinding, ...]:
+        """Return what was found of each vendor that brings devices to torch; its code runs in processes of its own."""
+        from wattbench.backends.torch.probing import found_here
+
+        return tuple(found.finding for found in found_here())
+
     def levels(self, load: Load, device: str, precision: str) -> tuple[Level, ...]:
         """Return the optimisation levels of a load, the cheapest to prepare first; none if the precision is no use."""
+        import_torch()
         from wattbench.backends.torch.device import cpu_precision
         from wattbench.backends.torch.levels import CONTINUOUS, batches_continuously, level_list
         from wattbench.backends.torch.precision import numbers_of
@@ -86,12 +95,14 @@ class TorchBackend:
 
     def rank_devices(self, load: Load, device: str, ranks: int) -> tuple[DeviceInfo, ...]:
         """Return the device of each rank that shares the load out; errors as the contract says."""
+        import_torch()
         from wattbench.backends.torch.seats import rank_devices
 
         return rank_devices(load, device, ranks)
 
     def prepare(self, preparation: Preparation) -> Prepared:
         """Build or load the weights on the device or those of all ranks, and run once; errors as the contract says."""
+        import_torch()
         from wattbench.backends.torch.session import Session
         from wattbench.backends.torch.team import Team
 
@@ -113,6 +124,7 @@ class TorchBackend:
 
     def ceilings(self, request: CeilingRequest) -> CeilingReport:
         """Measure products and memory on a device."""
+        import_torch()
         from wattbench.backends.torch.ceilings import measure_ceilings
 
         return measure_ceilings(request)
@@ -121,6 +133,7 @@ class TorchBackend:
         """Create torch's context on an accelerator by one element there; the CPU has none."""
         if device.partition(":")[0] == "cpu":
             return None
+        import_torch()
         from wattbench.backends.torch.device import open_context
 
         return open_context(device)

@@ -14,30 +14,31 @@ import torch
 
 from wattbench.backends.contract import DeviceInfo
 from wattbench.backends.cpu_threads import default_threads
+from wattbench.backends.torch.extensions import load_extension
 from wattbench.backends.torch.precision import CPU_KERNELS, cuda_precisions
+from wattbench.backends.torch.vendors import emulation_of, vendor_of
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plugins import nearest_lines
 
 __all__ = [
+    "accelerator_infos",
+    "accelerator_type",
     "apply_threads",
     "cache_bytes_of",
     "cpu_precision",
     "cpu_precision_default",
-    "device_infos",
     "exact_products",
     "find_device",
     "make_current",
     "memory_source",
     "open_context",
+    "own_infos",
     "peak_memory_bytes",
     "synchroniser",
     "version_facts",
 ]
 
 PRECISIONS = ("float32", "bfloat16", "float16")
-
-LACKING = {"tpu": ("float16",)}
-"""Precisions that a device type cannot compute in; source: torch_tpu's device interface (TpuInterface, torch 2.13)."""
 
 BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
 """CPU flags of Linux that mean matrix products in bfloat16 are done by hardware."""
@@ -46,19 +47,36 @@ CPUINFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
-def device_infos() -> tuple[DeviceInfo, ...]:
-    """Return the accelerators that torch can use now, then the CPU."""
-    found = []
-    if torch.accelerator.is_available():
-        accelerator = torch.accelerator.current_accelerator()
-        assert accelerator is not None, "an available accelerator has a device"
-        found = [_accelerator_info(accelerator.type, index) for index in range(torch.accelerator.device_count())]
-    return (*found, _cpu_info())
+def accelerator_type() -> str | None:
+    """Return the type of accelerator that this process's torch knows, whether there is one or not; touches nothing."""
+    accelerator = torch.accelerator.current_accelerator()
+    return None if accelerator is None else accelerator.type
+
+
+def accelerator_infos() -> tuple[DeviceInfo, ...]:
+    """Return the accelerators that torch can use now in this process."""
+    kind = accelerator_type()
+    if kind is None or not torch.accelerator.is_available():
+        return ()
+    return tuple(_accelerator_info(kind, index) for index in range(torch.accelerator.device_count()))
+
+
+def own_infos(*, accelerators: bool = True) -> tuple[DeviceInfo, ...]:
+    """Return this process's accelerators, if they are wanted, and the CPU."""
+    return (*(accelerator_infos() if accelerators else ()), _cpu_info())
 
 
 def find_device(name: str) -> DeviceInfo:
-    """Return the device called `name`; a type alone ("cuda") means its first. Raises UsageError if there is none."""
-    infos = device_infos()
+    """Return the device called `name` after loading its vendor's extension; a type alone ("cuda") means its first.
+
+    Raises UsageError if there is none, DeviceError when the extension fails.
+    """
+    kind = name.partition(":")[0]
+    try:
+        load_extension(kind)
+    except Exception as exc:  # foreign code: whatever it raises is why it cannot be used
+        raise DeviceError(f"The extension of torch for {kind} fails", str(exc) or type(exc).__name__) from exc
+    infos = own_infos(accelerators=kind != "cpu")
     for info in infos:
         if name in (info.name, info.name.partition(":")[0]):
             return info
@@ -92,7 +110,10 @@ def peak_memory_bytes(device: torch.device) -> int | None:
     """Return the peak memory so far in bytes (`memory_source` says of what), None when the SDK cannot tell."""
     if device.type == "cpu":
         return _peak_resident_bytes()
+    vendor = vendor_of(device.type)
     try:
+        if vendor is not None and vendor.waits_for_memory:
+            torch.accelerator.synchronize(device)
         return int(torch.accelerator.max_memory_allocated(device)) or None  # 0 means that it cannot tell
     except (RuntimeError, AttributeError, NotImplementedError):
         return None
@@ -174,8 +195,9 @@ def _nothing() -> None:
 def _accelerator_info(kind: str, index: int) -> DeviceInfo:
     vendor: Any = getattr(torch, kind, None)  # torch.cuda, torch.xpu, ...: not in the device-agnostic API
     properties = _ask(vendor, "get_device_properties", index)
-    total = getattr(properties, "total_memory", None)
-    precisions = tuple(p for p in PRECISIONS if p not in LACKING.get(kind, ()))
+    record = vendor_of(kind)
+    total = getattr(properties, "total_memory", None) or (record and _total_bytes(index))
+    precisions = tuple(p for p in PRECISIONS if record is None or p not in record.lacking)
     nvidia = kind == "cuda" and torch.version.cuda is not None
     capability = _ask(vendor, "get_device_capability", index) if nvidia else None
     more = cuda_precisions(tuple(capability)) if capability else ()
@@ -188,7 +210,16 @@ def _accelerator_info(kind: str, index: int) -> DeviceInfo:
         precision_default=_accelerator_default(kind, vendor),
         power_covers=_uuid(kind, properties),
         cache_bytes=int(cache) if cache else None,
+        emulated_on=emulation_of(kind),
     )
+
+
+def _total_bytes(index: int) -> int | None:
+    """Return the memory of a device in bytes by the API that all of them share; 0 there means that it cannot tell."""
+    try:
+        return int(torch.accelerator.get_memory_info(index)[1]) or None
+    except (RuntimeError, AttributeError, NotImplementedError, TypeError):
+        return None
 
 
 def _accelerator_default(kind: str, vendor: Any) -> str:
@@ -208,7 +239,7 @@ def _ask(vendor: Any, function: str, index: int) -> Any:
     """Return what a vendor's module says of a device, None where it has no such function or fails."""
     try:
         return getattr(vendor, function)(index)
-    except (AttributeError, RuntimeError, AssertionError, NotImplementedError):
+    except (AttributeError, RuntimeError, AssertionError, NotImplementedError, TypeError, ValueError):
         return None
 
 

@@ -1,9 +1,9 @@
 """Which devices the ranks of a load take, and what keeps a load from being shared out, before anything is started."""
 
 from wattbench.backends.contract import DeviceInfo
-from wattbench.backends.torch.device import device_infos, find_device
 from wattbench.backends.torch.lean_build import fits_lean
 from wattbench.backends.torch.precision import ENCODERS
+from wattbench.backends.torch.probing import device_infos, find_device
 from wattbench.backends.torch.ranks import library_missing
 from wattbench.models.load import Load
 from wattbench.models.shards import refuse_ranks

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 import click
 
-from wattbench.backends.contract import DeviceInfo
+from wattbench.backends.contract import DeviceFinding, DeviceInfo
 from wattbench.harness.cli.doctor_power import power_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import ConsoleReporter
@@ -92,6 +92,7 @@ def report_lines(report: Report) -> Iterator[str]:
         yield from _availability_lines(backend.name, backend.availability)
         for device in backend.devices:
             yield f"       {_device_text(device)}"
+        yield from _finding_lines(backend.findings)
     yield "\npower sensors"
     for sampler in report.samplers:
         yield from _availability_lines(sampler.name, sampler.availability)
@@ -123,6 +124,17 @@ def _availability_lines(name: str, availability: Availability) -> Iterator[str]:
         yield f"                {availability.remedy}"
 
 
+def _finding_lines(findings: tuple[DeviceFinding, ...]) -> Iterator[str]:
+    """Yield a line for each kind of device that is broken, and one for all that are not here."""
+    for finding in findings:
+        if finding.availability.state == "broken":
+            yield f"       {MARKS['broken']} {finding.name} ({finding.label}): {finding.availability.reason}"
+            yield f"                {finding.availability.remedy}"
+    absent = ", ".join(finding.name for finding in findings if finding.availability.state == "absent")
+    if absent:
+        yield f"       not here: {absent} (`bench run --device NAME` says how to get each)"
+
+
 def _sensorless_lines(report: Report) -> Iterator[str]:
     for row in report.sensorless:
         if row.here:
@@ -134,7 +146,9 @@ def _sensorless_lines(report: Report) -> Iterator[str]:
 
 def _device_text(device: DeviceInfo) -> str:
     size = f", {device.memory_bytes / 1e9:.1f} GB" if device.memory_bytes else ""
-    return f"{device.name}: {device.description}{size}; {', '.join(device.precisions)} [{device.precision_default}]"
+    emulated = f" [EMULATED on {device.emulated_on}]" if device.emulated_on is not None else ""
+    precisions = f"{', '.join(device.precisions)} [{device.precision_default}]"
+    return f"{device.name}: {device.description}{emulated}{size}; {precisions}"
 
 
 def _channel_text(channel: ChannelRecord) -> str:

@@ -1,0 +1,188 @@
+"""Vendors' extensions of torch that abort, hang, exit, print or are empty: each is named, none reaches the user."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="this is the torch backend")
+
+import psutil
+from fake_packages import EXTENSIONS, PLACEHOLDER, TPU, install
+
+from wattbench.backends.torch import probing
+from wattbench.backends.torch.backend import TorchBackend
+from wattbench.backends.torch.vendors import VENDORS, emulation_of
+from wattbench.harness.plan import resolve
+from wattbench.harness.request import RunRequest
+from wattbench.results.errors import DeviceError
+
+TIMEOUT_S = 25.0
+"""Long enough for a busy machine to import torch in six processes at once; only the one that hangs takes it."""
+
+PROBE = """
+import json, os, sys
+from wattbench.backends.torch.probing import probe_vendors
+from wattbench.results.codec import to_builtins
+found = to_builtins(probe_vendors(timeout_s=float(sys.argv[1])))
+mine = [name for name in ("torch", "torch_tpu", "chatters", "aborts") if name in sys.modules]
+print(json.dumps({"found": found, "modules": mine, "left": os.environ.get("TPU_LEFT_BEHIND")}))
+"""
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Return an environment in which the packages of a folder are installed."""
+    return os.environ | {"PYTHONPATH": str(folder)}
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with every bad extension, a device that answers without hardware, and AWS's placeholder."""
+    folder = tmp_path_factory.mktemp("site")
+    for name, code in EXTENSIONS.items():
+        install(folder, name, "1.0", code, extension=name)
+    install(folder, "torch-tpu", "0.2.0", TPU, extension="torch_tpu")
+    install(folder, "torch-neuronx", "1.0", "raise ImportError('WRONG PACKAGE')", text=PLACEHOLDER)
+    install(folder, "torch-npu", "2.1.0", "raise ImportError('built for another torch')", extension="torch_npu")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def probed(site: Path) -> dict[str, Any]:
+    """Return what a process of its own finds and prints among them, asked once."""
+    command = [sys.executable, "-P", "-c", PROBE, str(TIMEOUT_S)]
+    done = subprocess.run(command, env=environment(site), capture_output=True, text=True, timeout=120, check=True)
+    return {"stdout": done.stdout, "stderr": done.stderr, **json.loads(done.stdout)}
+
+
+def answer_of(probed: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return the availability of one device or extension."""
+    (found,) = [row["finding"]["availability"] for row in probed["found"] if row["finding"]["name"] == name]
+    answer: dict[str, Any] = found
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("aborts", "ends the process that asks it with SIGABRT; its last words: CHECK failed: no device"),
+        ("hangs", f"gives no answer within {TIMEOUT_S:g} s"),
+        ("exits", "ends the process that asks it with exit code 0"),
+        ("raises", "libvendor.so.7: cannot open shared object file"),
+        ("neuron", "torch-neuronx 1.0 is an empty placeholder, not the vendor's software"),
+        ("npu", "torch-npu 2.1.0 is older than 2.8"),
+    ],
+)
+def test_a_broken_extension_is_named(probed: dict[str, Any], name: str, says: str) -> None:
+    """Whatever the vendor's code does, the finding says it is broken, why, and what to do."""
+    found = answer_of(probed, name)
+
+    assert "broken" == found["state"]
+    assert says in found["reason"]
+    assert found["remedy"]
+
+
+def test_an_extension_without_devices_is_absent(probed: dict[str, Any]) -> None:
+    """One that loads, prints and brings no device is absent with a reason."""
+    assert ("absent", True) == (answer_of(probed, "chatters")["state"], "finds no device" in str(probed["found"]))
+
+
+def test_a_device_that_answers_is_present(probed: dict[str, Any]) -> None:
+    """Name and memory come from the vendor; without its hardware in the machine it is emulated, and says so."""
+    (info,) = [info for row in probed["found"] for info in row["devices"]]
+
+    assert ("tpu:0", "TPU v6e", 32 * 2**30) == (info["name"], info["description"], info["memory_bytes"])
+    assert ["float32", "bfloat16"] == info["precisions"]
+    assert "no Google TPU is in it" in info["emulated_on"]
+    assert "EMULATED" in answer_of(probed, "tpu")["reason"]
+
+
+def test_nothing_of_it_reaches_the_asking_process(probed: dict[str, Any]) -> None:
+    """No output, no module, no variable: only the answer."""
+    assert (1, "", [], None) == (
+        len(probed["stdout"].splitlines()),
+        probed["stderr"],
+        probed["modules"],
+        probed["left"],
+    )
+
+
+def test_nothing_is_left_running(probed: dict[str, Any], site: Path) -> None:
+    """What a hanging extension had started is ended with it."""
+    assert probed
+    pid = int((site / "hangs.pid").read_text())
+    deadline = time.monotonic() + 10
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, "the grandchild is still there"
+        time.sleep(0.05)
+
+
+def test_a_placeholder_is_named_by_the_command_line(site: Path) -> None:
+    """`bench run --device neuron` ends with code 1, says what is installed instead, and where the real one is."""
+    command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", "run", "--device", "neuron"]
+    only = site / "only"
+    only.mkdir()
+    install(only, "torch-neuronx", "1.0", "", text=PLACEHOLDER)
+    done = subprocess.run(command, env=environment(only), capture_output=True, text=True, timeout=60, check=False)
+
+    assert (1, "") == (done.returncode, done.stdout)
+    assert "empty placeholder" in done.stderr
+    assert "pip.repos.neuron.amazonaws.com" in done.stderr
+
+
+@pytest.mark.parametrize("kind", [vendor.kind for vendor in VENDORS if vendor.kind != "mps"])
+def test_a_missing_device_says_how_to_get_it(kind: str) -> None:
+    """Asking for a device whose software is not here is an error of the device, with the vendor's own way to get it."""
+    (vendor,) = [vendor for vendor in VENDORS if vendor.kind == kind]
+    findings = {finding.name: finding for finding in TorchBackend().findings()}
+    if findings[kind].availability.usable:
+        pytest.skip(f"there is a {kind} here")
+    with pytest.raises(DeviceError) as caught:
+        resolve(RunRequest(device=f"{kind}:0"))
+
+    assert vendor.label in caught.value.what
+    assert vendor.remedy in caught.value.remedy
+
+
+def test_a_machine_without_extensions_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing installed the answer comes from the names of packages alone."""
+    monkeypatch.setattr(probing, "_refusal", lambda vendor: probing.Availability(state="absent", reason="not here"))
+    monkeypatch.setattr(probing, "extension_names", tuple)
+    monkeypatch.setattr(probing, "_child", lambda kind: pytest.fail(f"{kind} was asked"))
+
+    assert ["absent"] * len(VENDORS) == [f.finding.availability.state for f in probing.probe_vendors()]
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "text"),
+    [
+        ("tpu", "sys/bus/pci/devices/0000:00:05.0", ("0x1ae0", "0x006f")),
+        ("hpu", "sys/bus/pci/devices/0000:00:05.0", ("0x1da3", "0x1060")),
+        ("neuron", "dev/neuron0", None),
+        ("xpu", "dev/dri/renderD128", None),
+    ],
+)
+def test_hardware_is_known_by_its_marks(tmp_path: Path, kind: str, path: str, text: tuple[str, str] | None) -> None:
+    """A device whose hardware is in the machine is no emulation; Google's network card is no TPU."""
+    bare = emulation_of(kind, tmp_path)
+    place = tmp_path / path
+    place.mkdir(parents=True)
+    if text is not None:
+        (place / "vendor").write_text(f"{text[0]}\n")
+        (place / "device").write_text("0x0042\n" if kind == "tpu" else f"{text[1]}\n")
+        card = emulation_of(kind, tmp_path)
+        (place / "device").write_text(f"{text[1]}\n")
+        assert (card is not None) == (kind == "tpu")
+
+    assert bare is not None
+    assert None is emulation_of(kind, tmp_path)
+
+
+def test_what_has_no_mark_is_not_called_emulated(tmp_path: Path) -> None:
+    """Where no record says how the hardware is known, nothing is claimed."""
+    assert [None, None, None] == [emulation_of(kind, tmp_path) for kind in ("cuda", "mtia", "strange")]
