@@ -101,12 +101,17 @@ class Preparation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """What `prepare` made: the records of backend and weights, and how long each step took in seconds."""
+    """What `prepare` made: the records of backend and weights, and how long each step took in seconds.
+
+    `compile_s` is the part of the first execution that compiling took, by which a second one of the same batch was
+    shorter; None where nothing is compiled, or it is not known.
+    """
 
     backend: BackendRecord
     weights: WeightsRecord
     build_s: float
     first_execution_s: float
+    compile_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

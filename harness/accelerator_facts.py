@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from wattbench.harness.telemetry.neuron import collect_neuron
 from wattbench.harness.text_files import read_text
 from wattbench.results.environment import AcceleratorFacts
 
@@ -15,11 +16,11 @@ PCI_VENDORS = {"0x1002": "AMD", "0x10de": "NVIDIA", "0x8086": "Intel"}
 
 
 def collect_accelerators(root: Path = Path("/")) -> tuple[AcceleratorFacts, ...]:
-    """Return every accelerator that NVML or the kernel's drivers name; none is an empty tuple, never an error."""
+    """Return every accelerator that NVML, the kernel's drivers or neuron-ls name; none is an empty tuple, no error."""
     with open_nvml() as nvml:
         nvidia = () if nvml is None else _nvidia(nvml)
     others = tuple(card for card in _drm_cards(root) if card.vendor != "NVIDIA" or not nvidia)
-    return nvidia + others
+    return nvidia + others + collect_neuron()
 
 
 @contextmanager

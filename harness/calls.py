@@ -41,6 +41,8 @@ def run(
     cross_check_python: str | None = None,
     slots: int | None = None,
     tensor_parallel: int | None = None,
+    declared_watts: float | None = None,
+    source: str | None = None,
     plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
@@ -52,13 +54,9 @@ def run(
     knobs = {name: value for name, value in locals().items() if name not in ("plan", "out")}
     reporter = SilentReporter()
     choice = choose(_request(knobs, user_path("plan", plan)), reporter)
-    outcome = execute(
-        choice.resolved,
-        tuning=choice.tuning,
-        reporter=reporter,
-        command=("wattbench.run",),
-        out=user_path("out", out),
-    )
+    where = user_path("out", out)
+    command = ("wattbench.run",)
+    outcome = execute(choice.resolved, tuning=choice.tuning, reporter=reporter, command=command, out=where)
     if (error := outcome.error) is not None:
         remedy = f"{error.remedy} The result file of what was measured: {outcome.path}".strip()
         raise type(error)(error.what, error.why, remedy)

@@ -95,6 +95,7 @@ class Engine:
             weights=prepared.weights,
             build_s=prepared.build_s,
             first_execution_s=prepared.first_execution_s,
+            compile_s=prepared.compile_s,
         )
 
     def gate(self, command: Gate, weights_digest: str, precision: str) -> QualityRecord | None:

@@ -191,8 +191,8 @@ def _power_source(e: Evidence) -> Iterator[Doubt]:
         facts = "the watts are a model's estimate (u = 35 %)"
         yield _doubt("modelled_power", facts, "Never rank this beside measured watts.")
     if "declared" in kinds:
-        facts = "the watts are a percentage of a maximum that was declared, not measured"
-        yield _doubt("modelled_power", facts, "Never rank this beside measured watts.")
+        facts = "; ".join(dict.fromkeys(c.accuracy_basis for c in e.power.channels if c.provenance == "declared"))
+        yield _doubt("declared_power", facts, "Never rank this beside measured watts.")
 
 
 def _power_record(e: Evidence) -> Iterator[Doubt]:

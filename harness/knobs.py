@@ -49,11 +49,15 @@ RANGES = {
     "warmup_min_s": Range(flag="--warm-up-min", low=0, high=DAY_S, unit=" s"),
     "warmup_max_s": Range(flag="--warm-up-max", low=0, high=DAY_S, unit=" s"),
     "idle_s": Range(flag="--idle", low=0, high=DAY_S, unit=" s"),
+    "declared_watts": Range(flag="--declared-watts", low=0, high=1_000_000, unit=" W", above_zero=True),
     "power_rate_hz": Range(flag="--power-rate", low=0.1, high=1000, unit=" Hz"),
 }
 """The knobs that are numbers; the highest seed is the largest integer that a result file keeps exactly."""
 
-TEXTS = ("load", "backend", "device", "precision", "scenario", "weights", "tuning", "ceilings", "cross_check_python")
+TEXTS = (
+    *("load", "backend", "device", "precision", "scenario", "weights", "tuning", "ceilings"),
+    *("cross_check_python", "source"),
+)
 
 
 def check_knobs(request: RunRequest) -> None:

@@ -58,6 +58,7 @@ class PreparedReply:
     weights: WeightsRecord
     build_s: float
     first_execution_s: float
+    compile_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister
 from wattbench.harness.knobs import check_knobs, check_weights, known_processors
 from wattbench.harness.memory import refuse_if_too_big
 from wattbench.harness.peers.client import PEERS
+from wattbench.harness.power.declared import declared_source, is_declared
 from wattbench.harness.request import RunRequest
 from wattbench.harness.storage import cache_directory
 from wattbench.models.find import find_load
@@ -80,7 +81,6 @@ def resolve(request: RunRequest) -> Resolved:
     Raises UsageError for wrong knobs, DeviceError without a usable device, and OutOfMemoryError with both figures.
     """
     check_knobs(request)
-    weights = _weights(request)
     load = find_load(request.load or DEFAULT_LOAD)
     scenario = _scenario(request)
     timing = _timing(request)
@@ -90,6 +90,7 @@ def resolve(request: RunRequest) -> Resolved:
     precision = _precision(load, device, request.precision)
     batch = _batch(request, scenario, load)
     level = _level(backend, load, device, precision, request)
+    power = _power(request)
     plan = Plan(
         load=load.name,
         backend=backend.name,
@@ -97,7 +98,7 @@ def resolve(request: RunRequest) -> Resolved:
         precision=precision,
         scenario=scenario,
         batch=batch,
-        weights=weights,
+        weights=_weights(request),
         seed=request.seed if request.seed is not None else 0,
         threads=_threads(request),
         affinity=tuple(dict.fromkeys(request.affinity)) if request.affinity is not None else None,
@@ -107,11 +108,11 @@ def resolve(request: RunRequest) -> Resolved:
         repeats_max=timing.repeats_max,
         warmup_min_s=timing.warmup_min_s,
         warmup_max_s=timing.warmup_max_s,
-        idle_s=timing.idle_s,
+        idle_s=0.0 if any(map(is_declared, power)) else timing.idle_s,
         jitter_max_s=1.0,
         interval_goal_throughput=0.01,
         interval_goal_energy=0.02,
-        power=request.power or ("auto",),
+        power=power,
         power_rate_hz=_or_default(request.power_rate_hz, 20.0),
         tuning=level.name,
         allow_fallback=bool(request.allow_fallback),
@@ -124,6 +125,22 @@ def resolve(request: RunRequest) -> Resolved:
     )
     _refuse_early(load, plan, ranks or (device,))
     return Resolved(plan=plan, load=load, device=device, ranks=ranks)
+
+
+def _power(request: RunRequest) -> tuple[str, ...]:
+    """Return what `--power` asks for; declared watts stand alone and have a source. They need no idle windows."""
+    watts, source = request.declared_watts, request.source
+    if watts is None:
+        if source is not None:
+            raise UsageError("--source says nothing", "no watts are declared", "Give --declared-watts W too.")
+        return request.power or ("auto",)
+    if source is None:
+        why = "nobody could tell where the watts come from"
+        raise UsageError("--declared-watts needs a source", why, "Give --source TEXT, such as 'data sheet, page 3'.")
+    if request.power is not None:
+        why = f"{', '.join(request.power)} would stand beside a declaration"
+        raise UsageError("--declared-watts contradicts --power", why, "Drop one of the two.")
+    return (declared_source(watts, source),)
 
 
 def _weights(request: RunRequest) -> str:

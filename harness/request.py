@@ -44,6 +44,8 @@ class RunRequest:
     cross_check_python: str | None = None
     slots: int | None = None
     tensor_parallel: int | None = None
+    declared_watts: float | None = None
+    source: str | None = None
 
 
 def merge_requests(base: RunRequest, over: RunRequest) -> RunRequest:

@@ -126,7 +126,7 @@ class Run:
         self._shared_power = shared_power
         self._file = file
         self._reporter = reporter
-        self._surroundings = Surroundings(draft.resolved.covers)
+        self._surroundings = Surroundings(draft.resolved.covers, self._plan.device)
         self._truth: TruthReply | None = None
         self._phase = "start"
         self._worker: WorkerClient | None = None
@@ -195,7 +195,7 @@ class Run:
         self._take_ceilings()
         reference = self._in_phase("reference", None, self._reference)
         yield
-        with WorkerClient() as worker:
+        with WorkerClient() as worker, self._surroundings.watching():
             self._worker = worker
             self._idle_context(worker)
             self._in_phase("prepare", None, lambda: self._prepare(worker, reference))
@@ -246,8 +246,7 @@ class Run:
 
     def _prepare(self, worker: WorkerClient, reference: StoredReference | None) -> None:
         clock = self._draft.clock
-        command = prepare_command(self._plan, clock.origin_ns)
-        ready = worker.ask(command, PreparedReply, PREPARE_TIMEOUT_S)
+        ready = worker.ask(prepare_command(self._plan, clock.origin_ns), PreparedReply, PREPARE_TIMEOUT_S)
         self._draft.backend, self._draft.weights = ready.backend, ready.weights
         self._truth = worker.ask(Truth(), TruthReply, PREPARE_TIMEOUT_S)
         gate_start_ns = clock.now_ns()
@@ -257,11 +256,11 @@ class Run:
             build_s=ready.build_s,
             first_execution_s=ready.first_execution_s,
             gate_s=(clock.now_ns() - gate_start_ns) / 1e9 if self._draft.quality else None,
+            compile_s=ready.compile_s,
         )
 
     def _gate(self, worker: WorkerClient, reference: StoredReference | None) -> QualityRecord | None:
-        command = gate_command(self._draft.resolved.load, reference)
-        quality = worker.ask_maybe(command, QualityRecord, PREPARE_TIMEOUT_S)
+        quality = worker.ask_maybe(gate_command(self._draft.resolved.load, reference), QualityRecord, PREPARE_TIMEOUT_S)
         if quality is not None:
             state = "passed" if quality.passed else "FAILED"
             facts = f"relative error {quality.relative_error:.2e} over {quality.positions} positions"
@@ -317,6 +316,7 @@ class Run:
             temperature_c=after.temperatures_since(before),
             throttled_s=after.slowed_since(before),
             peers=self._power.peer_energies(done.window, energy),
+            telemetry=self._surroundings.telemetry(before, after),
         )
 
     def _narrow_enough(self) -> bool:

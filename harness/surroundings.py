@@ -1,6 +1,8 @@
 """What happened around the windows: CPU time of others, stolen time, temperature, throttling, foreign processes."""
 
+import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import psutil
@@ -14,7 +16,9 @@ from wattbench.harness.contention import (
     read_cpu_times,
     read_device_state,
 )
+from wattbench.harness.telemetry.watch import watch_of
 from wattbench.results.covers import devices_of
+from wattbench.results.telemetry import TelemetryRecord
 
 __all__ = ["Moment", "Surroundings"]
 
@@ -26,8 +30,10 @@ class Moment:
     """The machine at one instant; `cpu_since` and `temperatures_since` say what happened since an earlier one.
 
     `devices` has the state of each accelerator under test, in their order; None for one that cannot be asked.
+    `at_ns` is on `time.perf_counter_ns`.
     """
 
+    at_ns: int
     cpu: CpuTimes
     devices: tuple[DeviceState | None, ...]
 
@@ -55,10 +61,12 @@ class Moment:
 class Surroundings:
     """Looks at the machine between windows and remembers what slowed the device or shared it.
 
-    `covers` is the UUID of the accelerator under test, those of several, or "cpu".
+    `covers` is the UUID of the accelerator under test, those of several, or "cpu"; `device` its name, by which its
+    monitoring is found.
     """
 
-    def __init__(self, covers: str | None) -> None:
+    def __init__(self, covers: str | None, device: str = "") -> None:
+        self._watch = watch_of(device)
         self._uuids = tuple(one for one in devices_of(covers) if one != "cpu")
         self._reasons: dict[str, None] = {}
         self._first: dict[str, DeviceState] = {}
@@ -90,7 +98,20 @@ class Surroundings:
         self._away = False
         if any(devices):
             self._count_foreign(worker_pid)
-        return Moment(cpu=read_cpu_times(worker_pid), devices=devices)
+        return Moment(at_ns=time.perf_counter_ns(), cpu=read_cpu_times(worker_pid), devices=devices)
+
+    def watching(self) -> AbstractContextManager[None]:
+        """Return a context in which the device's own monitoring runs, where it has one."""
+        return nullcontext() if self._watch is None else self._watch.running()
+
+    def telemetry(self, first: Moment, last: Moment) -> tuple[TelemetryRecord, ...]:
+        """Return what the device's own monitoring said between two moments; a throttle score is a cause of slowness."""
+        if self._watch is None:
+            return ()
+        found = self._watch.record(first.at_ns, last.at_ns)
+        if found.throttle_score_max:
+            self._reasons[f"{found.source}: throttle score {found.throttle_score_max:g}"] = None
+        return (found,)
 
     def look_away(self) -> None:
         """Let what slows the device until the next look be somebody else's: another run has its turn."""

@@ -198,7 +198,8 @@ def _row(
         high=None,
         p=None,
         outcome=None,
-        reason="; ".join(filter(None, (_missing(*first, name), _missing(*other, name)))),
+        reason="; ".join(filter(None, (_missing(*first, name), _missing(*other, name))))
+        or _unlike_watts((first[0], scopes[0]), (other[0], scopes[1]), name),
     )
     if row.reason or a is None or b is None or not a.value or not b.value:
         return row
@@ -226,6 +227,14 @@ def _missing(side: Side, metric: Metric | None, name: str) -> str:
         why = (metric.reason if metric else None) or (side.no_energy_reason if name in ENERGIES else None)
         return f"{side.name} has none ({why or NOT_STATED})"
     return "" if metric.value > 0 else f"{side.name} has {metric.value:g}, which is no ratio's part"
+
+
+def _unlike_watts(first: tuple[Side, str | None], other: tuple[Side, str | None], name: str) -> str:
+    """Return why watts of two origins form no ratio: what was declared is not ranked beside what was measured."""
+    mine, theirs = (side.provenance(scope) for side, scope in (first, other))
+    if name not in ENERGIES or mine == theirs:
+        return ""
+    return f"the watts of {first[0].name} are {mine}, those of {other[0].name} {theirs}: not ranked"
 
 
 def _uncertain(*sides: tuple[Side, Metric]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from wattbench.results.compare_models import same_model, same_scenario
 from wattbench.results.document import Result
+from wattbench.results.energy import provenance_by_scope
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.metrics import Metric
 from wattbench.results.peaks import peaks_of
@@ -150,6 +151,9 @@ def _power_reason(document: Document, accelerator: Accelerator, power: Metric, c
     """Return why a power is not held against the nameplate, "" where it is."""
     if accelerator.not_compared:
         return accelerator.not_compared
+    origin = provenance_by_scope(document.power.channels).get((power.scope or "").partition("+")[0], "measured")
+    if origin in ("declared", "modelled"):
+        return f"its watts are {origin}, not measured"
     if count is None:
         return "how many devices did the work is not stated"
     processor = accelerator.form.startswith("CPU")

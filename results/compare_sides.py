@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from wattbench.results.compare_offsets import OffsetShare, offset_share
 from wattbench.results.document import Result
+from wattbench.results.energy import Provenance, provenance_by_scope
 from wattbench.results.errors import DocumentError
 from wattbench.results.figures import figure
 from wattbench.results.imported import Document, ImportedResult, StatedWork
@@ -35,6 +36,7 @@ class Side:
     `must` are the fields that have to agree, `may` those that may differ and are then told. `board` is the device that
     the power was measured of, None where another machine may call its own the same. `warnings` say why no figure of it
     is to be quoted. `offsets` are what the offsets of its sensors count, by scope. `scopes` are those of its energies.
+    `provenances` say by scope where the watts come from; one that is not there is measured.
     """
 
     name: str
@@ -46,6 +48,11 @@ class Side:
     no_energy_reason: str | None
     warnings: tuple[str, ...]
     offsets: Mapping[str, OffsetShare] = field(default_factory=dict)
+    provenances: Mapping[str, Provenance] = field(default_factory=dict)
+
+    def provenance(self, scope: str | None) -> Provenance:
+        """Return where the watts of a scope come from."""
+        return self.provenances.get((scope or "").partition("+")[0], "measured")
 
     @property
     def scopes(self) -> tuple[str, ...]:
@@ -114,6 +121,7 @@ def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ..
         no_energy_reason=result.power.unavailable_reason,
         warnings=warnings,
         offsets={scope: share for scope in OF_BOARD if (share := offset_share(result, scope)) is not None},
+        provenances=provenance_by_scope(result.power.channels),
     )
 
 

@@ -30,6 +30,7 @@ DOUBT_CODES: dict[str, str] = {
     "over_ceiling": "A rate lies above the device's measured ceiling, so one of the two is wrong.",
     "quality": "The outputs differ from the float32 reference beyond the load's tolerance.",
     "modelled_power": "Power is a model's estimate, not a measurement.",
+    "declared_power": "Power was declared by the user, not measured.",
     "replayed_power": "Power comes from a recording, not from this run.",
     "unmeasured_scope": "No sensor sees some or all of the machine's draw.",
     "sensor_failed": "A power sensor failed or went silent during the run.",

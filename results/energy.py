@@ -1,6 +1,7 @@
 """The records of power: channels, their raw polls, and the energy of a window with its uncertainty."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,6 +30,7 @@ __all__ = [
     "RecorderHealth",
     "SamplerRecord",
     "Scope",
+    "provenance_by_scope",
 ]
 
 
@@ -80,6 +82,18 @@ class ChannelRecord:
             offset_u_w=self.offset_u_w,
         )
         require(self.offset_at_w is None or self.offset_at_w > 0, "offset_at_w is a power above 0 W")
+
+
+def provenance_by_scope(channels: Iterable[ChannelRecord]) -> dict[str, Provenance]:
+    """Return where the watts of each scope come from; a sum ("package+dram") has that of its first part.
+
+    A scope with a measured channel is measured.
+    """
+    found: dict[str, Provenance] = {}
+    for channel in channels:
+        if found.get(channel.scope) != "measured":
+            found[channel.scope] = channel.provenance
+    return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

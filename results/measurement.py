@@ -6,6 +6,7 @@ from itertools import pairwise
 from wattbench.results.checks import require, require_not_negative
 from wattbench.results.crosscheck import PeerEnergy
 from wattbench.results.energy import ChannelEnergy
+from wattbench.results.telemetry import TelemetryRecord
 
 __all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "WarmupRecord", "Window"]
 
@@ -93,7 +94,8 @@ class Repeat:
     `observed_s` seconds around it (pause, lead-in, window, lead-out) in core-seconds: `parent_cpu_s` the measuring
     process's own CPU time, `other_cpu_s` that of everything else on the machine, `steal_s` what the hypervisor took,
     and, in seconds by cause, `throttled_s` for how long the device slowed itself down (None: it does not say).
-    `peers` is what other tools said of the same window.
+    `peers` is what other tools said of the same window, `telemetry` what the device's own monitoring said over
+    `observed_s`.
     """
 
     index: int
@@ -109,6 +111,7 @@ class Repeat:
     temperature_c: tuple[float, float] | None
     throttled_s: dict[str, float] | None = None
     peers: tuple[PeerEnergy, ...] = ()
+    telemetry: tuple[TelemetryRecord, ...] = ()
 
     def __post_init__(self) -> None:
         require_not_negative(

@@ -132,7 +132,8 @@ class BackendRecord:
     `placement_share` is the share of the graph's nodes on the device, `fallback` what ran elsewhere although the device
     was asked for, and `tuning_fallback` why another level than the one asked for was used. `ranks` are those that
     executed the load together, each with a part of every cut matrix; `device` is then that of rank 0, and memory,
-    threads and bytes are sums. Empty: one device had all of it.
+    threads and bytes are sums. Empty: one device had all of it. `compile_cache` is the folder in which a vendor's
+    compiler keeps its code between runs; None: unknown, or there is none.
     """
 
     name: str
@@ -160,6 +161,7 @@ class BackendRecord:
     fallback: str | None = None
     tuning_fallback: str | None = None
     ranks: tuple[RankRecord, ...] = ()
+    compile_cache: str | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
@@ -173,14 +175,19 @@ class BackendRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparationRecord:
-    """How long the untimed steps took, in seconds: worker start, build or load of weights, first execution, gate."""
+    """How long the untimed steps took, in seconds: worker start, build or load of weights, first execution, gate.
+
+    `compile_s` is what compiling took of the first execution; None where nothing was compiled, or it is not known.
+    """
 
     worker_start_s: float
     build_s: float
     first_execution_s: float
     gate_s: float | None
+    compile_s: float | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
             worker_start_s=self.worker_start_s, build_s=self.build_s, first_execution_s=self.first_execution_s
         )
+        require_not_negative(compile_s=self.compile_s)

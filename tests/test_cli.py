@@ -150,10 +150,12 @@ def test_list_loads_names_the_default() -> None:
 
 
 def test_list_as_json_is_machine_readable() -> None:
-    """`bench list backends --json` is a JSON list of names."""
+    """`bench list backends --json` has the names, and what was shown of each device."""
     ended = CliRunner().invoke(bench, ["list", "backends", "--json"], standalone_mode=False)
 
-    assert {"mock", "torch"} <= set(json.loads(ended.output))
+    found = json.loads(ended.output)
+    assert {"mock", "torch"} <= set(found["backends"])
+    assert {"measured", "untested"} <= {row["status"] for row in found["devices"]}
 
 
 def test_doctor_gives_a_reason_for_each_thing() -> None:

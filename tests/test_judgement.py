@@ -319,7 +319,7 @@ def test_several_windows_that_moved_are_one_doubt(make: Make) -> None:
 
 @pytest.mark.parametrize(
     ("provenance", "code"),
-    [("replayed", "replayed_power"), ("modelled", "modelled_power"), ("declared", "modelled_power")],
+    [("replayed", "replayed_power"), ("modelled", "modelled_power"), ("declared", "declared_power")],
 )
 def test_watts_that_are_not_measured_are_doubted(make: Make, provenance: str, code: str) -> None:
     """A recording and a model are named as such."""
@@ -412,7 +412,7 @@ def test_every_doubt_code_can_be_raised(make: Make) -> None:
     evidence = make()
     warmup = WarmupRecord(window=Window(start_ns=0, end_ns=10**9), rates_per_s=(1.0,), test="halves", steady=False)
     goals = replace(evidence.plan, interval_goal_throughput=1e-9, interval_goal_energy=1e-9)
-    channels = [replace(evidence.power.channels[0], provenance=p) for p in ("replayed", "modelled")]
+    channels = [replace(evidence.power.channels[0], provenance=p) for p in ("replayed", "modelled", "declared")]
     others = [replace(evidence, warmup=warmup), replace(evidence, plan=goals)]
     others += [replace(evidence, power=replace(evidence.power, channels=(c,))) for c in channels]
     errors = [

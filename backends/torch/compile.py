@@ -10,13 +10,17 @@ from typing import Any  # any: what a compiled function returns is its own affai
 
 import torch
 
+from wattbench.backends.torch.vendors import vendor_of
 from wattbench.models.torch_memory import is_out_of_memory
 
-__all__ = ["CompileError", "Options", "can_compile", "compiled", "compiling", "sealed"]
+__all__ = ["CompileError", "Options", "can_compile", "compiled", "compiled_static", "compiling", "kept_in", "sealed"]
 
 Options = dict[str, str | int | bool]
 
 COMPILERS = ("g++", "clang++", "c++")
+
+SHAPES_MAX = 32
+"""Fixed shapes that one function may be compiled for: the spans of a context (`graphs.GRAPHS_MAX`), with room."""
 
 
 class CompileError(Exception):
@@ -24,7 +28,13 @@ class CompileError(Exception):
 
 
 def can_compile(device: str) -> bool:
-    """Return whether torch.compile has what it needs for a device type: a C++ compiler, and Triton on a GPU."""
+    """Return whether torch.compile has what it needs for a device type: a C++ compiler, and Triton on a GPU.
+
+    A vendor's own compiler comes with its extension.
+    """
+    vendor = vendor_of(device)
+    if vendor is not None and vendor.compiler != "inductor":
+        return vendor.compiler is not None
     wanted = os.environ.get("CXX")
     found = any(shutil.which(name) for name in ((wanted,) if wanted else COMPILERS))
     return found and (device == "cpu" or find_spec("triton") is not None)
@@ -42,6 +52,23 @@ def compiled(function: Callable[..., Any], options: Options) -> Callable[..., An
     return made
 
 
+def compiled_static(function: Callable[..., Any], compiler: str) -> Callable[..., Any]:
+    """Return the function compiled by a vendor's own compiler as one graph, once for each set of shapes."""
+    compile_: Any = torch.compile  # any: see `compiled`
+    made: Callable[..., Any] = compile_(function, backend=compiler, fullgraph=True, dynamic=False)
+    return made
+
+
+def kept_in(device: str) -> str | None:
+    """Return the folder in which a vendor's compiler keeps its code, "~" for the user's own; None where not known."""
+    vendor = vendor_of(device)
+    if vendor is None:
+        return None
+    named = next((os.environ[name] for name in vendor.caches if os.environ.get(name)), vendor.cache_default)
+    home = os.path.expanduser("~")
+    return "~" + named[len(home) :] if named is not None and home != "/" and named.startswith(home) else named
+
+
 @contextmanager
 def compiling(*, freezes: bool) -> Iterator[None]:
     """Raise CompileError for every failure of the compiler within; what it warns of is its own affair.
@@ -49,13 +76,15 @@ def compiling(*, freezes: bool) -> Iterator[None]:
     With `freezes` the parameters of modules become constants, which inductor lays out for oneDNN. The compiler's helper
     processes are ended afterwards, so that none of them lives beside what is timed.
     """
+    from torch._dynamo import config as dynamo_config
     from torch._dynamo.exc import TorchDynamoException
     from torch._inductor import config
     from torch._inductor.async_compile import shutdown_compile_workers
     from torch._inductor.exc import CppCompileError
 
     try:
-        with warnings.catch_warnings(), config.patch(freezing=freezes):
+        many = dynamo_config.patch(recompile_limit=SHAPES_MAX)
+        with warnings.catch_warnings(), config.patch(freezing=freezes), many:
             warnings.simplefilter("ignore")
             yield
     except (TorchDynamoException, CppCompileError) as exc:

@@ -1,21 +1,24 @@
-"""A decode step recorded once as a CUDA graph and replayed: all layers in one launch, and no wait for the host."""
+"""A decode step of fixed shapes: recorded as CUDA graphs and replayed, or compiled once for each span of positions."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch._dynamo.exc import TorchDynamoException
 
-from wattbench.backends.torch.compile import CompileError, Options, compiled
+from wattbench.backends.torch.compile import CompileError
 from wattbench.backends.torch.engine import Setup
 from wattbench.backends.torch.forward import COMPILED_FROM, LeanForward
 from wattbench.backends.torch.lean import LeanDecoder
 from wattbench.models.torch_memory import is_out_of_memory
 
-__all__ = ["Capture", "GraphForward", "cuda_capture"]
+__all__ = ["Capture", "GraphForward", "called_once", "cuda_capture"]
 
 Capture = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
 """Records a call and returns what replays it; the result lies at the same place every time."""
+
+CompileStep = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 GRAPHS_MAX = 16
 SPAN_STEP = 256
@@ -29,16 +32,20 @@ class GraphForward:
     """The lean decoder with its decode step as recorded graphs for the full batch; all else goes call by call.
 
     Tokens and the position are buffers on the device. Attention reads the positions of a graph's span and masks those
-    that are not there yet.
+    that are not there yet. `compile_step` compiles the step before it is recorded (None: as it is); with `symbolic` one
+    compilation serves every span, without it each span has its own.
     """
 
-    def __init__(self, setup: Setup, capture: Capture, options: Options | None) -> None:
+    def __init__(
+        self, setup: Setup, capture: Capture, compile_step: CompileStep | None, *, symbolic: bool = True
+    ) -> None:
         self._plain = LeanForward(setup)
         self._lean: LeanDecoder = setup.module
         self._capture = capture
         self._ids = torch.zeros(setup.requests, 1, dtype=torch.int64, device=setup.device)
         self._position = torch.zeros(1, dtype=torch.int64, device=setup.device)
-        self._step = self._traced if options is None else compiled(self._traced, options)
+        self._step = self._traced if compile_step is None else compile_step(self._traced)
+        self._symbolic = symbolic
         self._spans = span_ends(setup.context)
         self._graphs: dict[int, Callable[[], Tensor]] = {}
 
@@ -76,7 +83,8 @@ class GraphForward:
 
     def _call(self, end: int) -> Callable[[], Tensor]:
         span = self._plain._positions[:end]
-        torch._dynamo.mark_dynamic(span, 0)
+        if self._symbolic:
+            torch._dynamo.mark_dynamic(span, 0)
         return lambda: self._step(self._ids, self._position, span, self._plain._keys, self._plain._values)
 
     def _traced(self, ids: Tensor, position: Tensor, span: Tensor, keys: list[Tensor], values: list[Tensor]) -> Tensor:
@@ -89,6 +97,12 @@ def span_ends(context: int) -> tuple[int, ...]:
     """Return the spans that graphs are recorded for: multiples of a step, and the whole context."""
     step = SPAN_STEP * -(-context // (SPAN_STEP * GRAPHS_MAX))
     return (*range(step, context, step), context)
+
+
+def called_once(call: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Execute a call, which compiles it, and return it: what stands for a recording where nothing is recorded."""
+    call()
+    return call
 
 
 def cuda_capture(device: torch.device) -> Capture:

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from torch import Tensor
 
 from wattbench.backends.contract import EAGER, Level
-from wattbench.backends.torch.compile import Options, can_compile, compiled
+from wattbench.backends.torch.compile import Options, can_compile, compiled, compiled_static
 from wattbench.backends.torch.decoder import DecoderEngine
 from wattbench.backends.torch.encoder import EncoderEngine
 from wattbench.backends.torch.engine import Engine, Setup
 from wattbench.backends.torch.forward import CompiledForward, LeanForward, ModuleForward
-from wattbench.backends.torch.graphs import GraphForward, cuda_capture
+from wattbench.backends.torch.graphs import GraphForward, called_once, cuda_capture
 from wattbench.backends.torch.lean import LeanDecoder
 from wattbench.backends.torch.lean_build import MakeMatrix, fits_lean, lean_decoder
 from wattbench.backends.torch.linears import float8_linear, int8_linear, packed_linear, replace_linears
@@ -20,6 +21,7 @@ from wattbench.backends.torch.matrices import FEW_ROWS, Matrix, Packed, Plain, P
 from wattbench.backends.torch.precision import ENCODERS, PLAIN, Numbers
 from wattbench.backends.torch.quantised import Float8, Int4, Int8
 from wattbench.backends.torch.stamps import EventStamps, event_maker
+from wattbench.backends.torch.vendors import vendor_of
 from wattbench.models.load import Load, ModelSpec
 from wattbench.models.torch_build import TINY
 
@@ -92,12 +94,23 @@ def batches_continuously(load: Load, precision: str) -> bool:
 def level_list(model: ModelSpec, device: str) -> tuple[Level, ...]:
     """Return the levels of a model on a device type in which requests go in step, the cheapest to prepare first."""
     names = [EAGER]
-    if device in ("cpu", "cuda") and can_compile(device):
+    if vendor_of(device) is not None and can_compile(device):
+        names += [COMPILED] if fits_lean(model) or model.family in ENCODERS else []
+    elif device in ("cpu", "cuda") and can_compile(device):
         if fits_lean(model) or (model.family in ENCODERS and device == "cuda"):
             names += [COMPILED, MAX]
         elif model.family in ENCODERS:
             names += [COMPILED]
-    return tuple(Level(name=name, description=WORDS.get((device, name), "call by call")) for name in names)
+    return tuple(Level(name=name, description=words_of(device, name)) for name in names)
+
+
+def words_of(device: str, level: str) -> str:
+    """Return what a level does on a device type, in words."""
+    vendor = vendor_of(device)
+    if vendor is None or level == EAGER:
+        return WORDS.get((device, level), "call by call")
+    shapes = ", fixed shapes, decode steps by spans of positions" if vendor.static else ""
+    return f"torch.compile by {vendor.compiler}{shapes}"
 
 
 def cheaper_levels(model: ModelSpec, device: str, level: str) -> tuple[str, ...]:
@@ -122,7 +135,7 @@ def make_engine(level: str, model: ModelSpec, setup: Setup, numbers: Numbers) ->
         return _continuous(setup, numbers)
     if fits_lean(model):
         return _lean(level, setup, numbers)
-    words = WORDS.get((setup.device.type, level), "call by call")
+    words = words_of(setup.device.type, level)
     if model.family in ENCODERS:
         return _encoder(level, setup, numbers, words)
     if model.family == "decoder":
@@ -172,10 +185,14 @@ def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
         engine = DecoderEngine(setup, LeanForward(setup))
     elif level == MAX and device.type == "cuda":
         stamps = EventStamps(setup.synchronise, event_maker(device))
-        engine = DecoderEngine(setup, GraphForward(setup, cuda_capture(device), OPTIONS["cuda", MAX]), stamps)
+        step = partial(compiled, options=OPTIONS["cuda", MAX])
+        engine = DecoderEngine(setup, GraphForward(setup, cuda_capture(device), step), stamps)
+    elif (compiler := static_compiler(device.type)) is not None:
+        step = partial(compiled_static, compiler=compiler)
+        engine = DecoderEngine(setup, GraphForward(setup, called_once, step, symbolic=False))
     else:
-        engine = DecoderEngine(setup, CompiledForward(setup, OPTIONS[device.type, level]))
-    words = f"{WORDS.get((device.type, level), 'call by call')}, fused layers of our own{_rounding(numbers)}"
+        engine = DecoderEngine(setup, CompiledForward(setup, OPTIONS.get((device.type, level), {})))
+    words = f"{words_of(device.type, level)}, fused layers of our own{_rounding(numbers)}"
     rounded = numbers.rounded_to is not None
     return Made(
         engine=engine,
@@ -185,6 +202,12 @@ def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
         step_bytes=lean.step_bytes(requests) if rounded else None,
         kv_bytes=_kv_bytes(lean) if rounded else None,
     )
+
+
+def static_compiler(device: str) -> str | None:
+    """Return the compiler of a device type whose compiled code has fixed shapes; None for all others."""
+    vendor = vendor_of(device)
+    return vendor.compiler if vendor is not None and vendor.static else None
 
 
 def _continuous(setup: Setup, numbers: Numbers) -> Made:
@@ -206,8 +229,10 @@ def _encoder(level: str, setup: Setup, numbers: Numbers, words: str) -> Made:
     elif level == EAGER:
         replace_linears(setup.module, packed_linear)
     step: Callable[..., Any] | None = None
-    if level != EAGER:
-        options = dict(OPTIONS[setup.device.type, level])
+    if level != EAGER and (compiler := static_compiler(setup.device.type)) is not None:
+        step = compiled_static(setup.module, compiler)
+    elif level != EAGER:
+        options = dict(OPTIONS.get((setup.device.type, level), {}))
         if level == MAX:
             options["triton.cudagraphs"] = True
         step = compiled(setup.module, {} if cpu else options)

@@ -200,4 +200,7 @@ def _emulated(devices: Sequence[DeviceInfo]) -> str:
 
 
 def _found(kind: str, label: str, availability: Availability) -> Found:
+    vendor = vendor_of(kind)
+    if vendor is not None:
+        availability = replace(availability, facts=availability.facts | {"telemetry": vendor.telemetry})
     return Found(finding=DeviceFinding(name=kind, label=label, availability=availability))

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor
 
-from wattbench.backends.contract import DeviceInfo, Preparation
+from wattbench.backends.contract import EAGER, DeviceInfo, Preparation
+from wattbench.backends.torch.compile import kept_in
 from wattbench.backends.torch.device import memory_source, version_facts
 from wattbench.backends.torch.levels import CONTINUOUS, Made
 from wattbench.backends.torch.linears import DynamicInt8
@@ -62,6 +63,7 @@ def backend_record(
         weight_bytes=made.step_bytes,
         kv_bytes_per_token=made.kv_bytes,
         tuning_fallback=fallback,
+        compile_cache=kept_in(device.type) if level not in (EAGER, CONTINUOUS) else None,
     )
 
 

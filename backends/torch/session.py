@@ -36,6 +36,7 @@ from wattbench.backends.torch.levels import (
 from wattbench.backends.torch.precision import Numbers, numbers_of
 from wattbench.backends.torch.ranks import Ranks
 from wattbench.backends.torch.record import backend_record
+from wattbench.backends.torch.vendors import vendor_of
 from wattbench.models.inputs import make_arrays
 from wattbench.models.load import Load
 from wattbench.models.torch_build import BuiltModel, build
@@ -187,13 +188,15 @@ class Session:
             built_at = perf_counter()
             self._engine, self._close_engine = made.engine, made.close
             self._execute_first(level, made)
-        executed_at = perf_counter()
+            executed_at = perf_counter()
+            compile_s = self._compile_s(level, made, executed_at - built_at)
         record = backend_record(p, self._info, built, made, level, numbers, reason, self.memory_peak_bytes())
         return Prepared(
             backend=record,
             weights=built.weights,
             build_s=built_at - started,
             first_execution_s=executed_at - built_at,
+            compile_s=compile_s,
         )
 
     def _built(self, dtype: torch.dtype) -> BuiltModel:
@@ -205,6 +208,18 @@ class Session:
         batch = first_batch(self._p.load, self._p.batch, self._p.seed)
         with torch.inference_mode(), nullcontext() if level in (EAGER, CONTINUOUS) else compiling(freezes=made.freezes):
             made.engine.run(batch)
+
+    def _compile_s(self, level: str, made: Made, first_s: float) -> float | None:
+        """Return by how much a second execution was shorter than the first; None where nothing is compiled.
+
+        Vendors' devices compile what goes call by call too.
+        """
+        if level == CONTINUOUS or (level == EAGER and vendor_of(self._device.type) is None):
+            return None
+        start = perf_counter()
+        with torch.inference_mode(), self._sealed():
+            made.engine.run(first_batch(self._p.load, self._p.batch, self._p.seed))
+        return max(0.0, first_s - (perf_counter() - start))
 
     def _setup(self, built: BuiltModel, numbers: Numbers) -> Setup:
         load, shape = self._p.load, self._p.load.shape

@@ -6,6 +6,7 @@ import click
 
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.harness.device_status import MEANINGS, read_statuses
 from wattbench.models.find import read_catalogue
 from wattbench.models.load import Load
 from wattbench.models.work import PRECISION_BYTES
@@ -44,10 +45,25 @@ def command(what: str, as_json: bool) -> int:
             print_lines(_load_lines(rows))
         return 0
     names = plugin_names(f"wattbench.{what}")
+    if what == "backends":
+        return _list_backends(names, as_json=as_json)
     if as_json:
         print_json(list(names))
     else:
         print_lines(names)
+    return 0
+
+
+def _list_backends(names: tuple[str, ...], *, as_json: bool) -> int:
+    """Print the backends, and what was shown of each device by them."""
+    rows = read_statuses()
+    if as_json:
+        print_json({"backends": list(names), "devices": [asdict(row) for row in rows]})
+        return 0
+    print_lines(names)
+    width = max(len(row.name) for row in rows) + 2
+    print_lines(["", f"{'device':<{width}}{'shown so far':<31}{'since':<12}run by"])
+    print_lines(f"{row.name:<{width}}{MEANINGS[row.status]:<31}{row.date:<12}{row.how}" for row in rows)
     return 0
 
 

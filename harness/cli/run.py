@@ -52,6 +52,8 @@ PROCESSOR_DIGITS = 6
 @click.option("--warm-up-max", "warmup_max_s", type=float, metavar="S", help="Warm-up's cap [default: 180].")
 @click.option("--idle", "idle_s", type=float, metavar="S", help="Idle windows, when power is measured [default: 30].")
 @click.option("--power", multiple=True, metavar="SAMPLER", help="auto, none, nvml, rapl, hwmon, battery, replay:FILE.")
+@click.option("--declared-watts", type=float, metavar="W", help="The device's watts at work, where no sensor is.")
+@click.option("--source", metavar="TEXT", help="With --declared-watts: who says so.")
 @click.option("--power-rate", "power_rate_hz", type=float, metavar="HZ", help="Polls per second [default: 20].")
 @click.option(
     "--tuning", metavar="LEVEL", help="eager, compiled, max, ... [default: the fastest that passes the gate]."
@@ -92,6 +94,8 @@ def command(
     warmup_max_s: float | None,
     idle_s: float | None,
     power: tuple[str, ...],
+    declared_watts: float | None,
+    source: str | None,
     power_rate_hz: float | None,
     tuning: str | None,
     slots: int | None,

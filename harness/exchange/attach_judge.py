@@ -16,6 +16,7 @@ REDRAWN = frozenset(
         "unmeasured_scope",
         "replayed_power",
         "modelled_power",
+        "declared_power",
         "sensor_failed",
         "sensor_absurd",
         "sensor_frozen",

@@ -24,6 +24,8 @@ _BOUNDARY = {
     "wall": "whole machine at the wall socket; not: cooling of the room",
 }
 
+_OWN_SENSOR = ", by its own sensor"
+
 _ORDER = ("board", "package+dram", "package", "module", "psys", "node", "wall")
 """The narrowest view of the device first; wider ones stand in only where no narrower one sees it."""
 
@@ -170,6 +172,8 @@ def _rung(scope: str, covers: str | None, members: Sequence[ChannelEnergy]) -> R
     energy_j = _sum([e.energy_j for e in members])
     power_w = _sum([e.mean_power_w for e in members])
     boundary = _BOUNDARY.get(f"{scope}:{covers}", _BOUNDARY[scope])
+    if any(e.provenance == "declared" for e in members):
+        boundary = f"{boundary.replace(_OWN_SENSOR, '')}; watts declared, not measured"
     return RungEnergy(
         name=scope if covers is None else f"{scope}:{covers}",
         scope=scope,

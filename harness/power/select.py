@@ -15,7 +15,19 @@ __all__ = ["GROUP", "Selection", "Wish", "make_sampler", "open_samplers", "parse
 GROUP = "wattbench.samplers"
 """The entry point group of samplers."""
 
-ON_REQUEST = ("model", "replay", "dcgm", "ipmi", "kasa", "prometheus", "redfish", "scpi", "shelly", "tasmota")
+ON_REQUEST = (
+    "model",
+    "declared",
+    "replay",
+    "dcgm",
+    "ipmi",
+    "kasa",
+    "prometheus",
+    "redfish",
+    "scpi",
+    "shelly",
+    "tasmota",
+)
 """Samplers that are no sensors of this machine, so that nobody misses them."""
 
 

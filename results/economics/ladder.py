@@ -188,7 +188,7 @@ def _refuse_rest_above_work(idle: PowerRung, active_w: float) -> None:
 def _idle_w(measured: Measured, inputs: CostInputs) -> tuple[float | None, Provenance]:
     wide = [p for p in measured.powers if p.whole_machine and p.idle_w is not None]
     if wide:
-        return wide[-1].idle_w, "measured"
+        return wide[-1].idle_w, wide[-1].provenance
     declared = inputs.optional("power.idle_w")
     if declared is not None:
         return declared, "declared"
@@ -198,7 +198,7 @@ def _idle_w(measured: Measured, inputs: CostInputs) -> tuple[float | None, Prove
 
 
 def _measured(name: str, power: MeasuredPower) -> PowerRung:
-    return PowerRung(name=name, power_w=power.active.value, provenance="measured", words=power.boundary)
+    return PowerRung(name=name, power_w=power.active.value, provenance=power.provenance, words=power.boundary)
 
 
 def _energy(rung: PowerRung, measured: Measured, utilisation: float | None) -> RungEnergyPerQuery:

@@ -1,10 +1,12 @@
 """What the cost model takes from a result, measured here or imported: rates, lengths, phases and watts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt
+from wattbench.results.energy import provenance_by_scope
 from wattbench.results.errors import DocumentError
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
@@ -26,12 +28,16 @@ class Quantity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasuredPower:
-    """Mean power at work of one rung in W, at rest where it was measured, and what the rung sees."""
+    """Mean power at work of one rung in W, at rest where it was measured, and what the rung sees.
+
+    `provenance` is "declared" where the watts were not measured in the run but stated or modelled.
+    """
 
     scope: str
     boundary: str
     active: Quantity
     idle_w: float | None
+    provenance: Literal["measured", "declared"] = "measured"
 
     @property
     def whole_machine(self) -> bool:
@@ -107,7 +113,7 @@ def _of_run(result: Result, result_id: str, warnings: tuple[str, ...]) -> Measur
         output_tokens=_ratio(summary, "throughput.output_tokens", rate.value),
         prefill_share=_prefill_share(summary),
         success_share=1 - summary.failed_requests / max(1, summary.requests),
-        powers=_powers(summary.metrics),
+        powers=_with_provenance(_powers(summary.metrics), result),
         no_power_reason=result.power.unavailable_reason,
         warnings=warnings,
         load_digest=result.load.digest,
@@ -203,6 +209,17 @@ def _prefill_share(summary: Summary) -> float | None:
         return None
     prefill_s, decode_s = taken / prefill, (given - requests) / decode  # the first token belongs to prefill
     return prefill_s / (prefill_s + decode_s)
+
+
+def _with_provenance(powers: Iterable[MeasuredPower], result: Result) -> tuple[MeasuredPower, ...]:
+    """Return the rungs, those whose watts were not measured marked so."""
+    origins = provenance_by_scope(result.power.channels)
+    return tuple(
+        replace(power, provenance="declared")
+        if origins.get(power.scope.partition("+")[0]) in ("declared", "modelled")
+        else power
+        for power in powers
+    )
 
 
 def _powers(metrics: Sequence[Metric]) -> tuple[MeasuredPower, ...]:
