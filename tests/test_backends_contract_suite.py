@@ -7,10 +7,13 @@ import pytest
 
 from wattbench.backends.contract import Batch, Completion, DeviceInfo, Outputs, Preparation, Prepared
 from wattbench.backends.mock import MockBackend, mock_outputs
+from wattbench.backends.truth import TruthReport
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading
 from wattbench.models.find import find_load
 from wattbench.results.errors import SensorError
+from wattbench.results.plugins import load_plugin, plugin_names
 from wattbench.testing import BackendCase, check_backend, check_sampler
+from wattbench.testing import backends as testing_backends
 from wattbench.testing.backends import CHECKS, GateReference
 
 
@@ -84,6 +87,28 @@ class Remembering(Wrapped):
         return super().run(batch)
 
 
+class FallingBack(Wrapped):
+    """Lets the CPU do part of the work and goes on."""
+
+    def prepare(self, preparation: Preparation) -> Prepared:
+        made = super().prepare(preparation)
+        return replace(made, backend=replace(made.backend, fallback="3 of 9 nodes on the CPU"))
+
+
+class Miscounting(Wrapped):
+    """Says that compiling took longer than the execution that it was a part of."""
+
+    def prepare(self, preparation: Preparation) -> Prepared:
+        return replace(super().prepare(preparation), compile_s=1e6)
+
+
+class Pretending(Wrapped):
+    """Lists an emulated device and does not say so in its record."""
+
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        return (replace(super().devices()[0], emulated_on="the CPU"),)
+
+
 class Undead(Wrapped):
     """Still runs after it was closed."""
 
@@ -100,6 +125,9 @@ BROKEN = [
     (OtherClock, "times must be in order"),
     (WrongNumbers, "relative error"),
     (Remembering, "changed what the next one computes"),
+    (FallingBack, "fell back unasked: 3 of 9"),
+    (Miscounting, "compile_s is a part of first_execution_s"),
+    (Pretending, "emulated on the CPU: its record must say"),
     (Undead, "run\\(\\) after close\\(\\)"),
 ]
 
@@ -124,6 +152,29 @@ def test_a_broken_promise_is_named(backend: type[MockBackend], complaint: str) -
     """Each broken backend fails with the promise that it breaks."""
     with pytest.raises(AssertionError, match=complaint):
         check_backend(case(backend))
+
+
+def test_a_truth_check_that_believes_everything_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Were the check of the times blind, the suite would say so by work that nobody waited for."""
+    blind = TruthReport(truthful=True, facts="believed")
+    monkeypatch.setattr(testing_backends, "completion_truth", lambda backend, batch: blind)
+    with pytest.raises(AssertionError, match="a call that does not wait was believed"):
+        testing_backends.an_idle_synchronise_is_caught(case(MockBackend))
+
+
+@pytest.mark.parametrize("name", plugin_names("wattbench.backends"))
+def test_every_installed_backend_keeps_the_contract(name: str) -> None:
+    """All checks, the two of lateness among them, for each backend that is installed and can be used here."""
+    backend = load_plugin("wattbench.backends", name, "backend")
+    if not backend().probe().usable:
+        pytest.skip(f"{name}: {backend().probe().reason}")
+    encoder = BackendCase(
+        make_backend=backend,
+        load=find_load("tiny-encoder/tiny-encode"),
+        tuning="graph" if name == "onnxruntime" else "eager",
+    )
+
+    assert len(CHECKS) == len(check_backend(case(backend) if name == "mock" else encoder))
 
 
 CHANNEL = ChannelRecord(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy
@@ -21,6 +21,7 @@ from wattbench.harness.quality import compare
 from wattbench.models.load import Load
 from wattbench.results.errors import UsageError, WattbenchError
 from wattbench.testing.batches import make_batch
+from wattbench.testing.lateness import LATE_S, Late
 
 __all__ = ["CHECKS", "BackendCase", "BackendContract", "GateReference", "check_backend"]
 
@@ -101,6 +102,26 @@ class BackendContract:
     def test_executions_leave_nothing_behind(self) -> None:
         """Outputs are the same before and after other executions."""
         executions_leave_nothing_behind(self.case)
+
+    def test_devices_say_what_they_are(self) -> None:
+        """Every device has a name and a description, and an emulated one says so in its record too."""
+        devices_say_what_they_are(self.case)
+
+    def test_compiling_is_told_apart(self) -> None:
+        """What compiling took is part of the first execution, and None where it is not known."""
+        compiling_is_told_apart(self.case)
+
+    def test_the_work_stays_on_the_device(self) -> None:
+        """Nothing falls back to another device unasked."""
+        the_work_stays_on_the_device(self.case)
+
+    def test_late_work_is_timed_right(self) -> None:
+        """Work that ends late in a queue is inside the times of a call that waits for it."""
+        late_work_is_timed_right(self.case)
+
+    def test_an_idle_synchronise_is_caught(self) -> None:
+        """The same work behind a call that does not wait is found to be untruthful."""
+        an_idle_synchronise_is_caught(self.case)
 
     def test_close_is_safe(self) -> None:
         """Closing twice, or before anything was prepared, is allowed; running afterwards is refused."""
@@ -212,6 +233,54 @@ def executions_leave_nothing_behind(case: BackendCase) -> None:
     assert numpy.allclose(before, after, rtol=1e-5, atol=1e-6), "an execution changed what the next one computes"
 
 
+def devices_say_what_they_are(case: BackendCase) -> None:
+    """Check that every device has a name and a description, and an emulated one says so in its record too."""
+    backend = case.make_backend()
+    infos = backend.devices() if isinstance(backend, DeviceLister) else ()
+    for info in infos:
+        assert info.name, "a device must have a name"
+        assert info.description, f"{info.name} must say what it is"
+    with _prepared(case) as (ready, preparation):
+        record = ready.prepare(preparation).backend
+    emulated_on = next((info.emulated_on for info in infos if info.name == record.device), None)
+    assert emulated_on is None or record.emulated, f"{record.device} is emulated on {emulated_on}: its record must say"
+
+
+def compiling_is_told_apart(case: BackendCase) -> None:
+    """Check that what compiling took is part of the first execution, and None where it is not known."""
+    with _prepared(case) as (backend, preparation):
+        made = backend.prepare(preparation)
+    if made.compile_s is not None:
+        assert 0 <= made.compile_s <= made.first_execution_s, "compile_s is a part of first_execution_s"
+
+
+def the_work_stays_on_the_device(case: BackendCase) -> None:
+    """Check that nothing falls back to another device unasked."""
+    with _prepared(case) as (backend, preparation):
+        record = backend.prepare(preparation).backend
+    assert not preparation.allow_fallback, "the case asks for no fallback"
+    assert record.fallback is None, f"work fell back unasked: {record.fallback}"
+    assert record.placement_share in (None, 1.0), f"{record.placement_share:.0%} of the work is on the device"
+
+
+def late_work_is_timed_right(case: BackendCase) -> None:
+    """Check that work which ends late in a queue is inside the times of a call that waits for it."""
+    batch = make_batch(case.load, 2)
+    with _prepared(replace(case, make_backend=lambda: Late(case.make_backend(), waits=True))) as (backend, _):
+        done = backend.run(batch)
+        report = completion_truth(backend, batch)
+    took_s = (done.end_ns - done.start_ns) / 1e9
+    assert took_s >= LATE_S, f"work that ends {LATE_S} s late was timed as {took_s:.4f} s"
+    assert report.truthful, report.facts
+
+
+def an_idle_synchronise_is_caught(case: BackendCase) -> None:
+    """Check that the same work behind a call that does not wait is found to be untruthful."""
+    with _prepared(replace(case, make_backend=lambda: Late(case.make_backend(), waits=False))) as (backend, _):
+        report = completion_truth(backend, make_batch(case.load, 2))
+    assert not report.truthful, f"a call that does not wait was believed: {report.facts}"
+
+
 def close_is_safe(case: BackendCase) -> None:
     """Check that closing twice, or before anything was prepared, is allowed, and running afterwards refused."""
     case.make_backend().close()
@@ -235,6 +304,11 @@ CHECKS: tuple[Callable[[BackendCase], None], ...] = (
     completion_is_truthful,
     outputs_equal_the_reference,
     executions_leave_nothing_behind,
+    devices_say_what_they_are,
+    compiling_is_told_apart,
+    the_work_stays_on_the_device,
+    late_work_is_timed_right,
+    an_idle_synchronise_is_caught,
     close_is_safe,
 )
 """Every check, in the order of `check_backend`."""

@@ -53,6 +53,7 @@ def probe_names_channels(make_sampler: MakeSampler) -> None:
     assert len(names) == len(set(names)), f"two channels have one name: {names}"
     for channel in sampler.channels:
         assert channel.sampler == sampler.name, f"{channel.id} belongs to {channel.sampler}, not {sampler.name}"
+        assert channel.kind != "model" or channel.provenance != "measured", f"{channel.id}: a model measures nothing"
         assert channel.accuracy_basis, f"{channel.id} must say where its accuracy is known from, or that it is not"
     sampler.close()
 
