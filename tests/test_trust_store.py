@@ -19,13 +19,12 @@ from wattbench.results.errors import MissingKeyError, UsageError
 from wattbench.results.files import document_of
 from wattbench.results.store.check import check_store
 from wattbench.results.store.contract import ObjectStore
-from wattbench.results.store.layout import note_key, signature_key
+from wattbench.results.store.layout import AUDITORS, note_key, signature_key
 from wattbench.results.store.memory import MemoryStore
 from wattbench.results.store.open import init_store
 from wattbench.results.store.publish import Blob, package_of_bytes, publish
 from wattbench.results.store.records import BlobRef, Note, Signature, to_bytes
 from wattbench.results.trust.keys import key_line
-from wattbench.results.trust.pins import AUDITORS
 from wattbench.results.trust.signers import Expectation
 from wattbench.results.trust.tiers import Trust, tier_text
 
@@ -278,3 +277,21 @@ def test_a_name_that_is_no_id_is_wrong_usage(tmp_path: Path) -> None:
     assert isinstance(asked("verify", "r.json", "--store", folder).exception, UsageError)
     assert isinstance(asked("sign", "r.json", "--store", folder, "--key", "k").exception, UsageError)
     assert isinstance(asked("verify", "sha256:" + "0" * 64, "--store", folder).exception, MissingKeyError)
+
+
+def test_the_owner_names_auditors_when_the_store_is_made(tmp_path: Path) -> None:
+    """`bench store init --auditors` keeps the list, none is an empty one that nobody can replace, nonsense is refused."""
+    keys, named, plain = tmp_path / "keys", str(tmp_path / "a"), str(tmp_path / "b")
+    keys.write_text(f"bob@example.org {key_line((make_key(tmp_path, 'bob').with_suffix('.pub')).read_text())}\n")
+    (tmp_path / "nonsense").write_text("no key\n")
+    init = ["store", "init"]
+    done = [
+        CliRunner().invoke(bench, [*init, named, "--auditors", str(keys)]).exit_code,
+        CliRunner().invoke(bench, [*init, plain]).exit_code,
+    ]
+    refused = CliRunner().invoke(bench, [*init, str(tmp_path / "c"), "--auditors", str(tmp_path / "nonsense")])
+
+    assert [0, 0] == done
+    assert (keys.read_bytes(), b"") == tuple(init_store(name)[0].get(AUDITORS) for name in (named, plain))
+    assert isinstance(refused.exception, UsageError)
+    assert not (tmp_path / "c").exists()

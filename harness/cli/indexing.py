@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from wattbench.harness.storage import cache_directory
+from wattbench.harness.trust.indexing import verified_facts
 from wattbench.results.index.place import OpenIndex, open_index
 from wattbench.results.index.refresh import Refreshed, refresh
 from wattbench.results.store.contract import ObjectStore
@@ -50,4 +51,4 @@ def refreshed(opened: OpenStore, *, full: bool = False, quiet: bool = False) -> 
             sys.stderr.write(f"indexed {documents} documents\n")
             sys.stderr.flush()
 
-    return refresh(opened.store, opened.place.index, full=full, report=report)
+    return refresh(opened.store, opened.place.index, full=full, facts=verified_facts, report=report)

@@ -12,10 +12,18 @@ from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError, MissingKeyError, StoreError, UsageError, WattbenchError
 from wattbench.results.files import document_of
 from wattbench.results.store.contract import ObjectStore
-from wattbench.results.store.layout import blob_key, entry_key, note_prefix, object_key, signature_key, signature_prefix
+from wattbench.results.store.layout import (
+    AUDITORS,
+    blob_key,
+    entry_key,
+    note_prefix,
+    object_key,
+    signature_key,
+    signature_prefix,
+)
 from wattbench.results.store.records import LogEntry, Note, Signature, from_bytes, to_bytes
 from wattbench.results.trust.likeness import unlike
-from wattbench.results.trust.pins import AUDITORS, pin_of
+from wattbench.results.trust.pins import pin_of
 from wattbench.results.trust.ranking import withdrawal
 from wattbench.results.trust.signers import Allowed, Expectation, Findings, parse_allowed, signature_findings
 from wattbench.results.trust.tiers import reproduction_problems

@@ -29,6 +29,8 @@ REASONS = {
     "modelled": "its power is a model's estimate",
     "unmapped": "the vendor database does not know the device, so its class cannot be told",
     "inconsistent": "its figures do not follow from its raw data",
+    "unverifiable": "its raw data is missing, so its figures could not be computed again",
+    "low_coverage": "samples of power cover too little of a window",
     "withdrawn": "a note withdraws it",
 }
 """Why a row is in no ranking, by code; `standing` and notes may add codes of the verification."""

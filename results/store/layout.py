@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from wattbench.results.errors import StoreError
 
 __all__ = [
+    "AUDITORS",
     "BLOBS",
     "ENTRIES",
     "LOG",
@@ -33,6 +34,9 @@ __all__ = [
 ]
 
 MARKER = "v1/store.json"
+AUDITORS = "v1/auditors"
+"""Where the store's owner lists the keys of auditors, in the form of allowed signers (docs/trust.md#tiers)."""
+
 OBJECTS = "v1/objects/sha256/"
 BLOBS = "v1/blobs/sha256/"
 ENTRIES = "v1/entries/"

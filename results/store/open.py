@@ -7,7 +7,7 @@ from pathlib import Path
 from wattbench.results.errors import DocumentError, MissingKeyError, StoreError, UsageError
 from wattbench.results.plugins import load_plugin
 from wattbench.results.store.contract import GROUP, ObjectStore
-from wattbench.results.store.layout import MARKER
+from wattbench.results.store.layout import AUDITORS, MARKER
 from wattbench.results.store.local import LocalStore
 from wattbench.results.store.records import FORMAT, Marker, from_bytes, to_bytes
 
@@ -40,15 +40,18 @@ def _checked(store: ObjectStore) -> ObjectStore:
     return store
 
 
-def init_store(name: str) -> tuple[ObjectStore, bool]:
+def init_store(name: str, auditors: bytes = b"") -> tuple[ObjectStore, bool]:
     """Make a folder or bucket a store and return it; False says that it was one already.
 
+    `auditors` are the keys whose notes count as audits (docs/trust.md#tiers), written before the store is one, an empty
+    list too, so that nobody else can write them.
     Raises what `open_store` raises; a local folder is made when its parent is there.
     """
     store = _backend(name, make=True)
     try:
         store.get(MARKER)  # asked first: some services make a bucket of any name when they are written to
     except MissingKeyError:
+        store.create(AUDITORS, auditors)
         marker = Marker(created_at=datetime.now(UTC).isoformat(timespec="seconds"))
         new = store.create(MARKER, to_bytes(marker))
     else:

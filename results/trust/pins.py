@@ -10,11 +10,9 @@ from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.records import from_bytes, to_bytes
 from wattbench.results.trust.keys import key_line
 
-__all__ = ["AUDITORS", "PINS", "Pin", "pin", "pin_key", "pin_of"]
+__all__ = ["PINS", "Pin", "pin", "pin_key", "pin_of"]
 
 PINS = "v1/pins/"
-AUDITORS = "v1/auditors"
-"""Where the store's owner lists the keys of auditors, in the form of allowed signers (docs/trust.md#audits)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,49 @@
+"""What verification says of a document as the index takes it in: its standing, its tier, what keeps it unranked."""
+
+from dataclasses import replace
+from datetime import datetime
+
+from wattbench.harness.trust.stored import inspect_stored
+from wattbench.harness.trust.verifying import admit
+from wattbench.results.errors import MissingKeyError
+from wattbench.results.imported import Document
+from wattbench.results.index.build import Facts, Logged
+from wattbench.results.index.facts import facts_of
+from wattbench.results.store.contract import ObjectStore
+from wattbench.results.store.layout import blob_key
+from wattbench.results.store.read import read_object
+from wattbench.results.trust.signers import Expectation
+
+__all__ = ["verified_facts"]
+
+
+def verified_facts(
+    store: ObjectStore, logged: Logged, document: Document | None, *, noted: bool, signed: bool
+) -> Facts:
+    """Return the facts of a document with its verification; one that cannot be read has none.
+
+    Every figure is computed again from the raw data. Notes and signatures are only looked for where the store has any.
+    Raises what reading a store raises.
+    """
+    said = facts_of(store, logged, document, noted=noted, signed=signed)
+    if document is None:
+        return said
+    if noted or signed:
+        found = inspect_stored(store, logged.id, Expectation())
+        verification, tier = found.verification, found.trust.tier
+    else:
+        at = datetime.fromisoformat(logged.at) if logged.at else None
+        data, blobs = read_object(store, logged.id), _blobs(store, document)
+        verification, tier = admit(data, blobs, result_id=logged.id, logged_at=at), "self-reported"
+    codes = tuple(barrier.code for barrier in verification.barriers)
+    return replace(said, standing=verification.standing, tier=tier, reasons=codes)
+
+
+def _blobs(store: ObjectStore, document: Document) -> dict[str, bytes]:
+    named = document.power.polls_file
+    if named is None:
+        return {}
+    try:
+        return {named.name: store.get(blob_key(named.name))}
+    except MissingKeyError:
+        return {}
