@@ -280,7 +280,7 @@ def test_a_name_that_is_no_id_is_wrong_usage(tmp_path: Path) -> None:
 
 
 def test_the_owner_names_auditors_when_the_store_is_made(tmp_path: Path) -> None:
-    """`bench store init --auditors` keeps the list, none is an empty one that nobody can replace, nonsense is refused."""
+    """`bench store init --auditors` keeps the list, no option makes an empty one, nonsense is refused."""
     keys, named, plain = tmp_path / "keys", str(tmp_path / "a"), str(tmp_path / "b")
     keys.write_text(f"bob@example.org {key_line((make_key(tmp_path, 'bob').with_suffix('.pub')).read_text())}\n")
     (tmp_path / "nonsense").write_text("no key\n")
