@@ -88,14 +88,8 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     s3, master, volume, filer = _free_ports(4)
     words = [weed, "server", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     words += ["-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=20", "-volume.preStopSeconds=0"]
-    words += [
-        "-filer",
-        "-s3",
-        f"-s3.port={s3}",
-        f"-s3.config={folder / 's3.json'}",
-        "-s3.port.iceberg=0",
-        "-s3.port.lance=0",
-    ]
+    words += ["-filer", "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}"]
+    words += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     words += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
     with _running(words, folder) as log:
         _wait(lambda: _status("GET", s3, "/") == 403, log)

@@ -386,3 +386,20 @@ def test_incomplete_results_need_a_word(factories: ModuleType, store: str, tmp_p
     assert 0 == code(call("push", str(path), "--to", store, "--allow-incomplete"))
     with pytest.raises(DocumentError):
         code(call("push", str(path), "--dry-run"))
+
+
+def test_a_sync_copies_what_another_store_lacks(result: Path, store: str, tmp_path: Path) -> None:
+    """Documents and notes come over once; what was altered in the source is named, left out, and the exit code is 1."""
+    first = pushed(result, store)
+    second = pushed(result, store, "--keep-identifiers")
+    call("withdraw", store, second, "--reason", "a test")
+    other = init_store(str(tmp_path / "other"))[0].uri
+    spoil_object(open_store(store), first, lambda data: data[:-9])
+    answer = call("sync", store, other)
+    again = json.loads(call("sync", store, other, "--json", "--quiet").stdout)
+
+    assert 1 == code(answer)
+    assert "documents       1 copied, 0 there already, 1 things left out" == answer.stdout.splitlines()[0]
+    assert [second] == [entry.id for entry in entries(open_store(other))]
+    assert "WITHDRAWN" in call("log", other).stdout
+    assert (0, 1, 0) == (again["copied"], again["present"], again["notes"])

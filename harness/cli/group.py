@@ -33,6 +33,7 @@ COMMANDS = {
     "sweep": ("wattbench.harness.cli.sweep", "Measure many points in turns and name the best of them."),
     "show": ("wattbench.harness.cli.show", "Show a result file for people: figures, verdict, doubts."),
     "verify": ("wattbench.harness.cli.verify", "Check results against their raw data, physics and signatures."),
+    "sync": ("wattbench.harness.cli.syncing", "Copy what one store has and another lacks."),
     "vendor": ("wattbench.harness.cli.vendor.group", "Look up accelerators: figures, claims, names, with sources."),
     "withdraw": ("wattbench.harness.cli.withdraw", "Withdraw a result of a store: it stays, marked."),
 }
