@@ -25,7 +25,8 @@ NATIVE = Path(__file__).parent / "native"
 LONGEST = (
     *("faults", "backends_torch_levels", "calibrate_cli", "tuning", "onnxruntime_backend", "cli", "power_coverage"),
     *("sweep", "onnx_genai", "onnx_graphs", "real_weights", "sweep_powerlimit", "onnx_export", "api", "power_nvml"),
-    *("onnxruntime_openvino", "backends_torch", "peers", "torch_architectures", "meters_recorder", "meters_secrets"),
+    *("onnxruntime_openvino", "report_browser", "backends_torch", "peers", "torch_architectures", "meters_recorder"),
+    "meters_secrets",
 )
 """Files of tests that take longest: they start first, those that wait beside those that compute, and leave no tail."""
 

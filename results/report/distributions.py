@@ -6,7 +6,7 @@ from wattbench.results.latency import weighted_latencies
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, QuantileMetric
 from wattbench.results.report.blocks import Chart
-from wattbench.results.report.charts import drawn, values
+from wattbench.results.report.charts import drawn, plain, values
 from wattbench.results.report.words import name_of, number, spread, time, unit_of
 
 __all__ = ["latency_chart", "throughput_chart"]
@@ -18,7 +18,7 @@ STEPS_MAX = 240
 def throughput_chart(key: str, metric: Metric) -> Chart:
     """Return a rate of each repeat, its median, and the interval of that. The metric has a value."""
     assert metric.value is not None, "a rate that is drawn is known"
-    unit = unit_of(metric.unit)
+    unit = plain(unit_of(metric.unit), 24)
     rows = [{"repeat": i + 1, "rate": sample} for i, sample in enumerate(metric.samples)]
     y = {"type": "quantitative", "title": unit, "scale": {"zero": False}}
     band = {

@@ -125,7 +125,7 @@ def _figure(subject: Subject, name: str) -> Cell:
     metric = metric_of(subject.document, name)
     if metric is None or metric.value is None:
         return Cell(text=f"- ({(metric.reason if metric else None) or 'not measured'})")
-    sure = absolute(metric) or spread(metric.interval) or "no interval"
+    sure = absolute(metric) or spread(metric.interval).partition(" (")[0] or "no interval"
     return Cell(text=f"{number(metric.value)} ({sure})", order=metric.value)
 
 
