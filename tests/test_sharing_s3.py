@@ -53,7 +53,7 @@ def logged(served: Served, part: str) -> list[str]:
 
 
 def test_a_push_that_was_killed_is_finished_later(seaweed: Served, results: list[Path], tmp_path: Path) -> None:
-    """kill -9 in mid-upload to S3, twice; the next `bench push` ends it: each document once, and the store is sound."""
+    """Kill -9 in mid-upload to S3, twice; the next `bench push` ends it: each document once, and the store is sound."""
     seaweed.new_store("killed")
     own = environment(seaweed, tmp_path)
     arguments = [*map(str, results), "--to", seaweed.name("killed")]
