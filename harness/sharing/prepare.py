@@ -4,13 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wattbench.harness.recompute import Recomputation, recompute
-from wattbench.harness.recompute_imported import recompute_imported
+from wattbench.harness.trust.verifying import admit
 from wattbench.results.doubts import Doubt
-from wattbench.results.errors import DocumentError, WattbenchError
+from wattbench.results.errors import DocumentError
 from wattbench.results.files import document_of
-from wattbench.results.imported import Document, ImportedResult
-from wattbench.results.polls_file import decode_polls
+from wattbench.results.imported import Document
 from wattbench.results.store.privacy import Owner, without_identifiers
 from wattbench.results.store.publish import Package, package_of
 
@@ -59,30 +57,19 @@ def _notes(package: Package, document: Document) -> Iterator[str]:
         severe = [doubt.code for doubt in document.doubts if _is_news(doubt, codes)]
         if severe:
             yield f"it will not be ranked: it is invalid ({', '.join(dict.fromkeys(severe))})"
-    yield from _inconsistencies(package, document)
+    yield from _failures(package)
 
 
 def _is_news(doubt: Doubt, told: list[str]) -> bool:
     return doubt.severity == "severe" and doubt.code not in told
 
 
-def _inconsistencies(package: Package, document: Document) -> Iterator[str]:
-    """Yield that a document's figures do not follow from its raw data: it is kept as it is, and marked by readers."""
-    try:
-        found = _recomputed(package, document)
-    except WattbenchError as exc:
-        yield f"it cannot be computed again: {exc.why or exc.what}"
-        return
-    if found.differences:
-        first = found.differences[0]
-        count = len(found.differences)
-        told = f"{first.path} is {first.stored}, the raw data gives {first.computed}"
-        yield f"it will not be ranked: {count} of its figures do not follow from its raw data ({told})"
-
-
-def _recomputed(package: Package, document: Document) -> Recomputation:
-    if isinstance(document, ImportedResult):
-        return recompute_imported(document)
-    named = document.power.polls_file
-    polls = document.power.polls if named is None else decode_polls(package.blobs[0].data, named.rows)
-    return recompute(document, polls)
+def _failures(package: Package) -> Iterator[str]:
+    """Yield that checks of a document fail or could not be made: it is kept as it is, and marked by readers."""
+    found = admit(package.data, {blob.ref.name: blob.data for blob in package.blobs})
+    failures = found.failures()
+    if failures:
+        told = f"{failures[0].code}: {failures[0].detail}"
+        yield f"it will not be ranked: {len(failures)} of its checks fail ({told}); `bench verify` names them"
+    elif found.standing == "unverifiable":
+        yield "it will not be ranked: it cannot be verified, since its raw data is not in it (`bench verify`)"
