@@ -254,16 +254,15 @@ def json_side(folder: Path, times: int) -> dict:
         for row in json_rows(folder, times):
             if row["load"] == synthetic.load_name(0) and row["rankable"] and row["tokens_per_j"] is not None:
                 key = row["comparability_key"]
-                group = (key, row["backend"], row["engine"], row["batch"], row["slots"])
+                group = (key, row["backend"], row["engine"], row["batch"], -1 if row["slots"] is None else row["slots"])
                 groups.setdefault(group, []).append((row["tokens_per_j"], row["id"]))
         middles: dict[str, tuple] = {}
-        for (key, *_), values in groups.items():
-            middle = sorted(values)[(len(values) - 1) // 2]
-            best = middles.get(key)
-            if best is None or (middle[0], best[1]) > (best[0], middle[1]):
-                middles[key] = middle
-        ordered = sorted(middles.values(), key=lambda each: (-each[0], each[1]))[:20]
-        found["board"] = [result_id[7:] for _, result_id in ordered]
+        for group, values in groups.items():
+            values.sort()
+            middle = values[(len(values) - 1) // 2][0]
+            shown = next(result_id for figure, result_id in values if figure == middle)
+            middles[group[0]] = min(middles.get(group[0], (0, group, "")), (-middle, group, shown))
+        found["board"] = [result_id[7:] for _, _, result_id in sorted(middles.values())[:20]]
 
     def lookup() -> None:
         wanted = f"sha256:{ids[0].hex()}"

@@ -90,21 +90,24 @@ def engine(request: pytest.FixtureRequest, index: IndexDatabase) -> Iterator[Eng
 def expected_board(rows: list[IndexRow], sort: str, *, every: bool = False) -> list[tuple[str, float, int, int, int]]:
     """Return the board by a plain loop: id, figure, n, machines, configurations."""
     sign = 1 if SORTS[sort] else -1
-    groups: dict[tuple[object, ...], list[IndexRow]] = {}
+    groups: dict[tuple[str, str, str, int, int], list[IndexRow]] = {}
     for row in rows:
         if row.rankable and row.primary_scope and getattr(row, sort) is not None:
-            groups.setdefault((row.comparability_key, row.backend, row.engine, row.batch, row.slots), []).append(row)
-    middles: dict[object, list[tuple[IndexRow, int, int]]] = {}
-    for (key, *_), found in groups.items():
-        found.sort(key=lambda row: (sign * getattr(row, sort), row.id))
-        machines = len({row.fingerprint for row in found})
-        middles.setdefault(key, []).append((found[(len(found) - 1) // 2], len(found), machines))
+            batch, slots = (-1 if each is None else each for each in (row.batch, row.slots))
+            where = str(row.comparability_key), row.backend or "", row.engine or "", batch, slots
+            groups.setdefault(where, []).append(row)
+    middles: dict[str, list[tuple[float, tuple[object, ...], tuple[str, float, int, int]]]] = {}
+    for where, found in groups.items():
+        figures = sorted(sign * getattr(row, sort) for row in found)
+        middle = figures[(len(found) - 1) // 2]
+        shown = min(row.id for row in found if sign * getattr(row, sort) == middle)
+        line = shown, sign * middle, len(found), len({row.fingerprint for row in found})
+        middles.setdefault(where[0], []).append((-middle, where, line))
     lines = []
-    for found_middles in middles.values():
-        found_middles.sort(key=lambda each: (-sign * getattr(each[0], sort), each[0].id))
-        shown = found_middles if every else found_middles[:1]
-        lines += [(row.id, getattr(row, sort), n, machines, len(found_middles)) for row, n, machines in shown]
-    return sorted(lines, key=lambda line: (-sign * line[1], line[0]))
+    for own in middles.values():
+        own.sort()
+        lines += [(worth, where, (*line, len(own))) for worth, where, line in (own if every else own[:1])]
+    return [line for _, _, line in sorted(lines)]
 
 
 def plain(line: Line) -> tuple[str, float, int, int, int]:

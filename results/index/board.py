@@ -32,11 +32,15 @@ SORTS = {
 
 LIMIT_MAX = 10_000
 
-CONFIGURATION = ("comparability_key", "backend", "engine", "batch", "slots")
+CONFIGURATION = {"comparability_key": "x''", "backend": "''", "engine": "''", "batch": "-1", "slots": "-1"}
+"""The columns that make a configuration, each with what stands for null, which equals nothing in a join."""
 
 
 class Engine(Protocol):
-    """What answers a query over the table `rows`: SQLite, or DuckDB over the columns of a Delta table."""
+    """What answers a query over the table `rows`: SQLite, or DuckDB over the columns of a Delta table.
+
+    Both know the aggregate `middle`: the middle value of a group, the smaller one of two.
+    """
 
     def select(self, query: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
         """Return what the query finds."""
@@ -100,41 +104,42 @@ def listed(engine: Engine, filters: Filters, *, limit: int, sort: str | None = N
 def _board_query(condition: Condition, sort: str, *, higher: bool, every: bool) -> str:
     """Return the query whose columns are those of `Line` in order, and the number of all lines.
 
-    Places count from the worst, so that the middle of an even number is the worse one.
+    Within it more is always better: where less is, figures are negated. Groups are found before ids, so that only the
+    few lines that are shown are looked up. Of results with equal figures the first by id is shown.
     """
     parts = ", ".join(CONFIGURATION)
-    worst_first, best_first = ("ASC", "DESC") if higher else ("DESC", "ASC")
+    chosen = ", ".join(f"coalesce({name}, {missing}) AS {name}" for name, missing in CONFIGURATION.items())
     return f"""
-        WITH placed AS (
-          SELECT id, scope, {parts}, {sort} AS figure,
-          row_number() OVER (PARTITION BY {parts} ORDER BY {sort} {worst_first}, id) AS place,
-          dense_rank() OVER (PARTITION BY {parts} ORDER BY fingerprint) AS machine
+        WITH listed AS (
+          SELECT id, scope, fingerprint, {chosen}, {"" if higher else "-"}{sort} AS figure
           FROM rows WHERE {condition.text} AND {sort} IS NOT NULL
         ), counted AS (
-          SELECT *, count(*) OVER own AS n, max(machine) OVER own AS machines,
-          min(figure) OVER own AS low, max(figure) OVER own AS high
-          FROM placed WINDOW own AS (PARTITION BY {parts})
+          SELECT {parts}, middle(figure) AS figure, count(*) AS n, count(DISTINCT fingerprint) AS machines,
+          min(figure) AS worst, max(figure) AS best FROM listed GROUP BY {parts}
         ), grouped AS (
           SELECT *, count(*) OVER (PARTITION BY comparability_key) AS configurations,
-          row_number() OVER (PARTITION BY comparability_key ORDER BY figure {best_first}, id) AS standing
-          FROM counted WHERE 2 * place = n + n % 2
+          row_number() OVER (PARTITION BY comparability_key ORDER BY figure DESC, {parts}) AS standing FROM counted
+        ), lines AS (
+          SELECT *, count(*) OVER () AS total FROM grouped {"" if every else "WHERE standing = 1"}
+          ORDER BY figure DESC, {parts} LIMIT ?
         )
-        SELECT id, scope, comparability_key, figure, n, machines, low, high, configurations, count(*) OVER () AS lines
-        FROM grouped {"" if every else "WHERE standing = 1"} ORDER BY figure {best_first}, id LIMIT ?
+        SELECT min(id), min(scope), comparability_key, figure, n, machines, worst, best, configurations, total
+        FROM lines JOIN listed USING ({parts}, figure)
+        GROUP BY {parts}, figure, n, machines, worst, best, configurations, total ORDER BY figure DESC, {parts}
     """
 
 
 def _line(values: Sequence[object], *, higher: bool) -> Line:
-    low, high = float(str(values[6])), float(str(values[7]))
+    value, worst, best = (float(str(values[place])) * (1 if higher else -1) for place in (3, 6, 7))
     return Line(
         id=_bytes(values[0]),
         scope=str(values[1]),
         key=_bytes(values[2]),
-        value=float(str(values[3])),
+        value=value,
         n=int(str(values[4])),
         machines=int(str(values[5])),
-        worst=low if higher else high,
-        best=high if higher else low,
+        worst=worst,
+        best=best,
         configurations=int(str(values[8])),
     )
 

@@ -44,6 +44,7 @@ class IndexDatabase:
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
         self._connection = _connected(path, read_only)
+        self._connection.create_aggregate("middle", 1, _Middle)  # type: ignore[arg-type]  # typeshed asks for int
         if not read_only:
             self._prepare()
 
@@ -225,6 +226,22 @@ class IndexDatabase:
     def _known(self, table: str, column: str, key: str) -> bool:
         found = self._connection.execute(f"SELECT 1 FROM {table} WHERE {column} = ?", (key,))
         return found.fetchone() is not None
+
+
+class _Middle:
+    """The aggregate `middle` of a group's figures: the middle one, the smaller of two."""
+
+    def __init__(self) -> None:
+        self._figures: list[float] = []
+
+    def step(self, figure: float) -> None:
+        """Take a figure."""
+        self._figures.append(figure)
+
+    def finalize(self) -> float | None:
+        """Return the middle one."""
+        ordered = sorted(self._figures)
+        return ordered[(len(ordered) - 1) // 2] if ordered else None
 
 
 def _upsert() -> str:
