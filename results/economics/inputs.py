@@ -179,7 +179,8 @@ def _value_of(path: str, entry: Mapping[str, object], name: str) -> object:
 def _number(path: str, value: object, name: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         unit = FIELDS[path].unit if path in FIELDS else "1"
-        raise wrong(name, f"{path} is {value!r:.60}, which is no number", f"Give it in {unit}, without its unit.")
+        remedy = "Give a plain number." if unit == "1" else f"Give it in {unit}, without its unit."
+        raise wrong(name, f"{path} is {value!r:.60}, which is no number", remedy)
     try:
         return float(value)
     except OverflowError:
@@ -246,6 +247,8 @@ def _suspicion(asked: CostField, value: float) -> str | None:
         return "it is negative"
     if value < asked.low:
         return f"perhaps {asked.below}" if " given " in asked.below else asked.below
+    if asked.high < value <= 1:
+        return "it is too large to be true"  # a share that near to 1 is no slip of a percentage
     if value > asked.high:
         return f"perhaps {asked.above}{_as_share(asked, value)}" if " given " in asked.above else asked.above
     return None

@@ -4,8 +4,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from wattbench.results.economics.breakeven import HOURS_PER_MONTH, Payback, payback_of
+from wattbench.results.economics.breakeven import HOURS_PER_MONTH
 from wattbench.results.economics.capital import HOURS_PER_YEAR, energy_usd_per_h
+from wattbench.results.economics.cash import Payback, payback_of
 from wattbench.results.economics.fleet import instances_for_rate
 from wattbench.results.economics.hourly import OPEX, opex_hour_usd
 from wattbench.results.economics.inputs import CostInputs, Given

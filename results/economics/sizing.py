@@ -119,9 +119,13 @@ def fleet_plan(measured: Measured, inputs: CostInputs, load: Load) -> FleetPlan:
 def _needed(load: Load, rate: float, service: ServiceLevel | None) -> int:
     if service is None:
         return instances_for_rate(load.peak_per_s, rate)
-    return instances_for_wait(
-        arrivals_per_s=load.peak_per_s, served_per_s=rate, wait_s=service.wait_s, probability=service.share
-    )
+    try:
+        return instances_for_wait(
+            arrivals_per_s=load.peak_per_s, served_per_s=rate, wait_s=service.wait_s, probability=service.share
+        )
+    except ValueError as exc:
+        why = f"{load.peak_per_s:g} queries/s at {rate:g} a machine, and the promise"
+        raise UsageError("More than a million machines would be needed", why, "Check the load and its unit.") from exc
 
 
 def machine_w(measured: Measured, inputs: CostInputs, purpose: str) -> float:

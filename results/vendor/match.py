@@ -19,6 +19,8 @@ IDENTITY_KINDS: tuple[IdentityKind, ...] = get_args(IdentityKind)
 SUGGESTIONS_MAX = 3
 CUTOFF = 0.6
 """The similarity (difflib's ratio) from which on a name is suggested: the library's own default."""
+NAME_MAX = 200
+"""The longest text that near names are looked for: no device has a longer one, and looking would take long."""
 CUTOFF_BEGIN = 0.7
 """The same for the beginning of a longer name, where a maker's name alone is much of what agrees."""
 
@@ -55,11 +57,11 @@ def match_accelerator(identity: Identity, accelerators: Iterable[Accelerator]) -
         return Match(identity=identity, accelerator=found[0], reason=_basis(found[0], identity.kind, value))
     if found:
         names = tuple(row.key for row in found)
-        why = f"{value!r} is the name of several: {', '.join(names)}"
+        why = f"{value!r:.80} is the name of several: {', '.join(names)}"
         return Match(identity=identity, accelerator=None, reason=why, suggestions=names)
     near = _nearest(rows, value)
     hint = f"; near to it, but not taken: {', '.join(near)}" if near else ""
-    why = f"{value!r} is not listed{hint}" if value else "it has no name"
+    why = f"{value!r:.80} is not listed{hint}" if value else "it has no name"
     return Match(identity=identity, accelerator=None, reason=why, suggestions=near)
 
 
@@ -99,7 +101,7 @@ def _basis(row: Accelerator, kind: IdentityKind, value: str) -> str:
 def _nearest(rows: Iterable[Accelerator], value: str) -> tuple[str, ...]:
     """Return the keys of those whose key, name or full name is near to a text, or begins nearly as it does."""
     asked, near = value.casefold(), []
-    for row in rows:
+    for row in rows if len(asked) <= NAME_MAX else ():
         names = [text.casefold() for text in (row.key, row.name, row.full_name)]
         whole = max((_alike(asked, name) for name in names), default=0.0)
         begins = max((_alike(asked, name[: len(asked)]) for name in names if len(name) > len(asked)), default=0.0)

@@ -127,4 +127,4 @@ def _lines(found: Asked, plan: FleetPlan | None, fit: Fit | None, battery: Batte
     yield from input_lines(found.inputs)
     yield from note_lines(found.measured.notes if plan is None else plan.notes)
     if found.measured.queries_per_s.u_rel is None:
-        yield "  - the result states no uncertainty of its throughput: what rests on it has none either"
+        yield "  - the result states no uncertainty of its throughput, so what rests on it has none"

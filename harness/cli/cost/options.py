@@ -1,5 +1,6 @@
 """What the sub-commands of `bench cost` share: the options that give inputs, and reading result and cost file."""
 
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -118,7 +119,10 @@ def _text(cost_file: Path | None) -> str | None:
     if cost_file is None:
         return None
     try:
-        if cost_file.stat().st_size > SIZE_MAX:
+        status = cost_file.stat()
+        if stat.S_ISFIFO(status.st_mode) or stat.S_ISCHR(status.st_mode) or stat.S_ISSOCK(status.st_mode):
+            raise UsageError(f"{cost_file} cannot be used", "it is no regular file", "Give a cost file.")
+        if status.st_size > SIZE_MAX:
             raise UsageError(f"{cost_file} cannot be used", f"it has more than {SIZE_MAX} bytes", "Give a cost file.")
         return cost_file.read_text(encoding="utf-8")
     except OSError as exc:

@@ -36,7 +36,7 @@ def match_lines(found: Sequence[Match]) -> Iterator[str]:
     """Return each identity with what it leads to."""
     for match in found:
         kind = "" if match.identity.kind == "text" else f"  ({match.identity.kind}: {match.identity.origin})"
-        yield f"{match.identity.value}{kind}"
+        yield f"{match.identity.value:.80}{kind}"
         if match.accelerator is None:
             yield f"  unknown: {match.reason}"
         else:
