@@ -159,7 +159,7 @@ def test_a_truth_check_that_believes_everything_is_caught(monkeypatch: pytest.Mo
     blind = TruthReport(truthful=True, facts="believed")
     monkeypatch.setattr(testing_backends, "completion_truth", lambda backend, batch: blind)
     with pytest.raises(AssertionError, match="a call that does not wait was believed"):
-        testing_backends.an_idle_synchronise_is_caught(case(MockBackend))
+        testing_backends.late_work_is_told(case(MockBackend))
 
 
 @pytest.mark.parametrize("name", plugin_names("wattbench.backends"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,16 +21,16 @@ LATE_S = 0.02
 class Late:
     """A backend whose work goes through a queue and ends late there, as an accelerator's does.
 
-    With `waits` a call of `run` waits for the queue before it takes the time of the end; without it the call returns at
-    once and names the time that it was then. Reading outputs always waits: it cannot do otherwise.
+    While it `waits` a call of `run` waits for the queue before it takes the time of the end; else it returns at once and
+    names the time that it was then. Reading outputs always waits: it cannot do otherwise.
     """
 
-    def __init__(self, backend: Backend, *, waits: bool) -> None:
+    def __init__(self, backend: Backend) -> None:
         self.name = backend.name
-        self._backend, self._waits = backend, waits
+        self.waits = True
+        self._backend = backend
         self._queue = ThreadPoolExecutor(max_workers=1, thread_name_prefix="late")
-        self._last: Future[Completion] | None = None
-        self._prepared: Completion | None = None
+        self._done: Completion | None = None
         self.probe = backend.probe
 
     def prepare(self, preparation: Preparation) -> Prepared:
@@ -38,14 +38,13 @@ class Late:
         return self._queue.submit(self._backend.prepare, preparation).result()
 
     def run(self, batch: Batch) -> Completion:
-        """Queue an execution; the times are those of the queue's end with `waits`, and of the call without."""
+        """Queue an execution; the times are those of the queue's end while it waits, and of the call alone later."""
         start_ns = time.perf_counter_ns()
-        self._last = self._queue.submit(self._execute, batch)
-        if self._waits or self._prepared is None:
-            self._prepared = self._last.result()
+        queued = self._queue.submit(self._execute, batch)
+        if self.waits or self._done is None:
+            self._done = queued.result()
         end_ns = time.perf_counter_ns()
-        done = self._prepared
-        return replace(done, start_ns=start_ns, first_output_ns=None, step_end_ns=(), end_ns=end_ns, parts=())
+        return replace(self._done, start_ns=start_ns, first_output_ns=None, step_end_ns=(), end_ns=end_ns, parts=())
 
     def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
         """Return the backend's outputs once everything before them in the queue is done."""
