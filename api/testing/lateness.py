@@ -21,8 +21,8 @@ LATE_S = 0.02
 class Late:
     """A backend whose work goes through a queue and ends late there, as an accelerator's does.
 
-    While it `waits` a call of `run` waits for the queue before it takes the time of the end; else it returns at once and
-    names the time that it was then. Reading outputs always waits: it cannot do otherwise.
+    While it `waits` a call of `run` waits for the queue before it takes the time of the end; else it returns at once
+    and names the time that it was then. Reading outputs always waits: it cannot do otherwise.
     """
 
     def __init__(self, backend: Backend) -> None:
