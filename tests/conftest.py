@@ -25,6 +25,7 @@ NATIVE = Path(__file__).parent / "native"
 LONGEST = (
     *("faults", "backends_torch_levels", "calibrate_cli", "tuning", "onnxruntime_backend", "cli", "power_coverage"),
     *("sweep", "onnx_genai", "onnx_graphs", "real_weights", "sweep_powerlimit", "onnx_export", "api", "power_nvml"),
+    *("store_faults", "store_remote"),
     *("onnxruntime_openvino", "report_browser", "backends_torch", "peers", "torch_architectures", "meters_recorder"),
     "meters_secrets",
 )

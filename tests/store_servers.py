@@ -10,6 +10,7 @@ import hmac
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -17,13 +18,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from wattbench.results.errors import StoreError
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.open import init_store
 
@@ -31,6 +33,7 @@ __all__ = ["LosingProxy", "Served", "azurite", "seaweed", "served"]
 
 MODULES = Path(__file__).resolve().parents[1] / "build" / "peers-node" / "node_modules"
 WAIT_S = 60.0
+STARTS_MAX = 3
 BUCKET = "results"
 ACCOUNT, ACCOUNT_KEY = "benchaccount", base64.b64encode(b"a key of the tests alone, of 32 b").decode()
 UNSET = ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT", "AZURE_STORAGE_SAS_TOKEN")
@@ -78,11 +81,48 @@ class Served:
             return init_store(self.name(part))[0]
 
 
+@contextlib.contextmanager
+def _sockets_removed(*ports: int) -> Iterator[None]:
+    """Remove the sockets that SeaweedFS leaves in /tmp, named by its ports, when the block ends."""
+    try:
+        yield
+    finally:
+        for port in ports:
+            for path in [
+                *Path("/tmp").glob(f"seaweedfs-*-{port}.sock"),
+                *Path("/tmp").glob(f"seaweedfs-*-{port + 10_000}.sock"),
+            ]:
+                path.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Server:
+    """A program that runs, and the file of what it prints."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
 @pytest.fixture(scope="module")
 def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Run SeaweedFS with a writer's key and a reader's key; give its S3 side with an empty bucket."""
     weed = _weed()
-    folder = tmp_path_factory.mktemp("seaweed")
+    for attempt in range(STARTS_MAX):
+        folder = tmp_path_factory.mktemp("seaweed")
+        with contextlib.ExitStack() as running:
+            try:
+                found = running.enter_context(_seaweed(weed, folder))
+                found.new_store("ready")  # it ends late when a port of its many is taken
+            except (RuntimeError, StoreError):
+                if attempt == STARTS_MAX - 1:
+                    raise
+                continue
+            yield found
+            return
+
+
+@contextlib.contextmanager
+def _seaweed(weed: str, folder: Path) -> Iterator[Served]:
     (folder / "data").mkdir()
     (folder / "s3.json").write_text(json.dumps(S3_KEYS))
     s3, master, volume, filer = _free_ports(4)
@@ -91,9 +131,9 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     words += ["-filer", "-s3", f"-s3.port={s3}", f"-s3.config={folder / 's3.json'}"]
     words += ["-s3.port.iceberg=0", "-s3.port.lance=0"]
     words += [f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}"]
-    with _running(words, folder) as log:
-        _wait(lambda: _status("GET", s3, "/") == 403, log)
-        _wait(lambda: _status("POST", filer, f"/buckets/{BUCKET}/") in (200, 201), log)
+    with _sockets_removed(s3, master, volume, filer), _running(words, folder) as server:
+        _wait(lambda: _status("GET", s3, "/") == 403, server)
+        _wait(lambda: _status("POST", filer, f"/buckets/{BUCKET}/") in (200, 201), server)
         environment = {
             "AWS_ENDPOINT_URL": f"http://127.0.0.1:{s3}",
             "AWS_ACCESS_KEY_ID": "writer",
@@ -113,8 +153,8 @@ def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     (port,) = _free_ports(1)
     words = ["node", str(program), "--blobHost", "127.0.0.1", "--blobPort", str(port), "--location", str(folder)]
     words += ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
-    with _running(words, folder, AZURITE_ACCOUNTS=f"{ACCOUNT}:{ACCOUNT_KEY}") as log:
-        _wait(lambda: _make_container(port) == 201, log)
+    with _running(words, folder, AZURITE_ACCOUNTS=f"{ACCOUNT}:{ACCOUNT_KEY}") as server:
+        _wait(lambda: _make_container(port) == 201, server)
         environment = {
             "AZURE_STORAGE_ENDPOINT": f"http://127.0.0.1:{port}/{ACCOUNT}",
             "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
@@ -139,22 +179,25 @@ def _weed() -> str:
 
 
 def _free_ports(count: int) -> list[int]:
-    """Return ports that are free, and whose neighbours 10000 above (SeaweedFS speaks gRPC there) are free too."""
+    """Return ports that are free, and whose neighbours 10000 above (SeaweedFS speaks gRPC there) are free too.
+
+    All lie below those that systems give to outgoing connections, which would take one while a server starts.
+    """
     found: list[int] = []
     with contextlib.ExitStack() as held:
         while len(found) < count:
+            port = random.SystemRandom().randrange(10_300, 22_000)
             low, high = held.enter_context(socket.socket()), held.enter_context(socket.socket())
-            low.bind(("127.0.0.1", 0))
-            port = int(low.getsockname()[1])
-            with contextlib.suppress(OSError, OverflowError):
-                high.bind(("127.0.0.1", port + 10000))
+            with contextlib.suppress(OSError):
+                low.bind(("127.0.0.1", port))
+                high.bind(("127.0.0.1", port + 10_000))
                 found.append(port)
     return found
 
 
 @contextlib.contextmanager
-def _running(words: list[str], folder: Path, **environment: str) -> Iterator[Path]:
-    """Run a program until the block ends, in a folder of its own; give the file of what it prints."""
+def _running(words: list[str], folder: Path, **environment: str) -> Iterator["_Server"]:
+    """Run a program until the block ends, in a folder of its own."""
     log = folder / "log"
     with log.open("wb") as output:
         running = subprocess.Popen(
@@ -167,21 +210,22 @@ def _running(words: list[str], folder: Path, **environment: str) -> Iterator[Pat
             start_new_session=True,
         )
         try:
-            yield log
+            yield _Server(process=running, log=log)
         finally:
-            os.killpg(running.pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(running.pid, signal.SIGKILL)
             running.wait()
 
 
-def _wait(ready, log: Path) -> None:  # type: ignore[no-untyped-def] # a question without words
-    """Ask until the answer is yes. Fails with what the server printed."""
+def _wait(ready: Callable[[], bool], server: "_Server") -> None:
+    """Ask until the answer is yes. Fails with what the server printed when it ends, or takes too long."""
     end_s = time.monotonic() + WAIT_S
     while True:
         with contextlib.suppress(OSError, http.client.HTTPException):
             if ready():
                 return
-        if time.monotonic() > end_s:
-            raise RuntimeError(f"the server did not start: {log.read_text(errors='replace')[-3000:]}")
+        if server.process.poll() is not None or time.monotonic() > end_s:
+            raise RuntimeError(f"the server did not start: {server.log.read_text(errors='replace')[-3000:]}")
         time.sleep(0.05)
 
 

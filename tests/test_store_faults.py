@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -23,6 +24,7 @@ from wattbench.results.store.local import LocalStore
 from wattbench.results.store.open import init_store, open_store
 from wattbench.results.store.publish import package_of, publish
 from wattbench.results.store.read import entries, log_keys, read_object, read_stored
+from wattbench.results.store.sync import sync
 
 pytest.importorskip("obstore", reason="needs obstore: pip install 'wattbench[store]'")
 
@@ -138,6 +140,20 @@ def test_two_spools_push_through_kills_and_races(served: Served, push: Push, fil
     assert (18, 18, {}) == (report.documents, report.entries, report.counts), report.findings
 
 
+def test_a_sync_carries_results_from_one_service_to_another(
+    seaweed: Served, azurite: Served, tmp_path: Path, files: list[Path]
+) -> None:
+    """From S3 to Azure to a folder and back: the same bytes everywhere, each document logged once in each."""
+    stores = [seaweed.new_store("origin"), azurite.new_store("copy"), init_store(str(tmp_path / "store"))[0]]
+    for path in files[:5]:
+        publish(stores[0], package_of(path), uploader="a", wattbench="0.1.0")
+    done = [sync(source, target) for source, target in pairwise([*stores, stores[0]])]
+
+    assert [(5, 0), (5, 0), (0, 5)] == [(each.copied, each.present) for each in done]
+    assert [(5, {})] * 3 == [(len(list(log_keys(store))), found(store)) for store in stores]
+    assert 1 == len({tuple(sorted(read_object(store, entry.id) for entry in entries(store))) for store in stores})
+
+
 def test_a_lost_answer_ends_well(seaweed: Served, files: list[Path]) -> None:
     """When the answer to each write gets lost after the write was done, the push succeeds and the log has it once."""
     with closing(LosingProxy(seaweed.port)) as proxy:
@@ -155,13 +171,14 @@ def test_a_lost_answer_ends_well(seaweed: Served, files: list[Path]) -> None:
 def test_a_read_only_key_stops_a_push_with_the_reason(seaweed: Served, push: Push, files: list[Path]) -> None:
     """A push by somebody who may not write fails at its first write, and leaves nothing."""
     store = seaweed.new_store("closed")
+    empty = list(store.keys(""))
     reader = {"AWS_ACCESS_KEY_ID": "reader", "AWS_SECRET_ACCESS_KEY": "reader-secret"}
     (told,) = push([job(seaweed, "closed", files[:1]) | {"environment": seaweed.environment | reader}])
 
     assert 1 == told["code"]
     assert "StoreAccessError" in told["errors"][0]
     assert "may not do this" in told["errors"][0]
-    assert ["v1/store.json"] == list(store.keys(""))
+    assert empty == list(store.keys(""))
 
 
 PUSH = """
@@ -219,6 +236,7 @@ def test_a_failing_disk_leaves_nothing_half_written(
 ) -> None:
     """A disk that fills up while a document is flushed is named; the same push ends well when there is room."""
     store = init_store(str(tmp_path / "store"))[0]
+    empty = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
     package = package_of(files[0])
 
     def full(descriptor: int) -> None:
@@ -228,7 +246,7 @@ def test_a_failing_disk_leaves_nothing_half_written(
         patch.setattr("os.fsync", full)
         with pytest.raises(StoreAccessError, match=os.strerror(code)):
             publish(store, package, uploader=None, wattbench="0.1.0")
-    assert ["store.json"] == [path.name for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert empty == [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
 
     publish(store, package, uploader=None, wattbench="0.1.0")
 
