@@ -214,6 +214,19 @@ def test_several_results_are_held_against_the_first(factories: ModuleType, tmp_p
     assert 2 == text.count('download="')
 
 
+def test_ratios_are_drawn_where_they_are(tmp_path: Path) -> None:
+    """A mark's figures are those of the table, however far from 1; nothing is moved to the edge."""
+    smol, qwen = (next(p for p in pages.EXAMPLES if p.stem.startswith(name)) for name in ("smollm2", "qwen3"))
+    call(qwen, smol, "-o", tmp_path / "page.html", "--force")
+    text = (tmp_path / "page.html").read_text()
+    spec = json.loads(re.findall(r'class="spec">(.*?)</script>', text, re.DOTALL)[0])
+    rows = {row["figure"]: row for row in spec["data"]["values"]}
+
+    assert rows["Requests"]["ratio"] > 4
+    assert f">{rows['Requests']['ratio']:.3f}<" in text
+    assert f"{rows['Requests']['low']:.3f} to {rows['Requests']['high']:.3f}" in text
+
+
 def test_unlike_and_invalid_results_are_not_compared(factories: ModuleType, tmp_path: Path) -> None:
     """The rules are those of `bench compare`: refused, or marked where it was asked for."""
     full, page = whole(factories), tmp_path / "page.html"

@@ -1,5 +1,6 @@
 """The page of several results: each held against the first, ratios with intervals, differences, and all raw data."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 from wattbench.results.compare import METRICS, Comparison, ComparisonOptions, Row, compare
@@ -41,8 +42,8 @@ SIDE_BY_SIDE = (
     "energy.per_request",
     "power.mean",
 )
-REACH = 4.0
-"""Ratios beyond this factor are drawn at the edge; the table has them."""
+REACH = 1000.0
+"""Ratios with an end beyond this factor are not drawn, since they would press all others together."""
 
 
 def several_page(
@@ -144,7 +145,7 @@ def _ratios(comparison: Comparison) -> Section:
     blocks: list[Block] = []
     for place, name in enumerate(dict.fromkeys(row.result for row in comparison.rows), start=2):
         rows = [row for row in comparison.rows if row.result == name]
-        if any(row.ratio is not None for row in rows):
+        if any(_reach(row) <= REACH for row in rows):
             blocks.append(_forest(f"ratios-{place}", name, rows, comparison))
     blocks.append(_table(comparison))
     reasons = [f"{row.result}, {row.metric}: {row.reason}" for row in comparison.rows if row.reason]
@@ -153,22 +154,24 @@ def _ratios(comparison: Comparison) -> Section:
     return Section(key="ratios", title="Ratios to the first", blocks=tuple(blocks))
 
 
+def _reach(row: Row) -> float:
+    """Return the factor from 1 to the farthest end of a ratio and its interval; infinite where there is no ratio."""
+    ends = [end for end in (row.ratio, row.low, row.high) if end is not None]
+    return max((max(end, 1 / end) if end > 0 else math.inf for end in ends), default=math.inf)
+
+
 def _forest(key: str, name: str, rows: Sequence[Row], comparison: Comparison) -> Chart:
     """Return the ratios of one result to the first with their intervals, on a logarithmic axis around 1."""
-    known = [row for row in rows if row.ratio is not None]
-    ends = [end for row in known for end in (row.ratio, row.low, row.high) if end is not None and end > 0]
-    reach = min(REACH, max(1.1, *(max(end, 1 / end) for end in ends)) * 1.03)
+    known = [row for row in rows if _reach(row) <= REACH]
+    left = sum(row.ratio is not None for row in rows) - len(known)
+    reach = max(1.1, *map(_reach, known)) * 1.03
     delta = comparison.options.delta
-
-    def within(value: float) -> float:
-        return min(reach, max(1 / reach, value))
-
     data = [
         {
             "figure": plain(f"{name_of(row.metric)}{f', {row.scope}' if row.scope else ''}", 44),
-            "ratio": within(row.ratio or 1.0),
-            "low": within(row.low if row.low is not None else row.ratio or 1.0),
-            "high": within(row.high if row.high is not None else row.ratio or 1.0),
+            "ratio": row.ratio,
+            "low": row.ratio if row.low is None else row.low,
+            "high": row.ratio if row.high is None else row.high,
             "verdict": row.outcome or "inconclusive",
         }
         for row in known
@@ -183,7 +186,7 @@ def _forest(key: str, name: str, rows: Sequence[Row], comparison: Comparison) ->
     y = {"field": "figure", "type": "nominal", "title": None, "sort": None}
     domain = {"field": "verdict", "type": "nominal", "title": "verdict"}
     band = {
-        "data": values([{"low": within(1 / (1 + delta)), "high": within(1 + delta)}]),
+        "data": values([{"low": max(1 / (1 + delta), 1 / reach), "high": min(1 + delta, reach)}]),
         "mark": {"type": "rect", "color": "var(--calm)", "opacity": 0.25},
         "encoding": {"x": {"field": "low", **x}, "x2": {"field": "high"}},
     }
@@ -201,6 +204,7 @@ def _forest(key: str, name: str, rows: Sequence[Row], comparison: Comparison) ->
         },
     }
     text = f"{name} over {comparison.first}, with intervals at 95 %; the band is what counts as equal."
+    text += f" {left} beyond a factor of {REACH:g} are in the table alone." if left else ""
     spec = {"data": values(data), "layer": [band, lines, points]}
     return drawn(key, f"Ratios of {plain(name)}", text, spec, height=28 * len(data), named=True)
 
