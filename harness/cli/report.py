@@ -11,6 +11,7 @@ from wattbench.harness.cli.cost.options import inputs_of
 from wattbench.harness.cli.device_lines import device_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.peer_lines import peer_lines
+from wattbench.harness.cli.siting import write_site
 from wattbench.harness.knobs import user_path
 from wattbench.results.compare import DELTA, ComparisonOptions
 from wattbench.results.document import Result
@@ -29,8 +30,9 @@ __all__ = ["command"]
 
 
 @click.command("report")
-@click.argument("results", nargs=-1, required=True, type=Path, metavar="RESULT...")
-@click.option("--out", "-o", required=True, metavar="FILE", help="The page to write, a new or old .html file.")
+@click.argument("results", nargs=-1, type=Path, metavar="[RESULT]...")
+@click.option("--store", metavar="STORE", help="Write a site with a store's leaderboards into a folder instead.")
+@click.option("--out", "-o", required=True, metavar="FILE", help="The page to write (.html); the folder of a site.")
 @click.option("--cost", type=Path, metavar="FILE", help="Add what a query costs by the inputs in FILE (cost.yaml).")
 @click.option("--delta", type=float, default=DELTA, show_default=True, help="Ratios this near to 1 count as equal.")
 @click.option("--same-board", is_flag=True, help="All were measured on one board with one sensor: its gain cancels.")
@@ -39,6 +41,7 @@ __all__ = ["command"]
 @click.option("--json", "as_json", is_flag=True, help="What was written, as JSON, for machines.")
 def command(
     results: tuple[Path, ...],
+    store: str | None,
     out: str,
     cost: Path | None,
     delta: float,
@@ -50,8 +53,14 @@ def command(
     """Write one page of RESULT, or one that holds each RESULT against the first.
 
     The page is one file that loads nothing and is complete without JavaScript: verdict and doubts first, then figures
-    with their uncertainties, power, latencies, roofline, energy, claims, cost, environment, and the raw data.
+    with their uncertainties, power, latencies, roofline, energy, claims, cost, environment, and the raw data. With
+    --store write a static site: leaderboards, accelerators, the results on boards, and the rows as data files.
     """
+    if store is not None:
+        _check_alone(results, cost is not None or same_board or force or allow_invalid or delta != DELTA)
+        return write_site(store, out, as_json=as_json)
+    if not results:
+        raise UsageError("bench report: of what?", "no RESULT and no --store was given", "bench report --help")
     target = _target(out)
     inputs = None if cost is None else inputs_of({"cost_file": cost, "schedule": None})
     options = _options(delta, same_board, force)
@@ -72,6 +81,13 @@ def command(
     else:
         print_lines([f"page            {target} ({len(data) / 1000:.0f} kB)"])
     return 0
+
+
+def _check_alone(results: tuple[Path, ...], other_options: bool) -> None:
+    """Raise UsageError for what says nothing about a site."""
+    if results or other_options:
+        why = "RESULT, --cost, --delta, --same-board, --force and --allow-invalid are of pages, not of a store's site"
+        raise UsageError("bench report: --store goes with --out and --json alone", why, "Leave them out.")
 
 
 def _target(out: str) -> Path:

@@ -19,6 +19,8 @@ __all__ = [
     "Fact",
     "Facts",
     "Fold",
+    "Link",
+    "Links",
     "Page",
     "Prose",
     "Row",
@@ -103,12 +105,16 @@ class Cards:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """The head of a column; numbers stand to the right, sentences in a `wide` one. `title` explains it."""
+    """The head of a column; numbers stand to the right, sentences in a `wide` one. `title` explains it.
+
+    Readers with JavaScript can choose one of its texts where the table can be filtered and the column is a `filter`.
+    """
 
     name: str
     right: bool = False
     wide: bool = False
     title: str = ""
+    filter: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,13 +137,17 @@ Row = tuple[Cell, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Table:
-    """A table with its caption; readers with JavaScript can sort it by a column where `sortable`."""
+    """A table with its caption; readers with JavaScript can sort it by a column where `sortable`.
+
+    Where `filterable` they can look for text in its rows too; the page then needs the script filter.js.
+    """
 
     kind: ClassVar[str] = "table"
     caption: str
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     sortable: bool = True
+    filterable: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,6 +189,24 @@ class Download:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Link:
+    """A page or file beside this page, by the rules of `Cell.page`; `here` where it is this page."""
+
+    text: str
+    page: str
+    here: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """Ways to other pages."""
+
+    kind: ClassVar[str] = "links"
+    label: str
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fold:
     """Blocks that are closed until they are asked for; printed and searched they are there all the same."""
 
@@ -187,7 +215,7 @@ class Fold:
     blocks: tuple["Block", ...]
 
 
-Block = Prose | Entries | Facts | Cards | Table | Chart | Code | Download | Fold
+Block = Prose | Entries | Facts | Cards | Table | Chart | Code | Download | Links | Fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

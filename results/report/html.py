@@ -10,22 +10,23 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wattbench.results.errors import UsageError
-from wattbench.results.report.blocks import Page
+from wattbench.results.report.blocks import Link, Links, Page
 from wattbench.results.visible import visible
 
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ["page_html", "render"]
+__all__ = ["page_html", "render", "site_html"]
 
 HERE = Path(__file__).parent
 TRACE_STYLE, TRACE_SCRIPTS = "uplot.css", ("uplot.js", "trace.js")
-STYLE, SCRIPT = "page.css", "page.js"
+STYLE, SCRIPT, FILTER = "page.css", "page.js", "filter.js"
 
 ESCAPES = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 """What could end a script element, or a line of JavaScript, inside JSON."""
@@ -41,6 +42,18 @@ def page_html(page: Page) -> str:
     return render("report.html", {"page": page}, styles=styles, scripts=scripts)
 
 
+def site_html(pages: Iterable[tuple[str, Page]], ways: Sequence[Link]) -> Iterator[tuple[str, str]]:
+    """Yield name and text of each page of a site; `ways` are the pages that every page leads to.
+
+    Raises UsageError where Jinja2 is missing.
+    """
+    dress = _dress((STYLE,), (FILTER, SCRIPT))
+    template = _environment().get_template("site.html")
+    for name, page in pages:
+        links = tuple(replace(link, here=link.page == name) for link in ways)
+        yield name, template.render({**dress, "page": page, "ways": Links(label="Pages", links=links)})
+
+
 def render(
     template: str,
     context: Mapping[str, object],
@@ -53,10 +66,14 @@ def render(
     The policy is made of their digests: a template has no other style or script, and no attribute that is one. Raises
     UsageError where Jinja2 is missing.
     """
+    return _environment().get_template(template).render({**context, **_dress(styles, scripts)})
+
+
+def _dress(styles: Sequence[str], scripts: Sequence[str]) -> dict[str, object]:
+    """Return what base.html needs: the style, the scripts, and the policy that allows them."""
     style = "\n".join(_asset(name) for name in styles)
     texts = [_asset(name) for name in scripts]
-    whole = {**context, "style": style, "scripts": texts, "policy": _policy(style, texts)}
-    return _environment().get_template(template).render(whole)
+    return {"style": style, "scripts": texts, "policy": _policy(style, texts)}
 
 
 def _policy(style: str, scripts: Sequence[str]) -> str:
