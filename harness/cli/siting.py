@@ -11,9 +11,10 @@ from wattbench.harness.cli.indexing import opened_store, refreshed
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.knobs import user_path
 from wattbench.results.errors import StorageError, UsageError
+from wattbench.results.index.database import IndexDatabase
 from wattbench.results.report.html import site_html
 from wattbench.results.report.site import WAYS, site_pages
-from wattbench.results.report.site_data import gather
+from wattbench.results.report.site_data import SiteData, gather
 from wattbench.results.report.site_files import site_files
 
 __all__ = ["write_site"]
@@ -33,21 +34,17 @@ def write_site(store: str, out: str, *, as_json: bool) -> int:
     folder = _folder(out)
     with opened_store(store) as opened:
         refreshed(opened)
-        data = gather(opened.place.index)
         old = _old_files(folder)
-        sizes: dict[str, int] = {}
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            for name, text in site_html(site_pages(data, version("wattbench")), WAYS):
-                sizes[name] = _put(folder / name, [text.encode()])
-            for name, pieces in site_files(opened.place.index, data):
-                sizes[name] = _put(folder / name, pieces)
-            _put(folder / MANIFEST, [_manifest(sizes)])
-            for name in old - sizes.keys():
-                (folder / name).unlink(missing_ok=True)
-        except OSError as exc:
-            why = exc.strerror or str(exc)
-            raise StorageError(f"Cannot write the site {folder}", why, "Choose a place that you may write to.") from exc
+        index = opened.place.index
+        with index.reading():
+            data = gather(index)
+            try:
+                sizes = _written(folder, index, data)
+                for name in old - sizes.keys():
+                    (folder / name).unlink(missing_ok=True)
+            except OSError as exc:
+                why, remedy = exc.strerror or str(exc), "Choose a place that you may write to."
+                raise StorageError(f"Cannot write the site {folder}", why, remedy) from exc
     pages = sum(name.endswith(".html") for name in sizes)
     total = sum(sizes.values())
     if as_json:
@@ -88,6 +85,18 @@ def _old_files(folder: Path) -> set[str]:
         why = "it is not the list of a site's files that this program writes"
         remedy = "Name a new folder, or delete the old one."
         raise UsageError(f"{folder / MANIFEST} cannot be used", why, remedy) from exc
+
+
+def _written(folder: Path, index: IndexDatabase, data: SiteData) -> dict[str, int]:
+    """Write all files of a site, its list last; return their sizes by name."""
+    sizes: dict[str, int] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in site_html(site_pages(data, version("wattbench")), WAYS):
+        sizes[name] = _put(folder / name, [text.encode()])
+    for name, pieces in site_files(index, data):
+        sizes[name] = _put(folder / name, pieces)
+    _put(folder / MANIFEST, [_manifest(sizes)])
+    return sizes
 
 
 def _manifest(sizes: Iterable[str]) -> bytes:

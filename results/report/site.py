@@ -18,7 +18,7 @@ from wattbench.results.report.blocks import (
     Section,
 )
 from wattbench.results.report.site_about import about_sections
-from wattbench.results.report.site_data import Group, SiteBoard, SiteData
+from wattbench.results.report.site_data import Group, SiteBoard, SiteData, board_key
 from wattbench.results.report.site_files import data_section
 from wattbench.results.report.site_names import PAGE_ROWS, board_name, class_name, result_name, split
 from wattbench.results.report.site_tables import (
@@ -63,7 +63,7 @@ def site_pages(data: SiteData, version: str) -> Iterator[tuple[str, Page]]:
         yield from _board_pages(board, results, foot)
     yield from _class_pages(data, results, foot)
     for page, group in results.items():
-        yield page, _result_page(group, data, foot)
+        yield page, _result_page(group, foot)
     yield "about.html", _page("About these boards", _counts(data), about_sections(data), foot)
 
 
@@ -87,7 +87,7 @@ def _index_pages(data: SiteData, results: Collection[str], foot: tuple[str, ...]
 
 def _board_pages(board: SiteBoard, results: Collection[str], foot: tuple[str, ...]) -> Iterator[tuple[str, Page]]:
     first = board.first
-    for chunk in split(board_name(board), len(board.groups)):
+    for chunk in split(board_name(board.key), len(board.groups)):
         table = group_table(
             f"{or_dash(first.load)} in {or_dash(first.precision)}{chunk.text}",
             board.groups[chunk.start : chunk.stop],
@@ -144,11 +144,10 @@ def _class_pages(data: SiteData, results: Collection[str], foot: tuple[str, ...]
             yield chunk.page, _page(hardware, subtitle, [section], foot)
 
 
-def _result_page(group: Group, data: SiteData, foot: tuple[str, ...]) -> Page:
+def _result_page(group: Group, foot: tuple[str, ...]) -> Page:
     row = group.row
-    board = next(board for board in data.boards if group in board.groups)
     links = (
-        Link(text="The board that it is on", page=f"{board_name(board)}.html"),
+        Link(text="The board that it is on", page=f"{board_name(board_key(row))}.html"),
         Link(text="All lines of this hardware", page=f"{class_name(or_dash(row.hardware))}.html"),
     )
     facts = tuple(

@@ -16,8 +16,8 @@ RULES = (
     "stands for the group, and 'of' says out of how many.",
     "So every line is one real result with an id of its own. Nothing is averaged, and measuring more often raises "
     "nobody's rank.",
-    "The interval is that of the run's repeats. The uncertainty is against the truth (k=2): two lines whose figures "
-    "differ by less than that are not told apart.",
+    "The interval is that of the run's repeats. The uncertainty is against the truth (k=2): two lines that "
+    "differ by less than both of theirs are not told apart.",
     "Figures of different boundaries are never on one board: a board's power leaves out the host, a wall's does not.",
 )
 TIERS = {

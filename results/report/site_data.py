@@ -9,7 +9,7 @@ from wattbench.results.index.database import IndexDatabase
 from wattbench.results.index.filters import Filters, Where
 from wattbench.results.index.row import IndexRow
 
-__all__ = ["FIGURE", "Accelerator", "Group", "SiteBoard", "SiteData", "gather"]
+__all__ = ["FIGURE", "Accelerator", "Group", "SiteBoard", "SiteData", "board_key", "gather"]
 
 FIGURE = "tokens_per_j"
 """The figure that boards are sorted by when they are opened."""
@@ -87,23 +87,28 @@ class SiteData:
 
 
 def gather(index: IndexDatabase) -> SiteData:
-    """Return what the index says, all of one moment."""
-    with index.reading():
-        whole = index.select(
-            "SELECT count(*), coalesce(sum(rankable), 0), coalesce(sum(rankable AND tokens_per_j IS NULL), 0),"
-            " max(logged_at) FROM rows WHERE primary_scope"
-        )[0]
-        return SiteData(
-            boards=tuple(_boards(index)),
-            accelerators=tuple(_accelerators(index)),
-            results=_count(whole[0]),
-            ranked=_count(whole[1]),
-            unpowered=_count(whole[2]),
-            reasons=_reasons(index),
-            tiers=_counts(index, "tier"),
-            verdicts=_counts(index, "verdict"),
-            as_of=None if whole[3] is None else str(whole[3]),
-        )
+    """Return what the index says; within `index.reading()` all of it is of one moment."""
+    whole = index.select(
+        "SELECT count(*), coalesce(sum(rankable), 0), coalesce(sum(rankable AND tokens_per_j IS NULL), 0),"
+        " max(logged_at) FROM rows WHERE primary_scope"
+    )[0]
+    return SiteData(
+        boards=tuple(_boards(index)),
+        accelerators=tuple(_accelerators(index)),
+        results=_count(whole[0]),
+        ranked=_count(whole[1]),
+        unpowered=_count(whole[2]),
+        reasons=_reasons(index),
+        tiers=_counts(index, "tier"),
+        verdicts=_counts(index, "verdict"),
+        as_of=None if whole[3] is None else str(whole[3]),
+    )
+
+
+def board_key(row: IndexRow) -> tuple[str, ...]:
+    """Return what all results of a board have in common: the comparability key's fields but hardware and ranks."""
+    fields = (row.load, row.load_version, row.load_digest, row.precision, row.compute_precision, row.weights)
+    return tuple("" if value is None else value for value in (*fields, row.scenario, row.scope))
 
 
 def _boards(index: IndexDatabase) -> list[SiteBoard]:
@@ -116,16 +121,10 @@ def _boards(index: IndexDatabase) -> list[SiteBoard]:
         parts: dict[tuple[str, ...], list[Group]] = {}
         for line in board.lines:
             row = _row(index, line)
-            parts.setdefault(_key(row), []).append(Group(row=row, line=line))
+            parts.setdefault(board_key(row), []).append(Group(row=row, line=line))
         left_out = board.total - len(board.lines)
         found += [SiteBoard(key=key, groups=tuple(groups), left_out=left_out) for key, groups in sorted(parts.items())]
     return found
-
-
-def _key(row: IndexRow) -> tuple[str, ...]:
-    """Return what all results of a board have in common: the comparability key's fields but hardware and ranks."""
-    fields = (row.load, row.load_version, row.load_digest, row.precision, row.compute_precision, row.weights)
-    return tuple("" if value is None else value for value in (*fields, row.scenario, row.scope))
 
 
 def _row(index: IndexDatabase, line: Line) -> IndexRow:

@@ -6,11 +6,10 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from wattbench.results.index.database import IndexDatabase, unpacked
-from wattbench.results.index.row import COLUMNS
+from wattbench.results.index.row import COLUMNS, IndexRow
 from wattbench.results.report.blocks import Cell, Column, Prose, Section, Table
 from wattbench.results.report.site_data import FIGURE, SiteData
 from wattbench.results.report.site_names import board_name
@@ -57,15 +56,19 @@ def data_section() -> Section:
 
 def _lines(data: SiteData) -> Iterator[Mapping[str, object]]:
     for board in data.boards:
-        page = f"{board_name(board)}.html"
+        page = f"{board_name(board.key)}.html"
         for group in board.groups:
-            yield {"board": page, **asdict(group.row), **{name: getattr(group.line, name) for name in BEHIND}}
+            yield {"board": page, **_plain(group.row), **{name: getattr(group.line, name) for name in BEHIND}}
 
 
 def _results(index: IndexDatabase) -> Iterator[Sequence[Mapping[str, object]]]:
     columns = ", ".join(f'"{name}"' for name in COLUMNS)
     for chunk in index.stream(f"SELECT {columns} FROM rows ORDER BY time_us DESC, id, scope", (), CHUNK):
-        yield [asdict(unpacked(values)) for values in chunk]
+        yield [_plain(unpacked(values)) for values in chunk]
+
+
+def _plain(row: IndexRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in COLUMNS}
 
 
 def _csv(columns: Mapping[str, type], chunks: Iterable[Sequence[Mapping[str, object]]]) -> Iterator[bytes]:

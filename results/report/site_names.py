@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wattbench.results.report.blocks import Link, Links
-from wattbench.results.report.site_data import Accelerator, SiteBoard
+from wattbench.results.report.site_data import Accelerator
 
 __all__ = ["PAGE_ROWS", "Chunk", "board_name", "class_name", "result_name", "split"]
 
@@ -48,9 +48,10 @@ def split(name: str, total: int) -> list[Chunk]:
     return found
 
 
-def board_name(board: SiteBoard) -> str:
+def board_name(key: tuple[str, ...]) -> str:
     """Return the name of a board's first page, without its suffix; the same for the same board in every site."""
-    return _name("board", " ".join((board.key[0], board.key[3], board.key[-1])), board.key)
+    load, precision, scope = key[0], key[3], key[-1]
+    return _name("board", f"{load} {precision} {scope}", key)
 
 
 def class_name(accelerator: Accelerator | str) -> str:

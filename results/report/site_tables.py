@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 from wattbench.results.index.row import IndexRow
 from wattbench.results.report.blocks import Badge, Cell, Column, Row, Table, Tone
-from wattbench.results.report.site_data import Accelerator, Group, SiteBoard
+from wattbench.results.report.site_data import Accelerator, Group, SiteBoard, board_key
 from wattbench.results.report.site_names import board_name, class_name, result_name
 from wattbench.results.report.subject import TONES
 from wattbench.results.report.words import number, time
@@ -54,7 +54,7 @@ BEHIND = (
 def group_table(caption: str, groups: Sequence[Group], *, pages: Collection[str], whole: bool = False) -> Table:
     """Return groups as a table; each leads to its result where `pages` has one.
 
-    A `whole` one says of which board each line is: lines of different boards are not to be ranked.
+    A `whole` one leads to the board of each line too: lines of different boards are not to be ranked.
     """
     hardware = Column(name="hardware", filter=True)
     return Table(
@@ -124,7 +124,7 @@ def _group_row(group: Group, pages: Collection[str], *, whole: bool) -> Row:
     page = f"{result_name(row.id, row.scope)}.html"
     return (
         Cell(text=or_dash(row.hardware), page=page if page in pages else None),
-        *(_where(row) if whole else ()),
+        *(_where(row, f"{board_name(board_key(row))}.html") if whole else ()),
         _figure(row.tokens_per_j),
         Cell(text=interval(row.tokens_per_j_low, row.tokens_per_j_high), order=row.tokens_per_j_low),
         Cell(text=uncertainty(row), order=row.u_tokens_per_j_rel),
@@ -145,10 +145,8 @@ def _group_row(group: Group, pages: Collection[str], *, whole: bool) -> Row:
 
 def _board_row(board: SiteBoard) -> Row:
     row = board.first
-    load, *rest = _where(row)
     return (
-        Cell(text=load.text, page=f"{board_name(board)}.html"),
-        *rest,
+        *_where(row, f"{board_name(board.key)}.html"),
         Cell(text=or_dash(row.weights)),
         Cell(text=str(len(board.groups)), order=len(board.groups)),
         Cell(text=or_dash(row.hardware)),
@@ -168,8 +166,9 @@ def _accelerator_row(each: Accelerator, pages: Collection[str]) -> Row:
     )
 
 
-def _where(row: IndexRow) -> tuple[Cell, ...]:
-    return tuple(Cell(text=or_dash(value)) for value in (row.load, row.precision, row.scenario, row.scope))
+def _where(row: IndexRow, page: str) -> tuple[Cell, ...]:
+    rest = (row.precision, row.scenario, row.scope)
+    return (Cell(text=or_dash(row.load), page=page), *(Cell(text=or_dash(value)) for value in rest))
 
 
 def _trust(row: IndexRow) -> tuple[Cell, Cell]:
