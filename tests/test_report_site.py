@@ -1,6 +1,7 @@
 """`bench report --store`: a store's leaderboards as a static site, in text, as files, and in Chromium."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -17,6 +18,7 @@ import pytest
 from click.testing import CliRunner
 from pages import HOSTILE, Look, violations, visited
 
+from wattbench.harness.cli import siting
 from wattbench.harness.cli.group import bench
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.index.database import IndexDatabase
@@ -32,7 +34,6 @@ from wattbench.results.store.contract import ObjectStore
 pytest.importorskip("jinja2", reason="needs Jinja2: pip install 'wattbench[report]'")
 
 BOARDS = ("NVIDIA H100 80GB HBM3", "NVIDIA L4", "NVIDIA A100-SXM4-80GB", "Some Board")
-FILES = {"index.html", "accelerators.html", "about.html", "site.json"}
 FORMULA = '=HYPERLINK("http://127.0.0.1/","click")'
 PATH = "../../etc/passwd\x00/.."
 
@@ -214,6 +215,27 @@ def test_a_list_of_files_can_delete_nothing_else(tmp_path: Path, store: ObjectSt
     assert (tmp_path / "kept.html").exists()
     assert (out / ".hidden.html").exists()
     assert not (out / "gone.html").exists()
+
+
+def test_a_site_that_was_not_finished_is_written_anew(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk in the middle is named; what was written until then is known, and the next site replaces it."""
+
+    def full(*_: object) -> Iterator[tuple[str, list[bytes]]]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+        yield
+
+    with monkeypatch.context() as broken:
+        broken.setattr(siting, "site_files", full)
+        with pytest.raises(StorageError, match="No space left"):
+            write(store, tmp_path / "site")
+    left = set(os.listdir(tmp_path / "site"))
+    listed = json.loads((tmp_path / "site" / "site.json").read_text())["files"]
+    write(store, tmp_path / "site")
+
+    assert left - {"site.json"} <= set(listed)
+    assert set(listed) | {"site.json"} == set(os.listdir(tmp_path / "site"))
 
 
 @pytest.mark.parametrize("listed", ["", "[]", '{"kind": "else", "files": []}', '{"kind": "wattbench-site"}', "\xff"])

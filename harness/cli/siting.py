@@ -15,7 +15,7 @@ from wattbench.results.index.database import IndexDatabase
 from wattbench.results.report.html import site_html
 from wattbench.results.report.site import WAYS, site_pages
 from wattbench.results.report.site_data import SiteData, gather
-from wattbench.results.report.site_files import site_files
+from wattbench.results.report.site_files import DATA_FILES, site_files
 
 __all__ = ["write_site"]
 
@@ -39,6 +39,7 @@ def write_site(store: str, out: str, *, as_json: bool) -> int:
         with index.reading():
             data = gather(index)
             try:
+                _announce(folder, old, data)
                 sizes = _written(folder, index, data)
                 for name in old - sizes.keys():
                     (folder / name).unlink(missing_ok=True)
@@ -87,10 +88,16 @@ def _old_files(folder: Path) -> set[str]:
         raise UsageError(f"{folder / MANIFEST} cannot be used", why, remedy) from exc
 
 
-def _written(folder: Path, index: IndexDatabase, data: SiteData) -> dict[str, int]:
-    """Write all files of a site, its list last; return their sizes by name."""
-    sizes: dict[str, int] = {}
+def _announce(folder: Path, old: set[str], data: SiteData) -> None:
+    """List what lies in the folder and what will, so that a site that was not finished can be written anew."""
     folder.mkdir(parents=True, exist_ok=True)
+    pages = {name for name, _ in site_pages(data, "")}
+    _put(folder / MANIFEST, [_manifest(old | pages | set(DATA_FILES))])
+
+
+def _written(folder: Path, index: IndexDatabase, data: SiteData) -> dict[str, int]:
+    """Write all files of a site, its final list last; return their sizes by name."""
+    sizes: dict[str, int] = {}
     for name, text in site_html(site_pages(data, version("wattbench")), WAYS):
         sizes[name] = _put(folder / name, [text.encode()])
     for name, pieces in site_files(index, data):

@@ -18,7 +18,7 @@ from wattbench.results.visible import visible
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["data_section", "site_files"]
+__all__ = ["DATA_FILES", "data_section", "site_files"]
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How text begins that a spreadsheet takes for a formula (OWASP, CSV injection)."""
@@ -26,7 +26,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 BEHIND: dict[str, type] = {"n": int, "machines": int, "worst": float, "best": float, "configurations": int}
 GROUP_COLUMNS: dict[str, type] = {"board": str, **COLUMNS, **BEHIND}
 CHUNK = 10_000
-FILES = {
+DATA_FILES = {
     "lines.csv": "the lines of all boards, with all columns of the index",
     "lines.json": "the same",
     "lines.parquet": "the same",
@@ -47,7 +47,7 @@ def site_files(index: IndexDatabase, data: SiteData) -> Iterator[tuple[str, Iter
 
 def data_section() -> Section:
     """Return the links to the data files."""
-    rows = tuple((Cell(text=name, page=name), Cell(text=text)) for name, text in FILES.items())
+    rows = tuple((Cell(text=name, page=name), Cell(text=text)) for name, text in DATA_FILES.items())
     columns = (Column(name="file"), Column(name="what it has", wide=True))
     table = Table(caption="The very rows", columns=columns, rows=rows, sortable=False)
     remark = "docs/query.md of wattbench explains the columns. In CSV an apostrophe keeps text from being a formula."
