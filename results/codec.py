@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args
 
@@ -22,6 +23,9 @@ KINDS = (get_args(Kind), ("imported",))
 """The documents' records, and the values of `kind` that tell them apart."""
 
 CONTAINERS = frozenset({dict, list, tuple})
+ONE_AT_A_TIME = threading.RLock()
+"""msgspec 0.22 fills a type's description while other threads may read it already: two that met a type first crashed."""
+
 REMEDY = "The file was made by something else or edited; measure again, or take the original file."
 
 
@@ -52,7 +56,8 @@ def decode(raw: object, type: type[Record]) -> Record:
     problem = first_problem(raw)
     if problem is None:
         try:
-            record = msgspec.convert(raw, type)
+            with ONE_AT_A_TIME:
+                record = msgspec.convert(raw, type)
         except msgspec.ValidationError as exc:
             problem = str(exc) if " - at `" in str(exc) else f"{exc} - at `$`"
         else:

@@ -1,5 +1,7 @@
 """Strict decoding of documents, and the published schema."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,26 @@ from wattbench.results.errors import DocumentError, TruncatedError
 from wattbench.results.files import canonical_bytes, document_id
 from wattbench.results.measurement import WarmupRecord
 from wattbench.results.metrics import Interval
+
+THREADS_MEET_NEW_TYPES = """
+import sys, threading
+from dataclasses import make_dataclass
+from wattbench.results.codec import decode
+
+sys.setswitchinterval(1e-6)
+for turn in range(50):
+    leaves = [make_dataclass(f"Leaf{n}", [(f"x{i}", float) for i in range(9)]) for n in range(9)]
+    tree = make_dataclass("Tree", [(f"leaf{n}", leaf) for n, leaf in enumerate(leaves)])
+    raw = {f"leaf{n}": {f"x{i}": 1.0 for i in range(9)} for n in range(9)}
+    read = []
+    threads = [threading.Thread(target=lambda: read.append(decode(raw, tree))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(read) == 4
+"""
+"""A program, since what it tests for ends a process."""
 
 INTERVAL = {"low": 1.0, "high": 2.0, "level": 0.95, "method": "made up"}
 
@@ -34,6 +56,13 @@ def test_round_trip(factories: ModuleType) -> None:
     result = factories.make_result()
 
     assert result == decode(to_builtins(result), Result)
+
+
+def test_threads_may_meet_a_type_at_once() -> None:
+    """Threads that decode documents of a kind that none has met before all get their records."""
+    done = subprocess.run([sys.executable, "-c", THREADS_MEET_NEW_TYPES], capture_output=True, timeout=60, check=False)
+
+    assert (0, b"") == (done.returncode, done.stderr)
 
 
 def test_integers_stand_for_floats() -> None:
