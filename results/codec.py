@@ -24,7 +24,7 @@ KINDS = (get_args(Kind), ("imported",))
 
 CONTAINERS = frozenset({dict, list, tuple})
 ONE_AT_A_TIME = threading.RLock()
-"""msgspec 0.22 fills a type's description while other threads may read it already: two that met a type first crashed."""
+"""msgspec 0.22 shows other threads a type while it still describes it: two that met one first crashed the process."""
 
 REMEDY = "The file was made by something else or edited; measure again, or take the original file."
 

@@ -30,7 +30,7 @@ from wattbench.results.index.refresh import refresh
 from wattbench.results.index.row import BINARY, COLUMNS, IndexRow
 from wattbench.results.index.schema import index_schema, index_schema_text
 from wattbench.results.store.contract import ObjectStore
-from wattbench.results.store.layout import LOG, log_key, object_key
+from wattbench.results.store.layout import LOG, log_key, note_key, object_key
 from wattbench.results.store.memory import MemoryStore
 from wattbench.results.store.records import LogEntry, to_bytes
 
@@ -291,6 +291,17 @@ def test_nobody_withdraws_the_result_of_another(tmp_path: Path, index: IndexData
     (row,) = content(index)
 
     assert (False, True, True) == (row.withdrawn, row.disputed, row.rankable)
+
+
+def test_a_note_that_cannot_be_read_hides_nothing(tmp_path: Path, index: IndexDatabase) -> None:
+    """Rubbish among the notes of a result, which any writer can leave there, stops no reader of the store."""
+    store = make_store(tmp_path / "store", [make_gpu_result(day=n) for n in range(2)])
+    about = index_case.id_of(make_gpu_result())
+    note(store, about)
+    store.create(note_key(about, "rubbish"), b"{")
+    refresh(store, index)
+
+    assert ["", "withdrawn"] == sorted(row.reasons or "" for row in content(index))
 
 
 class FailingStore(MemoryStore):

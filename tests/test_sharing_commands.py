@@ -302,6 +302,31 @@ def test_a_withdrawn_result_is_marked_and_kept(result: Path, store: str, tmp_pat
     assert [True] == [entry["withdrawn"] for entry in json.loads(call("log", store, "--json").stdout)]
 
 
+def test_a_withdrawal_in_another_name_is_a_dispute(result: Path, store: str) -> None:
+    """Who is not the uploader is told that his withdrawal is a dispute; the log shows the note and no mark."""
+    result_id = pushed(result, store, "--uploader", "ann")
+    answer = call("withdraw", store, result_id, "--reason", "a rival's", "--by", "mallory")
+    log = call("log", store)
+
+    assert answer.stdout.startswith("Disputed: ")
+    assert "uploaded by ann" in answer.stdout
+    assert "WITHDRAWN" not in log.stdout
+    assert "by mallory): a rival's" in log.stdout
+
+
+def test_an_unnamed_upload_is_withdrawn_for_every_reader(result: Path, store: str) -> None:
+    """Log, index and verification agree on a withdrawal by nobody of what nobody is said to have uploaded."""
+    result_id = pushed(result, store)
+    call("withdraw", store, result_id, "--reason", "wrong")
+    row = json.loads(call("query", result_id, "--store", store, "--json").stdout)[0]
+    found = json.loads(call("verify", result_id, "--store", store, "--json").stdout)[0]
+
+    assert "WITHDRAWN" in call("log", store).stdout
+    assert (True, False) == (row["withdrawn"], row["disputed"])
+    assert "withdrawn" in row["reasons"].split(",")
+    assert "withdrawn" in [barrier["code"] for barrier in found["verification"]["barriers"]]
+
+
 def test_notes_are_added_never_changed(result: Path, store: str) -> None:
     """Two notes of the same words are two notes, the oldest first; a reproduction names the other result."""
     result_id = pushed(result, store)

@@ -14,7 +14,7 @@ from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import id_of_log_key, time_of_log_key
 from wattbench.results.store.open import open_store
 from wattbench.results.store.read import log_keys, notes, read_entry
-from wattbench.results.store.records import LogEntry, Note
+from wattbench.results.store.records import LogEntry, Note, is_withdrawal
 
 __all__ = ["command"]
 
@@ -94,7 +94,7 @@ def _logged(store: ObjectStore, key: str, noted: set[str]) -> Logged:
     return Logged(
         id=result_id,
         at="unknown" if at is None else at.isoformat(timespec="milliseconds"),
-        withdrawn=any(note.kind == "withdrawn" for note in said),
+        withdrawn=entry is not None and any(is_withdrawal(note, entry.uploader) for note in said),
         entry=entry,
         notes=said,
         problem="; ".join(problems) or None,

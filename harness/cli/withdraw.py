@@ -4,6 +4,8 @@ import click
 
 from wattbench.harness.cli.noting import add_note
 from wattbench.harness.cli.output import print_json, print_lines
+from wattbench.results.store.open import open_store
+from wattbench.results.store.records import Note, is_withdrawal
 
 __all__ = ["command"]
 
@@ -15,16 +17,37 @@ __all__ = ["command"]
 @click.option("--by", metavar="NAME", help="What to call you [default: nothing, or WATTBENCH_UPLOADER].")
 @click.option("--json", "as_json", is_flag=True, help="The note as JSON, for machines.")
 def command(store_name: str, result_id: str, reason: str, by: str | None, as_json: bool) -> int:
-    """Withdraw a result: a note says so and why, and no ranking counts it. Nothing is deleted."""
+    """Withdraw a result: a note says so and why, and no ranking counts it. Nothing is deleted.
+
+    Only in the uploader's name (--by): in another's it is a dispute, and the rank stays.
+    """
     note = add_note(store_name, result_id, "withdrawn", reason, by=by)
     if as_json:
         print_json(note)
     else:
-        print_lines(
-            [
-                f"Withdrawn: {note.about}",
-                "Nothing was deleted: the document stays in the store and whoever has it keeps it;",
-                "readers see that it was withdrawn, and why.",
-            ]
-        )
+        print_lines(_lines(note, _uploader(store_name, note.about)))
     return 0
+
+
+def _uploader(store_name: str, result_id: str) -> str | None:
+    from wattbench.harness.trust.stored import read_entry_of
+
+    store = open_store(store_name)
+    try:
+        entry = read_entry_of(store, result_id)[0]
+    finally:
+        store.close()
+    return None if entry is None else entry.uploader
+
+
+def _lines(note: Note, uploader: str | None) -> list[str]:
+    if not is_withdrawal(note, uploader):
+        return [
+            f"Disputed: {note.about}",
+            f"It was uploaded by {uploader}, who alone can withdraw it; readers see your note, and its rank stays.",
+        ]
+    return [
+        f"Withdrawn: {note.about}",
+        "Nothing was deleted: the document stays in the store and whoever has it keeps it;",
+        "readers see that it was withdrawn, and why.",
+    ]

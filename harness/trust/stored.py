@@ -4,8 +4,6 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import islice
-from typing import TypeVar
 
 from wattbench.harness.trust.inspecting import Inspection, inspected
 from wattbench.results.document import Result
@@ -16,12 +14,12 @@ from wattbench.results.store.layout import (
     AUDITORS,
     blob_key,
     entry_key,
-    note_prefix,
     object_key,
     signature_key,
     signature_prefix,
 )
-from wattbench.results.store.records import LogEntry, Note, Signature, from_bytes, to_bytes
+from wattbench.results.store.read import readable_notes, readable_records
+from wattbench.results.store.records import LogEntry, Note, Signature, from_bytes, is_withdrawal, to_bytes
 from wattbench.results.trust.likeness import unlike
 from wattbench.results.trust.pins import pin_of
 from wattbench.results.trust.ranking import withdrawal
@@ -38,11 +36,6 @@ ATTEMPTS_MAX = 10
 
 AUDIT = "audit-"
 """How the names of auditors' signatures of notes begin, beside those of the result itself."""
-
-RECORDS_MAX = 1000
-"""So many signatures or notes of one thing are read, since anybody who may write can add more."""
-
-Record = TypeVar("Record")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +63,10 @@ def inspect_stored(
     """
     stored = _fetched(store, result_id)
     findings = _findings(store, stored, expected)
-    said = _notes(store, result_id)
+    said = readable_notes(store, result_id)
     listed = auditors_of(store) if auditors is None else tuple(auditors)
     uploader = stored.entry.uploader if stored.entry is not None else None
-    withdrawn = [withdrawal(n.text, n.by) for n in said if n.kind == "withdrawn" and n.by == uploader]
+    withdrawn = [withdrawal(n.text, n.by) for n in said if is_withdrawal(n, uploader)]
     audits = [who for n in said if n.kind == "audited" for who in _auditors(store, n, listed, expected)]
     return inspected(
         result_id,
@@ -138,23 +131,8 @@ def _findings(store: ObjectStore, stored: Stored, expected: Expectation) -> Find
 
 def _texts(store: ObjectStore, about: str) -> list[str]:
     """Return the signatures of a document; a record that is none does not hide the others."""
-    found = _records(store, signature_prefix(about), Signature, leaving_out=AUDIT)
+    found = readable_records(store, signature_prefix(about), Signature, leaving_out=AUDIT)
     return [signature.signature for signature in found if signature.about == about]
-
-
-def _notes(store: ObjectStore, result_id: str) -> list[Note]:
-    return [note for note in _records(store, note_prefix(result_id), Note) if note.about == result_id]
-
-
-def _records(store: ObjectStore, prefix: str, kind: type[Record], leaving_out: str | None = None) -> list[Record]:
-    found = []
-    keys = (k for k in store.keys(prefix) if leaving_out is None or not k.startswith(prefix + leaving_out))
-    for key in islice(keys, RECORDS_MAX):
-        try:
-            found.append(from_bytes(store.get(key), kind))
-        except (DocumentError, MissingKeyError):
-            continue
-    return found
 
 
 def _auditors(store: ObjectStore, note: Note, listed: Sequence[Allowed], expected: Expectation) -> list[str]:

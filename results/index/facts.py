@@ -3,7 +3,8 @@
 from wattbench.results.imported import Document
 from wattbench.results.index.build import Facts, Logged
 from wattbench.results.store.contract import ObjectStore
-from wattbench.results.store.read import notes
+from wattbench.results.store.read import readable_notes
+from wattbench.results.store.records import is_withdrawal
 
 __all__ = ["facts_of"]
 
@@ -11,12 +12,10 @@ __all__ = ["facts_of"]
 def facts_of(store: ObjectStore, logged: Logged, document: Document | None, *, noted: bool, signed: bool) -> Facts:
     """Return the facts of a document; `noted` and `signed` say whether the store has anything to look at.
 
-    Only who put a result there can withdraw it: by anybody else a withdrawal is a dispute. `document` is None for one
-    that cannot be read. Raises what reading a store raises.
+    A withdrawal that is none (`is_withdrawal`) is a dispute. `document` is None for one that cannot be read. Raises
+    what reading a store raises; a note that cannot be read says nothing.
     """
-    found = notes(store, logged.id) if noted else ()
-    withdrawals = [note for note in found if note.kind == "withdrawn"]
-    own = any(note.by is not None and note.by == logged.uploader for note in withdrawals)
-    return Facts(
-        withdrawn=own, disputed=any(note.kind == "disputed" for note in found) or (bool(withdrawals) and not own)
-    )
+    found = readable_notes(store, logged.id) if noted else []
+    withdrawn = any(is_withdrawal(note, logged.uploader) for note in found)
+    against = {note.kind for note in found} & {"disputed", "withdrawn"}
+    return Facts(withdrawn=withdrawn, disputed="disputed" in against or ("withdrawn" in against and not withdrawn))

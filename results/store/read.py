@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TypeVar
 
 from wattbench.results.errors import DocumentError, MissingKeyError, TamperedError
 from wattbench.results.files import document_of
@@ -29,6 +31,8 @@ __all__ = [
     "read_entry",
     "read_object",
     "read_stored",
+    "readable_notes",
+    "readable_records",
     "signatures",
 ]
 
@@ -36,6 +40,11 @@ REMEDY = "Take it from another store (`bench sync`), and ask who may write to th
 
 DAYS_MAX = 60
 """The most days that are listed one by one, each by a question of its own."""
+
+RECORDS_MAX = 1000
+"""So many signatures or notes of one thing are read where rubbish is passed over, since any writer can add more."""
+
+Record = TypeVar("Record")
 
 
 def read_object(store: ObjectStore, result_id: str) -> bytes:
@@ -121,6 +130,25 @@ def notes(store: ObjectStore, result_id: str) -> tuple[Note, ...]:
     """Return the notes about a document, the oldest first. Raises DocumentError for what is none."""
     found = [from_bytes(store.get(key), Note) for key in store.keys(note_prefix(result_id))]
     return tuple(sorted((note for note in found if note.about == result_id), key=lambda note: note.at))
+
+
+def readable_notes(store: ObjectStore, result_id: str) -> list[Note]:
+    """Return the notes about a document that can be read: one that cannot says nothing, and hides no other."""
+    return [note for note in readable_records(store, note_prefix(result_id), Note) if note.about == result_id]
+
+
+def readable_records(
+    store: ObjectStore, prefix: str, kind: type[Record], leaving_out: str | None = None
+) -> list[Record]:
+    """Return the records below a prefix that can be read, but those whose names begin with `leaving_out`."""
+    found = []
+    keys = (key for key in store.keys(prefix) if leaving_out is None or not key.startswith(prefix + leaving_out))
+    for key in islice(keys, RECORDS_MAX):
+        try:
+            found.append(from_bytes(store.get(key), kind))
+        except (DocumentError, MissingKeyError):
+            continue
+    return found
 
 
 def signatures(store: ObjectStore, result_id: str) -> tuple[Signature, ...]:

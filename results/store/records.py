@@ -17,6 +17,7 @@ __all__ = [
     "NoteKind",
     "Signature",
     "from_bytes",
+    "is_withdrawal",
     "to_bytes",
 ]
 
@@ -112,6 +113,14 @@ class Signature:
         require(
             self.format == "wattbench.signature/1", f"this record is wattbench.signature/1, not {self.format!r:.80}"
         )
+
+
+def is_withdrawal(note: Note, uploader: str | None) -> bool:
+    """Say whether a note withdraws the result that it is about: one in the name of whoever uploaded that.
+
+    What was uploaded in nobody's name anybody can withdraw. By others a withdrawal is a dispute.
+    """
+    return note.kind == "withdrawn" and uploader in (None, note.by)
 
 
 def to_bytes(record: object) -> bytes:
