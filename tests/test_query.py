@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import factories
 import pytest
 from click.testing import CliRunner, Result
 from index_case import id_of, make_gpu_result, make_store, note, push
@@ -108,6 +109,37 @@ def test_a_withdrawn_result_leaves_the_board(store: ObjectStore) -> None:
 def test_filters_narrow_the_board(store: ObjectStore, words: tuple[str, ...], hardware: list[str]) -> None:
     """Every filter of the command line reaches the query."""
     assert hardware == [line["hardware"] for line in lines_of(query(store, *words))]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("--class", "Some Board"), "--list --all"),
+        (("--list", "--class", "Some Board"), "--list --all"),
+        (("--history", "0000"), "No result passes"),
+        (("--all", "--class", "nobody's"), "No result passes"),
+    ],
+)
+def test_an_empty_answer_says_why(store: ObjectStore, words: tuple[str, ...], why: str) -> None:
+    """Nothing there and nothing that can be ranked are two answers."""
+    assert why in run("query", "--store", store.uri, *words).stdout
+
+
+@pytest.mark.parametrize("words", [(), ("--history",)])
+def test_results_without_the_figure_are_named(tmp_path: Path, words: tuple[str, ...]) -> None:
+    """A store whose results have no energy is not called empty: the answer names the figure that they lack."""
+    made = make_gpu_result()
+    repeats = tuple(replace(repeat, energy=()) for repeat in made.repeats)
+    none = {"rung_energies": [[] for _ in repeats], "idle_power_w": {}, "memory_peak_bytes": None}
+    summary = factories.summarise(made.load, repeats, **none, no_energy_reason="no meter")
+    result = replace(made, repeats=repeats, summary=summary)
+    store = make_store(tmp_path / "store", [result])
+    row = json.loads(run("query", "--store", store.uri, id_of(result), "--json").stdout)[0]
+    machine = [row["fingerprint"].removeprefix("sha256:")]
+    text = run("query", "--store", store.uri, *words, *(machine if words else ())).stdout
+
+    assert "None of the results that pass these filters has tokens/J." in text
+    assert "--sort" in text
 
 
 def test_one_result_is_found_by_the_start_of_its_id(store: ObjectStore) -> None:

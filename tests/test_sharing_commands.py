@@ -115,9 +115,22 @@ def test_a_dry_run_writes_a_file_and_says_all_for_machines(result: Path, tmp_pat
 
     assert hashlib.sha256(out.read_bytes()).hexdigest() == document["sha256"]
     assert len(out.read_bytes()) == document["size_bytes"]
-    assert 3 == len(shown["writes"])
+    assert 4 == len(shown["writes"])
     with pytest.raises(UsageError, match="exists already"):
         code(call("push", str(result), "--dry-run", "-o", str(out)))
+
+
+def test_a_dry_run_names_every_key(result: Path, store: str) -> None:
+    """What a push then writes is what was shown, but for the time in the log entry's name."""
+    shown = json.loads(call("push", str(result), "--dry-run", "-o", f"{result}.public", "--json").stdout)
+    opened = open_store(store)
+    before = set(opened.keys(""))
+    result_id = pushed(result, store)
+    written = [key for key in opened.keys("") if key not in before]
+    digits = result_id.removeprefix("sha256:")
+    named = [f"v1/log/<day>/<time>-{digits}.json" if key.startswith("v1/log/") else key for key in written]
+
+    assert sorted(write["key"] for write in shown["writes"]) == sorted(named)
 
 
 def test_identifiers_stay_where_that_is_wanted(result: Path, store: str) -> None:
@@ -424,7 +437,7 @@ def test_a_sync_copies_what_another_store_lacks(result: Path, store: str, tmp_pa
     again = json.loads(call("sync", store, other, "--json", "--quiet").stdout)
 
     assert 1 == code(answer)
-    assert "documents       1 copied, 0 there already, 1 things left out" == answer.stdout.splitlines()[0]
+    assert "documents       1 copied, 0 there already; left out of everything: 1" == answer.stdout.splitlines()[0]
     assert [second] == [entry.id for entry in entries(open_store(other))]
     assert "WITHDRAWN" in call("log", other).stdout
     assert (0, 1, 0) == (again["copied"], again["present"], again["notes"])

@@ -20,7 +20,7 @@ from wattbench.harness.sharing.upload import PUSH_TIMEOUT_S, Retry
 from wattbench.results.errors import UsageError, WattbenchError
 from wattbench.results.files import put_file
 from wattbench.results.privacy import PrivacyRecord
-from wattbench.results.store.layout import blob_key, hex_of, object_key
+from wattbench.results.store.layout import blob_key, entry_key, hex_of, object_key
 from wattbench.results.store.privacy import Owner
 
 __all__ = ["command"]
@@ -187,7 +187,7 @@ def _shown(prepared: Prepared) -> DryRun:
     ]
     writes.append(WouldWrite(key=object_key(package.id), size_bytes=len(package.data), sha256=hex_of(package.id)))
     log = f"v1/log/<day>/<time>-{hex_of(package.id)}.json"
-    writes.append(WouldWrite(key=log, size_bytes=None, sha256=None))
+    writes += [WouldWrite(key=key, size_bytes=None, sha256=None) for key in (entry_key(package.id, 0), log)]
     privacy = prepared.document.privacy
     return DryRun(id=package.id, writes=tuple(writes), privacy=privacy, notes=prepared.notes)
 

@@ -13,6 +13,7 @@ from wattbench.results.index.row import IndexRow
 __all__ = [
     "board_notes",
     "board_table",
+    "empty_lines",
     "history_lines",
     "list_table",
     "plain",
@@ -65,12 +66,19 @@ def board_table(board: Board, rows: Sequence[IndexRow]) -> Table:
     )
 
 
+def empty_lines(passing: int, unranked: int, figure: str | None = None) -> Iterator[str]:
+    """Yield why nothing is listed: what passes the filters has no such figure, or is in no ranking, or is not there."""
+    if passing and figure is not None:
+        yield f"None of the results that pass these filters has {unit_of(figure)}."
+        yield "`--sort requests_per_s` takes another figure; `--list` shows them."
+    elif unranked:
+        yield "No result that can be ranked passes these filters; `--list --all` shows the others with the reasons."
+    else:
+        yield "No result passes these filters."
+
+
 def board_notes(board: Board, filters: Filters) -> Iterator[str]:
-    """Return what a board must not be read without."""
-    if not board.lines:
-        hint = "that can be ranked passes these filters; --all lists the others with the reasons."
-        yield f"No result {hint}" if filters.rankable else "No result passes these filters."
-        return
+    """Yield what a board must not be read without."""
     shown = f"{len(board.lines)} of {board.total} lines" if board.total > len(board.lines) else f"{board.total} lines"
     more = "more is better" if SORTS[board.sort] else "less is better"
     yield f"{shown}; {more}; a line is the middle one of the n results of the best of so many ('of') configurations"
@@ -116,8 +124,6 @@ def row_lines(rows: Sequence[IndexRow]) -> Iterator[str]:
 
 def history_lines(found: Sequence[History]) -> Iterator[str]:
     """Return histories as lines: each configuration, its results, and between them where the level moved."""
-    if not found:
-        yield "No result of such a machine passes these filters."
     for number, history in enumerate(found):
         if number:
             yield ""

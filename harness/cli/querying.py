@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import click
@@ -12,6 +12,7 @@ from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.query_lines import (
     board_notes,
     board_table,
+    empty_lines,
     history_lines,
     list_table,
     plain,
@@ -122,19 +123,30 @@ def _answer(opened: OpenStore, what: str, filters: Filters, asked: _Asked) -> in
             if asked.form == "json":
                 print_json([plain_history(each) for each in found])
             else:
-                print_lines(history_lines(found))
+                print_lines(history_lines(found) if found else _why_empty(engine, filters, asked.sort))
             return 0
         if what == "list":
             rows = [_row(opened, *each) for each in listed(engine, filters, limit=asked.limit)]
-            _print_table(list_table(rows), [plain(row) for row in rows], asked.form)
+            if not rows and asked.form == "table":
+                print_lines(_why_empty(engine, filters, None))
+            else:
+                _print_table(list_table(rows), [plain(row) for row in rows], asked.form)
             return 0
         board = leaderboard(engine, filters, sort=asked.sort, limit=asked.limit, every=asked.every)
+        if not board.lines and asked.form == "table":
+            print_lines(_why_empty(engine, filters, asked.sort))
+            return 0
     rows = [_row(opened, line.id, line.scope) for line in board.lines]
     lines = [plain(row) | plain_line(line) for row, line in zip(rows, board.lines, strict=True)]
     _print_table(board_table(board, rows), {"sort": board.sort, "total": board.total, "lines": lines}, asked.form)
     if asked.form == "table":
         print_lines(board_notes(board, filters))
     return 0
+
+
+def _why_empty(engine: Engine, filters: Filters, figure: str | None) -> Iterator[str]:
+    passing = len(listed(engine, filters, limit=1))
+    return empty_lines(passing, len(listed(engine, replace(filters, rankable=False), limit=1)), figure)
 
 
 def _print_result(opened: OpenStore, text: str, form: str) -> int:

@@ -45,8 +45,8 @@ def _told(moved: Moved) -> None:
 
 
 def _lines(done: Synced) -> Iterator[str]:
-    yield f"documents       {done.copied} copied, {done.present} there already, {done.refused} things left out"
-    yield f"beside them     {done.signatures} signatures and {done.notes} notes copied"
+    yield f"documents       {done.copied} copied, {done.present} there already; left out of everything: {done.refused}"
+    yield f"beside them     signatures copied: {done.signatures}, notes: {done.notes}"
     for moved in done.problems:
         yield f"left out        {moved.key}: {moved.why}"
     if done.refused > len(done.problems):

@@ -22,7 +22,7 @@ def inspection_lines(found: Inspection, *, brief: bool = False) -> Iterator[str]
     width = max((len(check.code) for check in ordered), default=0)
     yield from (_line(check, width) for check in ordered if not (brief and check.standing == "ok"))
     if verification.rankable:
-        yield "  It may be ranked."
+        yield "  Nothing that is checked here keeps it out of a ranking."
     else:
         why = "; ".join(f"{barrier.code} ({barrier.detail})" for barrier in verification.barriers)
         yield f"  Not to be ranked: {why}."
