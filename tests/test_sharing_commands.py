@@ -231,9 +231,39 @@ def test_an_id_is_never_a_path(command: str, result_id: str, store: str, tmp_pat
         "withdraw": ("withdraw", store, result_id, "--reason", "x"),
     }
 
-    with pytest.raises(StoreError, match="is no result's id"):
+    with pytest.raises(UsageError, match="is no result's id"):
         code(call(*arguments[command]))
     assert not (tmp_path / "out").exists()
+
+
+def test_the_start_of_an_id_is_enough(result: Path, store: str, tmp_path: Path) -> None:
+    """Every command that takes an id takes its first digits, with or without its prefix."""
+    result_id = pushed(result, store)
+    short = result_id.removeprefix("sha256:")[:12]
+    called = [
+        call("pull", short, "--from", store, "-o", str(tmp_path / "out")),
+        call("note", store, result_id[:15], "--text", "good"),
+        call("withdraw", store, short.upper(), "--reason", "bad"),
+    ]
+    verified = call("verify", short, "--store", store)
+
+    assert [0, 0, 0] == [code(answer) for answer in called]
+    assert result_id in verified.stdout
+    assert ["comment", "withdrawn"] == [note.kind for note in notes(open_store(store), result_id)]
+
+
+def test_digits_that_begin_several_results_are_refused(result: Path, store: str, tmp_path: Path) -> None:
+    """What fits several results, or none, is wrong usage, and the candidates are named."""
+    result_id = pushed(result, store)
+    twin = f"{result_id[:-1]}{'0' if result_id[-1] != '0' else '1'}"
+    open_store(store).create(object_key(twin), b"{}")
+    several = call("pull", result_id[:20], "--from", store, "-o", str(tmp_path / "out"))
+    none = call("pull", "0" * 6 if result_id[7:13] != "0" * 6 else "1" * 6, "--from", store)
+
+    assert isinstance(several.exception, UsageError)
+    assert result_id in str(several.exception)
+    assert twin in str(several.exception)
+    assert "nothing that it has begins so" in str(none.exception)
 
 
 def test_an_unknown_id_is_named(store: str, tmp_path: Path) -> None:

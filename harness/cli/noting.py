@@ -9,7 +9,7 @@ from wattbench.harness.cli.sharing import uploader_name
 from wattbench.harness.knobs import check_text
 from wattbench.results.errors import UsageError
 from wattbench.results.store.annotate import annotate
-from wattbench.results.store.layout import hex_of
+from wattbench.results.store.find import find_id, id_digits
 from wattbench.results.store.open import open_store
 from wattbench.results.store.records import Note, NoteKind
 
@@ -50,13 +50,14 @@ def add_note(
         raise UsageError(
             "--other does not fit the note", why, "Give --other with --kind reproduced-by, and only there."
         )
-    if other == result_id:
-        raise UsageError("--other does not fit the note", "no result reproduces itself", "Name another result.")
     for each in filter(None, (result_id, other)):
-        hex_of(each)
+        id_digits(each)
     name = uploader_name(by)
     store = open_store(store_name)
     try:
-        return annotate(store, result_id, kind, text.strip(), other=other, by=name)[1]
+        about, leans_on = find_id(store, result_id), None if other is None else find_id(store, other)
+        if about == leans_on:
+            raise UsageError("--other does not fit the note", "no result reproduces itself", "Name another result.")
+        return annotate(store, about, kind, text.strip(), other=leans_on, by=name)[1]
     finally:
         store.close()

@@ -8,7 +8,8 @@ from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.knobs import user_path
 from wattbench.harness.sharing.fetching import Pulled, folder_of, pull_all
 from wattbench.results.errors import UsageError
-from wattbench.results.store.layout import hex_of, id_of_log_key
+from wattbench.results.store.find import find_id, id_digits
+from wattbench.results.store.layout import id_of_log_key
 from wattbench.results.store.open import open_store
 from wattbench.results.store.read import log_keys
 
@@ -32,11 +33,12 @@ def command(ids: tuple[str, ...], source: str, every: bool, out: str | None, as_
     if bool(ids) == every:
         raise UsageError("bench pull: what is to be pulled?", "name ids, or say --all", "`bench log STORE` lists ids.")
     for result_id in ids:
-        hex_of(result_id)
+        id_digits(result_id)
     store = open_store(source)
     try:
         folder = folder_of(user_path("--out", out))
-        wanted = (found for key in log_keys(store) if (found := id_of_log_key(key)) is not None) if every else ids
+        logged = (found for key in log_keys(store) if (found := id_of_log_key(key)) is not None)
+        wanted = logged if every else [find_id(store, result_id) for result_id in ids]
         pulled = []
         for done in pull_all(store, wanted, folder):
             pulled.append(done)

@@ -27,12 +27,12 @@ from wattbench.results.index.filters import TIERS, Filters, parse_since, parse_w
 from wattbench.results.index.history import histories
 from wattbench.results.index.lake import lake_files, require_lake
 from wattbench.results.index.row import IndexRow
+from wattbench.results.store.find import id_digits
 
 __all__ = ["command"]
 
 FORMS = ("table", "csv", "markdown", "json")
 ENGINES = ("auto", "sqlite", "lake")
-DIGITS_MIN = 6
 AMBIGUOUS = 6
 
 
@@ -151,10 +151,7 @@ def _why_empty(engine: Engine, filters: Filters, figure: str | None) -> Iterator
 
 def _print_result(opened: OpenStore, text: str, form: str) -> int:
     """Print one result's rows, found by the first digits of its id. Raises UsageError for none or several."""
-    digits = text.removeprefix("sha256:").lower()
-    if len(digits) > 64 or len(digits) < DIGITS_MIN or set(digits) - set("0123456789abcdef"):
-        why = f"an id is its first {DIGITS_MIN} or more hexadecimal digits"
-        raise UsageError(f"{text!r:.80} is no result's id", why, "`bench query --list` shows ids.")
+    digits = id_digits(text)
     ids = opened.place.index.ids(digits, AMBIGUOUS)
     if len(ids) != 1:
         why = f"it fits {', '.join(ids)}" if ids else f"none of {opened.place.index.count()} begins so"

@@ -1,6 +1,5 @@
 """`bench sign`: a signature of a result, as a file beside it or as a record in a store."""
 
-import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
@@ -15,8 +14,6 @@ from wattbench.results.trust.keys import fingerprint
 from wattbench.results.trust.signing import Method, sign
 
 __all__ = ["command"]
-
-ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 @click.command("sign")
@@ -60,17 +57,14 @@ def _sign_stored(
     store: str, result: str, key: Path, method: Method | None, signer: str | None, audit: str | None
 ) -> list[str]:
     from wattbench.harness.trust.sign_stored import audit_stored, sign_stored
+    from wattbench.results.store.find import find_id, id_digits
     from wattbench.results.store.open import open_store
 
-    match = ID.fullmatch(result)
-    if match is None:
-        raise UsageError(
-            f"{result!r:.80} is no result's id", "", "Give sha256: and 64 digits, as `bench log` prints them."
-        )
-    result_id = f"sha256:{match[1]}"
+    id_digits(result)
     opened = open_store(store)
     now = datetime.now(tz=UTC)
     try:
+        result_id = find_id(opened, result)
         if audit is not None:
             return audit_stored(opened, result_id, key, method, text=audit, signer=signer, now=now)
         return sign_stored(opened, result_id, key, method, signer=signer, now=now)

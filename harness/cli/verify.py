@@ -1,6 +1,5 @@
 """`bench verify`: what results say computed again from their raw data, gates, signatures, tiers of trust."""
 
-import re
 from pathlib import Path
 
 import click
@@ -9,12 +8,9 @@ from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.trust_options import allowed_of, expectation_of, signer_options
 from wattbench.harness.cli.verify_lines import inspection_lines
 from wattbench.harness.trust.inspecting import Inspection, inspect_file
-from wattbench.results.errors import UsageError
 from wattbench.results.trust.signers import Expectation
 
 __all__ = ["command", "exit_code"]
-
-ID = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 @click.command("verify")
@@ -62,17 +58,15 @@ def exit_code(found: Inspection) -> int:
 
 def _stored(store: str, results: tuple[str, ...], expected: Expectation, auditors: Path | None) -> list[Inspection]:
     from wattbench.harness.trust.stored import inspect_stored
+    from wattbench.results.store.find import find_id, id_digits
     from wattbench.results.store.open import open_store
 
-    matches = [ID.fullmatch(name) for name in results]
-    wrong = next((name for name, match in zip(results, matches, strict=True) if match is None), None)
-    if wrong is not None:
-        remedy = "Give sha256: and 64 digits, as `bench log` prints them; a file is verified without --store."
-        raise UsageError(f"{wrong!r:.80} is no result's id", "", remedy)
+    for name in results:
+        id_digits(name)
     listed = None if auditors is None else allowed_of(auditors)
     opened = open_store(store)
     try:
-        ids = [f"sha256:{match[1]}" for match in matches if match is not None]
+        ids = [find_id(opened, name) for name in results]
         return [inspect_stored(opened, result_id, expected, auditors=listed) for result_id in ids]
     finally:
         opened.close()
