@@ -25,6 +25,7 @@ from wattbench.results.store.open import init_store
 from wattbench.results.store.publish import Blob, package_of_bytes, publish
 from wattbench.results.store.records import BlobRef, Note, Signature, to_bytes
 from wattbench.results.trust.keys import key_line
+from wattbench.results.trust.likeness import unlike
 from wattbench.results.trust.signers import Expectation
 from wattbench.results.trust.tiers import Trust, tier_text
 
@@ -295,3 +296,24 @@ def test_the_owner_names_auditors_when_the_store_is_made(tmp_path: Path) -> None
     assert (keys.read_bytes(), b"") == tuple(init_store(name)[0].get(AUDITORS) for name in (named, plain))
     assert isinstance(refused.exception, UsageError)
     assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"plan": {"batch": 7}}, "batch"),
+        ({"plan": {"slots": 7}}, "slots"),
+        ({"load": {"digest": "sha256:" + "1" * 64}}, "load_digest"),
+        ({"backend": {"device_name": "NVIDIA H100 80GB HBM3"}}, "class"),
+        ({"backend": {"precision_effective": "int8", "compute_precision": "bfloat16"}}, "precision"),
+    ],
+)
+def test_a_reproduction_is_of_the_same(change: dict[str, dict[str, object]], field: str) -> None:
+    """What differs in a field of the comparability key, or in batch or slots, reproduces nothing."""
+    one = make_case()
+    ((name, values),) = change.items()
+    part: Any = getattr(one, name)  # any: a record of the result
+    other = replace(one, **{name: replace(part, **values)})
+
+    assert () == unlike(one, one)
+    assert (field,) == unlike(one, other)
