@@ -49,7 +49,7 @@ def data_section() -> Section:
     """Return the links to the data files."""
     rows = tuple((Cell(text=name, page=name), Cell(text=text)) for name, text in DATA_FILES.items())
     columns = (Column(name="file"), Column(name="what it has", wide=True))
-    table = Table(caption="The very rows", columns=columns, rows=rows, sortable=False)
+    table = Table(caption="The rows as files", columns=columns, rows=rows, sortable=False)
     remark = "docs/query.md of wattbench explains the columns. In CSV an apostrophe keeps text from being a formula."
     return Section(key="data", title="Data", blocks=(table, Prose(text=remark, quiet=True)))
 
