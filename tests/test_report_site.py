@@ -198,7 +198,7 @@ def test_a_later_site_takes_the_place_of_the_older(tmp_path: Path) -> None:
     assert not gone.exists()
     assert "mine" == (out / "robots.txt").read_text()
     assert (0, 1) == (answer["boards"], answer["results"])
-    assert "No result of this store can be on a board yet; the page About says why." in (out / "index.html").read_text()
+    assert "No result of this store can be on a board yet; About says why." in (out / "index.html").read_text()
 
 
 def test_a_list_of_files_can_delete_nothing_else(tmp_path: Path, store: ObjectStore) -> None:

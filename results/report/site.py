@@ -72,7 +72,7 @@ def _index_pages(data: SiteData, results: Collection[str], foot: tuple[str, ...]
     groups = data.groups
     for chunk in split("index", len(data.boards)):
         caption = f"Boards, each with what leads it{chunk.text}"
-        blocks: tuple[Block, ...] = (Prose(text="No result of this store can be on a board yet; the page About says why."),)
+        blocks: tuple[Block, ...] = (Prose(text="No result of this store can be on a board yet; About says why."),)
         if data.boards:
             blocks = (board_table(caption, data.boards[chunk.start : chunk.stop]), *chunk.links)
         sections = [Section(key="boards", title="Boards", blocks=blocks)]
