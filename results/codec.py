@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args
 
@@ -20,6 +21,9 @@ SCHEMA_ID = "urn:wattbench:schema:result:1"
 DOCUMENTS = (Result, ImportedResult)
 KINDS = (get_args(Kind), ("imported",))
 """The documents' records, and the values of `kind` that tell them apart."""
+
+DECODING = threading.Lock()
+"""Held while a record is made: msgspec 0.22 crashes when several threads meet a type for the first time."""
 
 CONTAINERS = frozenset({dict, list, tuple})
 REMEDY = "The file was made by something else or edited; measure again, or take the original file."
@@ -52,7 +56,8 @@ def decode(raw: object, type: type[Record]) -> Record:
     problem = first_problem(raw)
     if problem is None:
         try:
-            record = msgspec.convert(raw, type)
+            with DECODING:
+                record = msgspec.convert(raw, type)
         except msgspec.ValidationError as exc:
             problem = str(exc) if " - at `" in str(exc) else f"{exc} - at `$`"
         else:

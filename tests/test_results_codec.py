@@ -1,5 +1,7 @@
 """Strict decoding of documents, and the published schema."""
 
+import subprocess
+import sys
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +16,8 @@ from wattbench.results.errors import DocumentError, TruncatedError
 from wattbench.results.files import canonical_bytes, document_id
 from wattbench.results.measurement import WarmupRecord
 from wattbench.results.metrics import Interval
+
+EXAMPLE = Path(__file__).parents[1] / "examples/results/smollm2-135m-chat_cpu_bfloat16_quick.json"
 
 INTERVAL = {"low": 1.0, "high": 2.0, "level": 0.95, "method": "made up"}
 
@@ -34,6 +38,29 @@ def test_round_trip(factories: ModuleType) -> None:
     result = factories.make_result()
 
     assert result == decode(to_builtins(result), Result)
+
+
+THREADS = """
+import sys, threading
+from pathlib import Path
+from wattbench.results.files import document_bytes, document_of
+data, made = document_bytes(Path(sys.argv[1])), []
+sys.setswitchinterval(1e-6)
+threads = [threading.Thread(target=lambda: made.append(document_of(data))) for _ in range(16)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(made))
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_threads_may_decode_at_once(attempt: int) -> None:
+    """Many threads that meet a type for the first time get their records; msgspec alone crashes the process."""
+    done = subprocess.run([sys.executable, "-c", THREADS, str(EXAMPLE)], capture_output=True, text=True, timeout=60)
+
+    assert (0, "16\n") == (done.returncode, done.stdout), done.stderr
 
 
 def test_integers_stand_for_floats() -> None:
