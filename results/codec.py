@@ -22,10 +22,10 @@ DOCUMENTS = (Result, ImportedResult)
 KINDS = (get_args(Kind), ("imported",))
 """The documents' records, and the values of `kind` that tell them apart."""
 
-CONTAINERS = frozenset({dict, list, tuple})
-ONE_AT_A_TIME = threading.RLock()
-"""msgspec 0.22 shows other threads a type while it still describes it: two that met one first crashed the process."""
+DECODING = threading.Lock()
+"""Held while a record is made: msgspec 0.22 crashes when several threads meet a type for the first time."""
 
+CONTAINERS = frozenset({dict, list, tuple})
 REMEDY = "The file was made by something else or edited; measure again, or take the original file."
 
 
@@ -56,7 +56,7 @@ def decode(raw: object, type: type[Record]) -> Record:
     problem = first_problem(raw)
     if problem is None:
         try:
-            with ONE_AT_A_TIME:
+            with DECODING:
                 record = msgspec.convert(raw, type)
         except msgspec.ValidationError as exc:
             problem = str(exc) if " - at `" in str(exc) else f"{exc} - at `$`"

@@ -18,10 +18,12 @@ import pytest
 from click.testing import CliRunner
 from pages import HOSTILE, Look, violations, visited
 
-from wattbench.harness.cli import siting
+from wattbench.harness.cli import indexing, siting
 from wattbench.harness.cli.group import bench
+from wattbench.harness.trust.indexing import verified_facts
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.index.database import IndexDatabase
+from wattbench.results.index.facts import facts_of
 from wattbench.results.index.row import IndexRow
 from wattbench.results.report import site, site_data
 from wattbench.results.report.html import site_html
@@ -44,6 +46,14 @@ def write(store: ObjectStore, out: Path, *words: str) -> dict[str, Any]:  # any:
     ended = CliRunner().invoke(bench, call, standalone_mode=False, catch_exceptions=False)
     answer: dict[str, Any] = json.loads(ended.stdout)
     return answer
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _believe() -> Iterator[None]:
+    """Believe the results, which are made up; what verification makes of them is test_trust_indexing's to say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "verified_facts", facts_of)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +160,16 @@ def test_an_unknown_board_is_listed_and_not_ranked(folder: Path) -> None:
     assert "unmapped:Some Board x1" in (folder / "accelerators.html").read_text()
     assert "Some Board" not in one(folder, "board-").read_text()
     assert "unmapped" in (folder / "about.html").read_text()
+
+
+def test_what_verification_refuses_is_not_ranked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A made-up result that contradicts itself is on no board, and the page that explains counts it by its reason."""
+    monkeypatch.setattr(indexing, "verified_facts", verified_facts)
+    answer = write(index_case.make_store(tmp_path / "store", [index_case.make_gpu_result()]), tmp_path / "site")
+    about = (tmp_path / "site" / "about.html").read_text()
+
+    assert (0, 0, 1) == (answer["boards"], answer["ranked"], answer["results"])
+    assert re.search(r'<th scope="row">inconsistent</th><td>[^<]*</td><td class="[^"]*" data-order="1">1</td>', about)
 
 
 def test_every_link_leads_to_a_file_of_the_site(folder: Path) -> None:

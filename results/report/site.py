@@ -44,7 +44,7 @@ WAYS = (
 """The pages that every page of a site leads to."""
 
 RESULT_PAGES_MAX = 1000
-"""With more lines than this on all boards no result has a page of its own: each takes some 15 kB."""
+"""With more lines than this on all boards no result has a page of its own: each takes some 18 kB."""
 
 BETTER = "More tokens/J is better; a line is the middle one of the n results of the best configuration."
 

@@ -31,10 +31,6 @@ VERDICTS = {
     "doubtful": "the figures may be used with the doubts that the result names",
     "invalid": "no figure is to be quoted, and none is ranked",
 }
-VERIFICATION = {
-    "unverifiable": "its bytes, energies or rates could not be checked",
-    "low_coverage": "its power samples cover less than 90 % of a window",
-}
 OTHER = "`bench verify` says more"
 
 
@@ -54,7 +50,7 @@ def _left_out(data: SiteData) -> Iterator[Prose | Table]:
     missing = data.results - data.ranked
     yield Prose(text=f"{missing:,} of {data.results:,} results are in no ranking; a result may have several reasons.")
     counts = dict(data.reasons)
-    meanings = {**REASONS, **VERIFICATION, **{code: OTHER for code in counts if code not in REASONS | VERIFICATION}}
+    meanings = {**REASONS, **{code: OTHER for code in counts if code not in REASONS}}
     yield _table("reason", "why it is in no ranking", meanings, counts)
     if data.unpowered:
         yield Prose(text=f"{data.unpowered:,} more may be ranked and have no tokens/J, so they are on no board here.")
