@@ -47,7 +47,7 @@ def _store() -> MemoryStore:
     return MemoryStore()
 
 
-def pushed(store: ObjectStore, result: Result, uploader: str) -> str:
+def pushed(store: ObjectStore, result: Result, uploader: str | None) -> str:
     """Push a result as somebody and return its id."""
     data, blobs = package(result)
     files = tuple(Blob(ref=BlobRef(name=n, size_bytes=len(b)), data=b) for n, b in blobs.items())
@@ -216,6 +216,19 @@ def test_an_auditor_s_note_is_the_highest_tier(store: MemoryStore, keys: Path) -
     audit_stored(store, result_id, keys / "bob", None, text="watched it run", signer="bob", now=NOW)
 
     assert ("self-reported", "audited by bob@example.org") == (before.tier, tier_text(seen(store, result_id).trust))
+
+
+def test_what_counts_for_nobody_yet_is_said(store: MemoryStore, keys: Path) -> None:
+    """Whoever audits without being listed, or signs what has no uploader, is told for whom that counts."""
+    store.create(AUDITORS, f"bob@example.org {key_line((keys / 'bob.pub').read_text())}\n".encode())
+    result_id = pushed(store, make_case(), None)
+    listed = audit_stored(store, result_id, keys / "bob", None, text="fine", signer="bob", now=NOW)
+    unlisted = audit_stored(store, result_id, keys / "mallory", None, text="fine", signer="mallory", now=NOW)
+    unnamed = sign_stored(store, result_id, keys / "ann", None, signer=None, now=NOW)
+
+    assert [1, 2, 2] == [len(lines) for lines in (listed, unlisted, unnamed)]
+    assert "lists no such auditor" in unlisted[1]
+    assert "nobody's name" in unnamed[1]
 
 
 def test_what_trust_writes_is_no_stranger_to_the_store(store: MemoryStore, keys: Path) -> None:

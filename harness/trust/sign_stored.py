@@ -4,7 +4,7 @@ import uuid
 from datetime import datetime
 from pathlib import Path
 
-from wattbench.harness.trust.stored import audit_key, read_entry_of
+from wattbench.harness.trust.stored import audit_key, auditors_of, read_entry_of
 from wattbench.results.errors import UsageError
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import note_key, signature_key
@@ -38,6 +38,8 @@ def sign_stored(
             remedy = "Sign with that key, or as somebody else: --as NAME."
             raise UsageError(f"{fingerprint(made.public_key)} does not count for {name}", why, remedy)
         lines.append(f"{name} signs with this key in {store.uri}, since {held.at}")
+    else:
+        lines.append("It was uploaded in nobody's name: the key counts for readers who list it (--allowed-signers).")
     store.create(signature_key(result_id, key_id(made.public_key)), to_bytes(_record(result_id, made, name, now)))
     return lines
 
@@ -59,7 +61,10 @@ def audit_stored(
     made = sign(to_bytes(note), key, method)
     store.create(audit_key(note), to_bytes(_record(result_id, made, signer, now)))
     store.create(note_key(result_id, str(uuid.uuid4())), to_bytes(note))
-    return [f"{result_id}: audited, by {fingerprint(made.public_key)}"]
+    lines = [f"{result_id}: audited, by {fingerprint(made.public_key)}"]
+    if not any(made.public_key == auditor.public_key for auditor in auditors_of(store)):
+        lines.append(f"The owner of {store.uri} lists no such auditor: it counts for readers who do (--auditors).")
+    return lines
 
 
 def _record(about: str, made: Signed, signer: str | None, now: datetime) -> Signature:
