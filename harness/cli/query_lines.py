@@ -9,6 +9,7 @@ from wattbench.results.index.board import SORTS, Board, Line
 from wattbench.results.index.filters import Filters
 from wattbench.results.index.history import History
 from wattbench.results.index.row import IndexRow
+from wattbench.results.spreadsheet import no_formula
 
 __all__ = [
     "board_notes",
@@ -32,8 +33,6 @@ UNITS = {
     "energy_per_request_j": "J/request",
     "power_w": "W",
 }
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How text begins that a spreadsheet takes for a formula (OWASP, CSV injection)."""
 
 
 def board_table(board: Board, rows: Sequence[IndexRow]) -> Table:
@@ -211,8 +210,7 @@ def _number(value: float | None) -> str:
 
 def _text(value: object) -> str:
     """Return a cell; text that a spreadsheet would take for a formula is kept from it by an apostrophe."""
-    text = "-" if value is None or value == "" else str(value)
-    return f"'{text}" if text.startswith(FORMULA) and text != "-" else text
+    return "-" if value is None or value == "" else no_formula(str(value))
 
 
 def _time(time_us: int) -> str:

@@ -7,15 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wattbench.results.exchange.exported import Exported, ExportedFigure, Subject
+from wattbench.results.spreadsheet import no_formula
 
 __all__ = ["COLUMNS", "Cell", "Column", "csv_bytes", "plain_text", "rows_of", "safe_cell"]
 
 Cell = str | float | int | None
 Kind = Literal["text", "number", "whole"]
-
-FORMULA = ("=", "+", "-", "@", "'", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What a cell of text must not begin with: spreadsheets take it for a formula (OWASP, "CSV Injection"), and the sign
-that we put before such a cell, so that taking one away always gives the text back. The last four are full-width."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +91,7 @@ def safe_cell(cell: Cell) -> str:
         return ""
     if not isinstance(cell, str):
         return repr(cell)
-    text = plain_text(cell)
-    return f"'{text}" if text.lstrip().startswith(FORMULA) or text[:1].isspace() else text
+    return no_formula(plain_text(cell))
 
 
 def plain_text(text: str) -> str:

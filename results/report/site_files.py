@@ -13,6 +13,7 @@ from wattbench.results.index.row import COLUMNS, IndexRow
 from wattbench.results.report.blocks import Cell, Column, Prose, Section, Table
 from wattbench.results.report.site_data import FIGURE, SiteData
 from wattbench.results.report.site_names import board_name
+from wattbench.results.spreadsheet import no_formula
 from wattbench.results.visible import visible
 
 if TYPE_CHECKING:
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DATA_FILES", "data_section", "site_files"]
 
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""How text begins that a spreadsheet takes for a formula (OWASP, CSV injection)."""
 
 BEHIND: dict[str, type] = {"n": int, "machines": int, "worst": float, "best": float, "configurations": int}
 GROUP_COLUMNS: dict[str, type] = {"board": str, **COLUMNS, **BEHIND}
@@ -89,7 +88,7 @@ def _csv_field(value: object) -> object:
         return "true" if value else "false"
     if not isinstance(value, str):
         return value
-    return f"'{visible(value)}" if value.startswith(FORMULA) else visible(value)
+    return visible(no_formula(value))
 
 
 def _parquet(columns: Mapping[str, type], chunks: Iterable[Sequence[Mapping[str, object]]]) -> bytes:
