@@ -27,13 +27,13 @@ def test_a_step_is_found_where_it_is() -> None:
 
 
 def test_two_steps_are_found() -> None:
-    """A level that goes down and comes back shows both ends, and of forty such series nearly all show nothing else."""
+    """A level that goes down and comes back shows both ends, to one value; nearly all of forty show no more."""
     found = [
         [change.index for change in changes(noise(s, 25) + noise(s + 1, 25, level=92) + noise(s + 2, 25))]
         for s in range(0, 120, 3)
     ]
 
-    assert all({25, 50} <= set(each) for each in found)
+    assert all(min(abs(index - step) for index in each) <= 1 for each in found for step in (25, 50))
     assert 36 <= found.count([25, 50])  # three segments at 1 % each: fewer than 36 of 40 have a chance below 0.01
 
 

@@ -396,6 +396,8 @@ def test_a_device_without_any_sensor_is_named(make: Make) -> None:
 
 
 FOREIGN = {
+    "stated_only",
+    "latency_from_send",
     "official_differs",
     "truncated_log",
     "altered_log",

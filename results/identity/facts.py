@@ -80,6 +80,7 @@ NOT_FACTS = {
     "stated.submitter": "who, not what",
     "stated.division": "a rule of the benchmark",
     "stated.meter": "the measuring, not the machine",
+    "stated.software": "software",
     "stated.basis": "where the statements stand",
 }
 """What a document says of the machine that is no fact of its hardware, and why; a test sees that nothing is in neither
