@@ -159,3 +159,13 @@ def test_the_absent_rung_has_no_energy_but_a_reason(covers: str, name: str, scop
 
     assert (name, scope, None) == (found.name, found.scope, found.energy_j)
     assert f"no sensor sees {covers} (read were: board:GPU-a)" == found.reason
+
+
+def test_declared_watts_are_named_in_their_boundary() -> None:
+    """A rung of watts that were stated and not measured says so, and claims no sensor."""
+    stated = replace(BOARD, channel="declared:board", provenance="declared")
+    rung = rungs([stated])[0]
+
+    assert "declared" == rung.provenance
+    assert rung.boundary.endswith("; watts declared, not measured")
+    assert "by its own sensor" not in rung.boundary
