@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import os
 import stat
 import uuid
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from wattbench.results.canonical import write_canonical
 from wattbench.results.codec import decode, parse_json, to_builtins
 from wattbench.results.document import Result
+from wattbench.results.durable import sync_folder, write_new
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.migrate import schema_version, upgrade
@@ -161,11 +161,7 @@ def document_of(data: bytes) -> Document:
     if len(data) > SIZE_MAX_BYTES:
         why = f"{len(data)} bytes are more than the {SIZE_MAX_BYTES} that a result may have"
         raise DocumentError("This is not a wattbench result", why, REMEDY)
-    _require_columns(data)
-    document = parse_json(data)
-    if not isinstance(document, dict):
-        raise DocumentError("This is not a wattbench result", "it is not a JSON object", REMEDY)
-    return _decoded(document)
+    return _decoded(_parsed(data))
 
 
 def _decoded(document: dict[str, object]) -> Document:
@@ -174,13 +170,19 @@ def _decoded(document: dict[str, object]) -> Document:
     return decode(upgrade(document), Result)
 
 
-def _trusted(data: bytes) -> dict[str, object]:
-    """Return a document without its id, whose digest is the one that it states."""
+def _parsed(data: bytes) -> dict[str, object]:
+    """Return the JSON object in some bytes. Raises DocumentError for other bytes, TruncatedError for a part of one."""
     _require_columns(data)
     document = parse_json(data)
-    del data  # a large file need not stay in the memory beside what was made of it
     if not isinstance(document, dict):
         raise DocumentError("This is not a wattbench result", "it is not a JSON object", REMEDY)
+    return document
+
+
+def _trusted(data: bytes) -> dict[str, object]:
+    """Return a document without its id, whose digest is the one that it states."""
+    document = _parsed(data)
+    del data  # a large file need not stay in the memory beside what was made of it
     schema_version(document)
     stated, found = document.pop("id", None), document_id(document)
     if stated != found:
@@ -221,26 +223,12 @@ def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.parent / f".wattbench-{uuid.uuid4().hex}.part"
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(part, data)
         part.replace(path)
     except BaseException:
         part.unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system lets a folder be opened (Windows does not)."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync_folder(path.parent)
 
 
 def _storage_remedy(error: OSError) -> str:

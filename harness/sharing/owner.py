@@ -7,6 +7,7 @@ import secrets
 from pathlib import Path
 
 from wattbench.harness.storage import state_directory
+from wattbench.results.durable import write_new
 from wattbench.results.errors import StorageError
 from wattbench.results.store.privacy import Owner
 
@@ -66,10 +67,7 @@ def _make_key(path: Path) -> None:
     """Write a new key beside, flush it, and link it to its name unless another process was faster."""
     part = path.with_name(f".{path.name}-{secrets.token_hex(8)}.part")
     try:
-        with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii") as file:
-            file.write(secrets.token_hex(KEY_BYTES) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        write_new(part, f"{secrets.token_hex(KEY_BYTES)}\n".encode(), 0o600)
         os.link(part, path)
     except FileExistsError:
         pass

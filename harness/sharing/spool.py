@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wattbench.harness.storage import state_directory
+from wattbench.results.durable import sync_folder, write_new
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
 from wattbench.results.files import put_file
 from wattbench.results.store.layout import blob_key, hex_of
@@ -90,12 +91,12 @@ class Spool:
             try:
                 part.mkdir(mode=0o700)
                 for name, data in _files(item, package):
-                    _write(part / name, data)
-                _sync_folder(part)
+                    write_new(part / name, data, 0o600)
+                sync_folder(part)
                 part.rename(target)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
-            _sync_folder(self._pending)
+            sync_folder(self._pending)
         except OSError as exc:
             if target.is_dir():  # another process put the same item meanwhile
                 return
@@ -200,23 +201,6 @@ def _files(item: SpoolItem, package: Package) -> Iterator[tuple[str, bytes]]:
     yield DOCUMENT, package.data
     yield from ((blob.ref.name, blob.data) for blob in package.blobs)
     yield ITEM, to_bytes(item)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _lock(descriptor: int, folder: Path) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wattbench.results.durable import sync_folder, write_new
 from wattbench.results.errors import MissingKeyError, StoreAccessError, StoreError
 from wattbench.results.store.contract import GET_MAX_BYTES
 
@@ -39,11 +40,11 @@ class LocalStore:
                 return False
             _make_folder(path.parent)
             try:
-                _write(part, data)
+                write_new(part, data)
                 os.link(part, path)
             finally:
                 part.unlink(missing_ok=True)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except FileExistsError:
             return False
         except OSError as exc:
@@ -110,21 +111,4 @@ def _make_folder(folder: Path) -> None:
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
-        _sync_folder(each.parent)
-
-
-def _write(path: Path, data: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666), "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":  # a folder cannot be opened there
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_folder(each.parent)
