@@ -1,8 +1,7 @@
 """The doubts of a result with an attached meter: those of its energies drawn anew, all others as the run left them."""
 
-from datetime import datetime
-
-from wattbench.harness.judgement import POWER_RULES, Evidence, doubts_of
+from wattbench.harness.document_evidence import evidence_in
+from wattbench.harness.judgement import POWER_RULES, doubts_of
 from wattbench.results.attachment import AttachmentRecord
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt, Severity
@@ -37,7 +36,8 @@ def attached_doubts(
 ) -> tuple[Doubt, ...]:
     """Return the doubts of a result whose energies, summary and power record have the attached meter in them."""
     kept = [doubt for doubt in result.doubts if doubt.code not in REDRAWN]
-    drawn = [doubt for doubt in doubts_of(_evidence(result, covers), POWER_RULES) if doubt.code in REDRAWN]
+    evidence = evidence_in(result, covers=covers, quality_expected=False)
+    drawn = [doubt for doubt in doubts_of(evidence, POWER_RULES) if doubt.code in REDRAWN]
     order: dict[Severity, int] = {"severe": 0, "doubt": 1, "note": 2}
     every = [*kept, *drawn, *_about(attachment, recording)]
     return tuple(sorted(every, key=lambda doubt: order[doubt.severity]))
@@ -57,30 +57,3 @@ def _about(attachment: AttachmentRecord, recording: MeterRecording) -> list[Doub
         facts = f"{attachment.file} is not whole: {recording.cut}"
         found.append(Doubt(code="truncated_log", severity="doubt", facts=facts, advice="Take the original file."))
     return found
-
-
-def _evidence(result: Result, covers: str | None) -> Evidence:
-    """Return the evidence that the document itself holds; what only the run saw is left empty."""
-    return Evidence(
-        plan=result.plan,
-        environment=result.environment,
-        backend=result.backend,
-        quality=result.quality,
-        quality_expected=False,
-        completion_truthful=None,
-        completion_facts="",
-        power=result.power,
-        idle=result.idle,
-        warmup=result.warmup,
-        repeats=result.repeats,
-        summary=result.summary,
-        clock_offset_s=result.run.clock.end_offset_s or 0.0,
-        throttle_reasons=(),
-        foreign_gpu_processes=0,
-        power_limit_changed=None,
-        covers=covers,
-        moved_because=None,
-        aliases=(),
-        error=result.error,
-        started_at=datetime.fromisoformat(result.run.started_at),
-    )

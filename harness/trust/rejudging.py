@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 
+from wattbench.harness.document_evidence import evidence_in
 from wattbench.harness.judgement import Evidence, doubts_of
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt, Severity
@@ -43,29 +43,7 @@ def _gravest(doubts: Sequence[Doubt]) -> dict[str, Severity]:
 
 
 def _evidence(result: Result, polls: Sequence[Polls]) -> Evidence:
-    """Return the evidence that the document holds; what only the run saw is left empty."""
-    backend = result.backend
-    mock = backend is not None and backend.mock
-    return Evidence(
-        plan=result.plan,
-        environment=result.environment,
-        backend=backend,
-        quality=result.quality,
-        quality_expected=result.preparation is not None and not mock,
-        completion_truthful=None,
-        completion_facts="",
-        power=replace(result.power, polls=tuple(polls), polls_file=None),
-        idle=result.idle,
-        warmup=result.warmup,
-        repeats=result.repeats,
-        summary=result.summary,
-        clock_offset_s=result.run.clock.end_offset_s or 0.0,
-        throttle_reasons=(),
-        foreign_gpu_processes=0,
-        power_limit_changed=None,
-        covers=result.power.covers,
-        moved_because=None,
-        aliases=(),
-        error=result.error,
-        started_at=datetime.fromisoformat(result.run.started_at),
-    )
+    mock = result.backend is not None and result.backend.mock
+    expected = result.preparation is not None and not mock
+    whole = replace(result, power=replace(result.power, polls=tuple(polls), polls_file=None))
+    return evidence_in(whole, covers=result.power.covers, quality_expected=expected)
