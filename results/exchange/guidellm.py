@@ -19,6 +19,7 @@ from wattbench.results.exchange.stated import (
     ordered,
     rate_figures,
     run_doubts,
+    unstated_system,
 )
 from wattbench.results.imported import StatedSystem, StatedWork
 from wattbench.results.metrics import Metric, QuantileMetric
@@ -100,19 +101,7 @@ def _warnings(tree: Tree) -> Iterator[Doubt]:
 def _system(config: Tree) -> StatedSystem:
     backend = config.tree("backend")
     kind = backend.text("kind") or backend.text("type_")
-    return StatedSystem(
-        name=None,
-        submitter=None,
-        division=None,
-        accelerator=None,
-        accelerators=None,
-        processor=None,
-        processors=None,
-        nodes=None,
-        meter=None,
-        basis="nothing states it",
-        software=None if kind is None else f"a server behind {kind}",
-    )
+    return unstated_system(None if kind is None else f"a server behind {kind}")
 
 
 def _work(config: Tree, metrics: Tree) -> StatedWork:

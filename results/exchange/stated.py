@@ -25,6 +25,7 @@ __all__ = [
     "power_figures",
     "rate_figures",
     "run_doubts",
+    "unstated_system",
 ]
 
 BOARDS = "the accelerators' boards, added up; not: hosts, memory, network, power supplies, cooling"
@@ -240,3 +241,20 @@ def ordered(doubts: Iterable[Doubt]) -> tuple[Doubt, ...]:
 
 def _doubt(code: str, severity: Severity, facts: str, advice: str) -> Doubt:
     return Doubt(code=code, severity=severity, facts=facts, advice=advice)
+
+
+def unstated_system(software: str | None) -> StatedSystem:
+    """Return the machine behind a server, of which the tool knows nothing but perhaps the software."""
+    return StatedSystem(
+        name=None,
+        submitter=None,
+        division=None,
+        accelerator=None,
+        accelerators=None,
+        processor=None,
+        processors=None,
+        nodes=None,
+        meter=None,
+        basis="nothing states it",
+        software=software,
+    )

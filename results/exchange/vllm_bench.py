@@ -16,6 +16,7 @@ from wattbench.results.exchange.stated import (
     ordered,
     rate_figures,
     run_doubts,
+    unstated_system,
 )
 from wattbench.results.imported import StatedSystem, StatedWork
 from wattbench.results.metrics import Metric, QuantileMetric
@@ -68,19 +69,7 @@ def read_vllm_bench(tree: Tree, entry: str) -> StatedRun:
 
 
 def _system(tree: Tree) -> StatedSystem:
-    return StatedSystem(
-        name=None,
-        submitter=None,
-        division=None,
-        accelerator=None,
-        accelerators=None,
-        processor=None,
-        processors=None,
-        nodes=None,
-        meter=None,
-        basis="nothing states it",
-        software=f"a server that speaks {backend}" if (backend := tree.text("backend")) else None,
-    )
+    return unstated_system(f"a server that speaks {backend}" if (backend := tree.text("backend")) else None)
 
 
 def _work(tree: Tree) -> StatedWork:
