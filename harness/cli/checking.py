@@ -11,7 +11,7 @@ from wattbench.harness.cli.tables import Table, table_lines
 from wattbench.results.compare_claims import ClaimRow, check_claims, device_match
 from wattbench.results.compare_sides import warnings_of
 from wattbench.results.errors import DocumentError
-from wattbench.results.files import read_document, stored_id
+from wattbench.results.files import open_document
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.utilisation import scaled
 from wattbench.results.vendor.database import accelerator_of, database
@@ -54,12 +54,12 @@ def opened(paths: Iterable[Path], *, allow_invalid: bool) -> list[Opened]:
     """Return the documents of some files. Raises DocumentError for one that may not be quoted, unless allowed."""
     found = []
     for path in paths:
-        document = read_document(path)
-        warnings = warnings_of(document)
+        found_in = open_document(path)
+        warnings = warnings_of(found_in.document)
         if warnings and not allow_invalid:
             remedy = "Measure again, or use --allow-invalid: every output then says so."
             raise DocumentError(f"{path} is not to be quoted", "; ".join(warnings), remedy)
-        found.append(Opened(name=path.stem, result_id=stored_id(path), document=document, warnings=warnings))
+        found.append(Opened(name=path.stem, result_id=found_in.identity, document=found_in.document, warnings=warnings))
     return found
 
 

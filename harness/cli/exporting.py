@@ -17,7 +17,7 @@ from wattbench.results.exchange.figure_table import COLUMNS, csv_bytes, rows_of
 from wattbench.results.exchange.mlperf_summary import mlperf_summary_bytes
 from wattbench.results.exchange.openmetrics import openmetrics_bytes
 from wattbench.results.exchange.pytorch_benchmark import pytorch_benchmark_bytes
-from wattbench.results.files import put_file, read_document, stored_id
+from wattbench.results.files import open_document, put_file
 from wattbench.results.recheck import summary_differences
 
 __all__ = ["FORMATS", "command"]
@@ -96,10 +96,10 @@ def _check_target(target: Path, paths: Sequence[Path], force: bool) -> None:
 
 def _opened(path: Path, allow_invalid: bool) -> Exported:
     """Return a result whose summary follows from its repeats. Raises TamperedError for any other."""
-    document = read_document(path)
-    if isinstance(document, Result) and (differences := summary_differences(document)):
+    opened = open_document(path)
+    if isinstance(opened.document, Result) and (differences := summary_differences(opened.document)):
         raise TamperedError(f"{path}: the summary does not follow from the raw repeats", "; ".join(differences[:3]))
-    return exported_of(document, stored_id(path), str(path), allow_invalid=allow_invalid)
+    return exported_of(opened.document, opened.identity, str(path), allow_invalid=allow_invalid)
 
 
 def _bytes_of(chosen: Format, form: str, found: Sequence[Exported]) -> bytes:

@@ -18,7 +18,7 @@ from wattbench.results.trust.gates import gates_of
 from wattbench.results.trust.ranking import barriers_of
 from wattbench.results.trust.verification import Barrier, Check, Verification, conclude, failed, ok, unknown
 
-__all__ = ["admit", "polls_among", "verify"]
+__all__ = ["admit", "admit_read", "polls_among", "verify"]
 
 
 def admit(
@@ -46,9 +46,26 @@ def admit(
     except (WattbenchError, RecursionError) as exc:
         why = f"{exc.what}: {exc.why}" if isinstance(exc, WattbenchError) else str(exc)
         return conclude(called, [digest, failed("schema", why), *extra], barriers)
+    return admit_read(
+        document, blobs, digest, result_id=called, now=now, logged_at=logged_at, extra=extra, barriers=barriers
+    )
+
+
+def admit_read(
+    document: Document,
+    blobs: Mapping[str, bytes],
+    digest: Check,
+    *,
+    result_id: str,
+    now: datetime | None = None,
+    logged_at: datetime | None = None,
+    extra: Sequence[Check] = (),
+    barriers: Sequence[Barrier] = (),
+) -> Verification:
+    """Do what `admit` does with a document that was read already; `digest` is the check of its bytes."""
     logs, polls = polls_among(document.power, blobs)
     checks = [digest, ok("schema", document.schema), polls, *extra]
-    return verify(document, logs, called, checks, now=now, logged_at=logged_at, barriers=barriers)
+    return verify(document, logs, result_id, checks, now=now, logged_at=logged_at, barriers=barriers)
 
 
 def verify(

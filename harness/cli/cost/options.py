@@ -12,7 +12,7 @@ from wattbench.results.economics.fields import FIELDS, HOURS, CostField
 from wattbench.results.economics.inputs import FILE, SIZE_MAX, CostInputs, parse_inputs
 from wattbench.results.economics.measured import Measured, measured_of
 from wattbench.results.errors import UsageError
-from wattbench.results.files import read_document, stored_id
+from wattbench.results.files import open_document
 
 __all__ = ["Asked", "asked", "derived", "input_options", "inputs_of", "measured_file", "plain_inputs"]
 
@@ -51,7 +51,8 @@ def asked(result: Path, options: Mapping[str, Any]) -> Asked:  # any: what click
 
 def measured_file(result: Path, options: Mapping[str, Any]) -> Measured:  # any: what click gives
     """Return the figures of a result file, measured here or imported. Raises DocumentError."""
-    return measured_of(read_document(result), stored_id(result), allow_invalid=bool(options["allow_invalid"]))
+    opened = open_document(result)
+    return measured_of(opened.document, opened.identity, allow_invalid=bool(options["allow_invalid"]))
 
 
 def inputs_of(options: Mapping[str, Any], cost_file: Path | None = None) -> CostInputs:  # any: what click gives
