@@ -8,7 +8,7 @@ import numpy
 from numpy.typing import NDArray
 
 from wattbench.results.checks import require
-from wattbench.results.traffic import ClientHealth
+from wattbench.results.traffic import ClientHealth, ErrorKind
 
 __all__ = ["NONE", "Schedule", "Served", "TrafficServer"]
 
@@ -97,7 +97,7 @@ class Served:
     cached_tokens: Integers
     own_output_tokens: Integers
     error: tuple[str | None, ...]
-    error_kind: tuple[str | None, ...]
+    error_kind: tuple[ErrorKind | None, ...]
     fresh: NDArray[numpy.bool_]
     server_queue_s: NDArray[numpy.float64]
     server_prompt_s: NDArray[numpy.float64]

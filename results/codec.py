@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from typing import Any, TypeVar, get_args
 
@@ -12,7 +13,7 @@ from wattbench.results.errors import DocumentError, TruncatedError
 from wattbench.results.imported import ImportedResult
 from wattbench.results.jsontree import doubles, first_problem
 
-__all__ = ["decode", "integers_json", "parse_json", "result_schema", "schema_text", "to_builtins"]
+__all__ = ["decode", "integers_json", "json_reader", "parse_json", "result_schema", "schema_text", "to_builtins"]
 
 Record = TypeVar("Record")
 
@@ -42,6 +43,17 @@ def integers_json(column: object) -> bytes:
     import msgspec
 
     return msgspec.json.encode(column)
+
+
+def json_reader(type: type[Record]) -> Callable[[bytes], Record]:
+    """Return a fast reader of foreign JSON: fields of `type` are checked, others passed over, absent ones default.
+
+    What it returns is for one thread. It raises ValueError for what is not JSON or of another type.
+    """
+    import msgspec
+
+    with DECODING:
+        return msgspec.json.Decoder(type).decode
 
 
 def decode(raw: object, type: type[Record]) -> Record:

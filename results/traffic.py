@@ -1,14 +1,15 @@
 """The records of load generation: how requests were to arrive, what came of each, and how well the client kept up."""
 
 from dataclasses import dataclass
+from typing import Literal, get_args
 
 from wattbench.results.checks import require, require_not_negative
 
-__all__ = ["ERROR_KINDS", "ClientHealth"]
+__all__ = ["ERROR_KINDS", "ClientHealth", "ErrorKind"]
 
-ERROR_KINDS = (
+ErrorKind = Literal[
     "unreachable",  # refused, no route, no such name, TLS not verified
-    "http_401",
+    "http_401",  # 403 too
     "http_404",
     "http_429",
     "http_4xx",
@@ -19,7 +20,9 @@ ERROR_KINDS = (
     "timeout",  # past its own deadline
     "gave_up",  # in progress when the window's deadline came
     "engine",  # an in-process backend's own error
-)
+]
+
+ERROR_KINDS: tuple[ErrorKind, ...] = get_args(ErrorKind)
 """Every kind of failure; a record names one of them."""
 
 

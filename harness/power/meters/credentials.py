@@ -2,12 +2,12 @@
 
 import base64
 import os
-import stat
 from pathlib import Path
 from urllib.parse import quote
 
 from wattbench.harness.power.meters.argument import Argument
 from wattbench.results.errors import UsageError
+from wattbench.results.guarded import guarded_text
 
 __all__ = ["Credentials", "load_credentials"]
 
@@ -67,7 +67,7 @@ def load_credentials(argument: Argument) -> Credentials:
 
 def _read(path: Path) -> dict[str, str]:
     """Return the `key = value` lines of a file that belongs to this user alone."""
-    text = _guarded_text(path)
+    text = guarded_text(path, "credentials file", "docs/meters.md#credentials")
     found: dict[str, str] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.lstrip().startswith("#"):
@@ -81,34 +81,3 @@ def _read(path: Path) -> dict[str, str]:
             )
         found[key.strip()] = value.strip()
     return found
-
-
-def _guarded_text(path: Path) -> str:
-    """Return a file's text, its owner and mode checked on the opened file itself, so that none can be swapped in."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-    except OSError as exc:
-        raise UsageError(f"Cannot read the credentials file {path}", exc.strerror or "", "Name another.") from exc
-    with os.fdopen(handle, encoding="utf-8") as file:
-        facts = os.fstat(file.fileno())
-        why = _unsafe(facts)
-        if why is not None:
-            remedy = f"chmod 600 {path}, as its owner (docs/meters.md#credentials)."
-            raise UsageError(f"The credentials file {path} is not safe", why, remedy)
-        try:
-            return file.read()
-        except UnicodeDecodeError as exc:
-            raise UsageError(f"The credentials file {path} is not text", "it is not UTF-8") from exc
-
-
-def _unsafe(facts: os.stat_result) -> str | None:
-    """Return why a file may not hold secrets, or None. Only POSIX knows owners and modes like this."""
-    if not stat.S_ISREG(facts.st_mode):
-        return "it is no plain file"
-    if not hasattr(os, "geteuid"):
-        return None
-    if facts.st_uid != os.geteuid():
-        return "it belongs to another user"
-    if facts.st_mode & 0o077:
-        return f"others may read or change it (mode {stat.S_IMODE(facts.st_mode):04o})"
-    return None

@@ -1,0 +1,275 @@
+"""What an OpenAI-compatible server answered: tokens by its own count, its times, its errors, and whether it ended."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from wattbench.backends.endpoint.reply import Reply
+from wattbench.backends.endpoint.sse import events
+from wattbench.results.codec import json_reader
+from wattbench.results.traffic import ErrorKind
+
+__all__ = ["Answer", "read_answer"]
+
+ERROR_TEXT_MAX = 300
+SEVERAL = 2
+
+Odd = Any  # any: servers differ in what they put there
+
+
+@dataclass(slots=True)
+class Usage:
+    """Token counts as servers give them; Groq puts its times here as well, in seconds."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: Odd = None
+    queue_time: float | None = None
+    prompt_time: float | None = None
+    completion_time: float | None = None
+    total_time: float | None = None
+
+
+@dataclass(slots=True)
+class Groq:
+    """Groq's own part of an event."""
+
+    usage: Usage | None = None
+    error: Odd = None
+
+
+@dataclass(slots=True)
+class TimeInfo:
+    """Cerebras' times in seconds."""
+
+    queue_time: float | None = None
+    prompt_time: float | None = None
+    completion_time: float | None = None
+    total_time: float | None = None
+
+
+@dataclass(slots=True)
+class Timings:
+    """llama.cpp's times in milliseconds and counts."""
+
+    prompt_ms: float | None = None
+    predicted_ms: float | None = None
+    predicted_n: int | None = None
+    cache_n: int | None = None
+
+
+@dataclass(slots=True)
+class Delta:
+    """What one event adds to a message; or the whole message."""
+
+    role: str | None = None
+    content: Odd = None
+    reasoning_content: Odd = None
+    reasoning: Odd = None
+    tool_calls: Odd = None
+
+
+@dataclass(slots=True)
+class Choice:
+    """One of the answers of an event; only one is ever asked for."""
+
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+@dataclass(slots=True)
+class Event:
+    """The data of one event, or the body of an answer that is no stream."""
+
+    choices: list[Choice] | None = None
+    usage: Usage | None = None
+    error: Odd = None
+    x_groq: Groq | None = None
+    time_info: TimeInfo | None = None
+    timings: Timings | None = None
+
+
+@dataclass(slots=True)
+class Answer:
+    """What came of one call. `reads` are the reads that brought tokens, `counts` how many each (None: not known).
+
+    Token counts are None where the server does not give them; the server's times are in seconds. `text` is all that
+    was generated, for a count of our own.
+    """
+
+    error: str | None = None
+    error_kind: ErrorKind | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    first_answer: int | None = None
+    reads: list[int] = field(default_factory=list)
+    counts: list[int] | None = None
+    text: list[str] = field(default_factory=list)
+    queue_s: float | None = None
+    prompt_s: float | None = None
+    output_s: float | None = None
+    total_s: float | None = None
+
+
+def read_answer(reply: Reply, *, stream: bool, whole: bool, keep_text: bool = False) -> Answer:
+    """Return what a reply says; `whole` is whether HTTP came to its end. Raises HttpError for broken framing."""
+    body = reply.body()
+    if reply.status // 100 != SEVERAL:
+        return Answer(error=_http_error(reply.status, body.data), error_kind=_http_kind(reply.status))
+    reading = _Reading(keep_text)
+    if stream and not body.data.lstrip().startswith(b"{"):
+        pieces, piece = body.pieces, 0
+        for data, place in events(body.data):
+            while piece + 1 < len(pieces) and pieces[piece + 1][0] < place:
+                piece += 1
+            in_body, received = pieces[piece]
+            if reading.take(data, reply.read_of(received + place - in_body)):
+                break
+    else:
+        reading.take_whole(body.data, len(reply.ends) - 1)
+    return reading.answer(whole)
+
+
+class _Reading:
+    """The events of one answer, as they are read one after the other."""
+
+    def __init__(self, keep_text: bool) -> None:
+        self._answer = Answer()
+        self._keep_text = keep_text
+        self._counts: list[int] = []
+        self._counted = 0
+        self._ended = False
+        self._decode = json_reader(Event)
+
+    def take(self, data: bytes, read: int) -> bool:
+        """Read an event's data; return whether nothing more is to be read."""
+        if data == b"[DONE]":
+            self._ended = True
+            return True
+        try:
+            event = self._decode(data)
+        except ValueError as exc:
+            return self._fail("malformed", f"an event is not as it should be: {exc}: {_clip(data)}")
+        if event.error is not None:
+            return self._fail("in_stream", _clip(event.error))
+        self._facts(event)
+        if event.choices and self._piece(event.choices[0]):
+            self._brought(read, event.usage)
+        return False
+
+    def take_whole(self, data: bytes, read: int) -> None:
+        """Read an answer that is no stream."""
+        try:
+            event = self._decode(data)
+        except ValueError as exc:
+            if data.strip():
+                self._fail("malformed", f"the answer is not as it should be: {exc}: {_clip(data)}")
+            return
+        if event.error is not None:
+            self._fail("in_stream", _clip(event.error))
+            return
+        self._facts(event)
+        for choice in (event.choices or [])[:1]:
+            self._ended = True
+            self._keep(choice.message, choice.text)
+
+    def answer(self, whole: bool) -> Answer:
+        """Return the answer; one without its end is an error, whatever it brought."""
+        answer = self._answer
+        if answer.error is None and not (whole and self._ended):
+            missing = (
+                "the connection ended before the answer did" if not whole else "neither [DONE] nor a finish reason"
+            )
+            answer.error, answer.error_kind = f"the answer is cut short: {missing}", "truncated"
+        if self._counts and sum(self._counts) == answer.output_tokens:
+            answer.counts = self._counts
+        elif answer.output_tokens == len(answer.reads):
+            answer.counts = [1] * len(answer.reads)
+        return answer
+
+    def _fail(self, kind: ErrorKind, text: str) -> bool:
+        self._answer.error, self._answer.error_kind = text, kind
+        return True
+
+    def _piece(self, choice: Choice) -> bool:
+        """Return whether an event brought tokens: text, or an empty one that the server holds back; no mere role."""
+        if choice.finish_reason is not None:
+            self._ended = True
+        delta = choice.delta
+        if delta is None:
+            self._keep(None, choice.text)
+            return choice.text is not None and (choice.text != "" or choice.finish_reason is None)
+        said = [value for value in (delta.content, delta.reasoning_content, delta.reasoning) if value is not None]
+        if delta.content and self._answer.first_answer is None:
+            self._answer.first_answer = len(self._answer.reads)
+        self._keep(delta, None)
+        if any(said) or delta.tool_calls:
+            return True
+        return bool(said) and delta.role is None and choice.finish_reason is None
+
+    def _brought(self, read: int, usage: Usage | None) -> None:
+        """Note a piece of output; a count in the same event says how many tokens it was."""
+        if usage is not None and usage.completion_tokens is not None:
+            new = usage.completion_tokens - self._counted
+            if new <= 0:
+                return
+            self._counts.append(new)
+            self._counted = usage.completion_tokens
+        self._answer.reads.append(read)
+
+    def _keep(self, delta: Delta | None, text: str | None) -> None:
+        if not self._keep_text:
+            return
+        parts = (delta.reasoning_content, delta.reasoning, delta.content) if delta is not None else (text,)
+        self._answer.text += [part for part in parts if isinstance(part, str) and part]
+
+    def _facts(self, event: Event) -> None:
+        """Take the counts and times of an event; a later event's are the better ones."""
+        answer, groq = self._answer, event.x_groq
+        usage = event.usage or (groq.usage if groq is not None else None)
+        if groq is not None and groq.error is not None:
+            self._fail("in_stream", _clip(groq.error))
+        if usage is not None:
+            answer.input_tokens = _or(usage.prompt_tokens, answer.input_tokens)
+            answer.output_tokens = _or(usage.completion_tokens, answer.output_tokens)
+            if isinstance(details := usage.prompt_tokens_details, dict):
+                cached = details.get("cached_tokens")
+                answer.cached_tokens = cached if isinstance(cached, int) else answer.cached_tokens
+        for times in (usage, event.time_info):
+            if times is not None:
+                answer.queue_s = _or(times.queue_time, answer.queue_s)
+                answer.prompt_s = _or(times.prompt_time, answer.prompt_s)
+                answer.output_s = _or(times.completion_time, answer.output_s)
+                answer.total_s = _or(times.total_time, answer.total_s)
+        if (timings := event.timings) is not None:
+            answer.prompt_s = _seconds(timings.prompt_ms, answer.prompt_s)
+            answer.output_s = _seconds(timings.predicted_ms, answer.output_s)
+            answer.cached_tokens = _or(timings.cache_n, answer.cached_tokens)
+
+
+def _http_kind(status: int) -> ErrorKind:
+    named: dict[int, ErrorKind] = {401: "http_401", 403: "http_401", 404: "http_404", 429: "http_429"}
+    return named.get(status, "http_5xx" if status >= 500 else "http_4xx")
+
+
+def _http_error(status: int, data: bytes) -> str:
+    return f"HTTP {status}: {_clip(data)}" if data.strip() else f"HTTP {status}"
+
+
+def _clip(said: object) -> str:
+    """Return what a server said as one short printable line."""
+    if isinstance(said, dict) and isinstance(said.get("message"), str):
+        said = said["message"]
+    text = said.decode(errors="replace") if isinstance(said, bytes) else str(said)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= ERROR_TEXT_MAX else f"{text[:ERROR_TEXT_MAX]}..."
+
+
+def _or(value: Odd, other: Odd) -> Odd:
+    return other if value is None else value
+
+
+def _seconds(milliseconds: float | None, other: float | None) -> float | None:
+    return other if milliseconds is None else milliseconds / 1e3

@@ -1,0 +1,177 @@
+"""Asking a server what it is before anything is timed: reachable, which models, what it takes and how it counts."""
+
+import http.client
+import json
+import socket
+import ssl
+from dataclasses import dataclass, replace
+
+from wattbench.backends.endpoint.answer import Answer, read_answer
+from wattbench.backends.endpoint.bodies import request_bytes
+from wattbench.backends.endpoint.connection import Address
+from wattbench.backends.endpoint.key import Key
+from wattbench.backends.endpoint.prompts import Lengths, Words, fit_lengths, prompt_of_words
+from wattbench.backends.endpoint.reply import HttpError, Reply
+from wattbench.backends.endpoint.target import Target
+from wattbench.results.errors import DeviceError, UsageError
+from wattbench.results.plugins import nearest_lines
+
+__all__ = ["ServerFacts", "ask_once", "negotiated", "resolve", "server_facts", "tls_context"]
+
+PROBE_TIMEOUT_S = 10.0
+BODY_MAX_BYTES = 4 * 2**20
+MODELS_SHOWN = 12
+OK, UNAUTHORISED = 200, (401, 403)
+FIXING: tuple[tuple[str, ...], ...] = (("ignore_eos", "min_tokens"), ("ignore_eos",), ("min_tokens",), ())
+"""What fixes the length of an answer; a server that refuses unknown fields is asked with fewer."""
+
+CALIBRATION_WORDS = (16, 144)
+UNKNOWN_LENGTHS = Lengths()
+"""One token a word, for a server that does not say how many it counted."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What a server says of itself; `models` is None where it does not list them.
+
+    `fixed` are the fields by which it was made to give answers of a fixed length, `lengths` how it counts a prompt.
+    """
+
+    server: str | None
+    models: tuple[str, ...] | None
+    fixed: tuple[str, ...] = ()
+    lengths: Lengths = UNKNOWN_LENGTHS
+
+
+def resolve(target: Target) -> Address:
+    """Return the server's address that answers first in the resolver's order. Raises DeviceError when none does."""
+    what = f"The endpoint {target.url} cannot be reached"
+    try:
+        found = socket.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except OSError as exc:
+        raise DeviceError(what, f"{target.host}: {exc.strerror or exc}", "Check the address.") from exc
+    reason = "it has no address"
+    for family, kind, protocol, _, place in found:
+        with socket.socket(family, kind, protocol) as sock:
+            sock.settimeout(PROBE_TIMEOUT_S)
+            try:
+                sock.connect(place)
+            except OSError as exc:
+                reason = f"{place[0]} port {target.port}: {exc.strerror or exc}"
+                continue
+            return family, place
+    raise DeviceError(what, reason, "Is the server running, and is this its port?")
+
+
+def tls_context(target: Target) -> ssl.SSLContext | None:
+    """Return how TLS certificates are verified; None without TLS. Raises UsageError for a CA file that is none."""
+    if not target.tls:
+        return None
+    try:
+        return ssl.create_default_context(cafile=target.ca_file)
+    except OSError as exc:
+        raise UsageError(
+            f"Cannot use the CA file {target.ca_file}", exc.strerror or str(exc), "Give a PEM file."
+        ) from exc
+
+
+def server_facts(target: Target, key: Key) -> ServerFacts:
+    """Return what the server says of itself, and check that it has the model.
+
+    Raises DeviceError when it cannot be reached or refuses the key, UsageError with its list for a model that it lacks.
+    """
+    resolve(target)
+    path = f"{target.base}/v2" if target.api == "kserve" else f"{target.base}/models"
+    status, server, data = _get(target, key, path)
+    if status in UNAUTHORISED:
+        why = f"HTTP {status}: {key.scrub(_words(data))}"
+        raise DeviceError(f"The endpoint {target.url} refuses the key", why, "Give it by --key-env or --key-file.")
+    models = _models(data) if status == OK and target.api != "kserve" else None
+    if models is not None and target.model not in models:
+        why, remedy = nearest_lines(target.model, models[:MODELS_SHOWN])
+        raise UsageError(f"The endpoint has no model {target.model!r}", why, remedy)
+    return ServerFacts(server=server, models=models)
+
+
+def negotiated(target: Target, key: Key, facts: ServerFacts) -> ServerFacts:
+    """Return the facts with what the server takes and how it counts, found by a few short calls.
+
+    Raises DeviceError when it answers none of them.
+    """
+    answer, fixed = Answer(), FIXING[0]
+    for fixed in FIXING:
+        answer = ask_once(target, key, fixed, words=CALIBRATION_WORDS[0], output_tokens=2)
+        if answer.error_kind != "http_4xx":
+            break
+    if answer.error is not None:
+        what = f"The endpoint {target.url} does not answer {target.api} requests for {target.model!r}"
+        raise DeviceError(what, key.scrub(answer.error), "Check --api, --model and the server's log.")
+    other = ask_once(target, key, fixed, words=CALIBRATION_WORDS[1], output_tokens=2)
+    if answer.input_tokens is None or other.input_tokens is None:
+        return replace(facts, fixed=fixed)
+    counted = zip(CALIBRATION_WORDS, (answer.input_tokens, other.input_tokens), strict=True)
+    return replace(facts, fixed=fixed, lengths=fit_lengths(*counted))
+
+
+def ask_once(target: Target, key: Key, fixed: tuple[str, ...], *, words: int, output_tokens: int) -> Answer:
+    """Return what one short call brings, by plain blocking sockets."""
+    prompt = prompt_of_words(words, f"probe {words}", Words())
+    request = request_bytes(target, prompt, output_tokens, key=key, fixed=fixed, request_id="wattbench-probe")
+    reply, whole = Reply(), False
+    try:
+        with _connect(target) as sock:
+            sock.settimeout(target.timeout_s)
+            sock.sendall(request)
+            while not whole:
+                data = sock.recv(65_536)
+                if not data:
+                    whole = reply.closed()
+                    break
+                whole = reply.take(data, 0, 0)
+        return read_answer(reply, stream=target.stream, whole=whole)
+    except TimeoutError:
+        return Answer(error=f"no end after {target.timeout_s:g} s", error_kind="timeout")
+    except OSError as exc:
+        return Answer(error=exc.strerror or str(exc), error_kind="unreachable")
+    except HttpError as exc:
+        return Answer(error=f"the answer is not HTTP: {exc}", error_kind="malformed")
+
+
+def _connect(target: Target) -> socket.socket:
+    sock = socket.create_connection((target.host, target.port), PROBE_TIMEOUT_S)
+    context = tls_context(target)
+    return sock if context is None else context.wrap_socket(sock, server_hostname=target.host)
+
+
+def _get(target: Target, key: Key, path: str) -> tuple[int, str | None, bytes]:
+    """Return status, server name and body of a GET. Raises DeviceError with the reason when there is no answer."""
+    header = key.header.partition(": ")[2].strip()
+    headers = {"Authorization": header} if header else {}
+    context = tls_context(target)
+    connection = (
+        http.client.HTTPConnection(target.host, target.port, timeout=PROBE_TIMEOUT_S)
+        if context is None
+        else http.client.HTTPSConnection(target.host, target.port, timeout=PROBE_TIMEOUT_S, context=context)
+    )
+    try:
+        connection.request("GET", path, headers=headers)
+        response = connection.getresponse()
+        return response.status, response.getheader("Server"), response.read(BODY_MAX_BYTES)
+    except (OSError, http.client.HTTPException) as exc:
+        why = getattr(exc, "verify_message", None) or getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+        remedy = "Is it an inference server, and is this its port?"
+        raise DeviceError(f"The endpoint {target.url} does not answer", key.scrub(str(why)), remedy) from exc
+    finally:
+        connection.close()
+
+
+def _models(data: bytes) -> tuple[str, ...] | None:
+    try:
+        found = json.loads(data)["data"]
+        return tuple(str(model["id"]) for model in found)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _words(data: bytes) -> str:
+    return " ".join(data[:300].decode(errors="replace").split())

@@ -1,0 +1,78 @@
+"""Prompts of a wanted length: seeded words, unique unless a call shares a prefix or goes on with its session."""
+
+import random
+from dataclasses import dataclass
+
+from wattbench.backends.traffic import NONE, Schedule
+
+__all__ = ["Lengths", "Words", "fit_lengths", "prompt_of_words", "prompts_of"]
+
+TEXT = (
+    "about above after again air all along also always animal another answer any around ask away back because been "
+    "before began being below between big book both boy came can car carry change children city close come could "
+    "country cut day did different does down each earth eat end enough even every example eye face family far father "
+    "feet few find first follow food for form found four from get girl give good got great group grow had hand hard "
+    "has have head hear help her here high him his home house how idea important into its just keep kind know land "
+    "large last later learn leave left letter life light like line list little live long look made make man many may "
+    "mean men might mile more most mother mountain move much must name near need never new next night now number off "
+    "often old once one only open other our out over own page paper part people place plant play point put read real "
+    "right river run said same saw say school sea second see seem sentence set should show side small some something "
+    "sometimes song soon sound spell start state still stop story study such take talk tell ten than that them then "
+    "there these they thing think this thought three through time together too took tree turn two under until use "
+    "very walk want was watch water way well went were what when where which while white who why will with without "
+    "word work world would write year you young your"
+)
+"""Frequent English words: most vocabularies have each of them, with its space, as one token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words that prompts are made of, and what joins them."""
+
+    words: tuple[str, ...] = tuple(TEXT.split())
+    joint: str = " "
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """How many tokens a server counts for a prompt: `fixed` whatever it says, and `per_word` for each word."""
+
+    fixed: float = 0.0
+    per_word: float = 1.0
+
+    def words_for(self, tokens: int) -> int:
+        """Return how many words come nearest to so many tokens; at least one."""
+        return max(1, round((tokens - self.fixed) / self.per_word))
+
+
+def fit_lengths(short: tuple[int, int], long: tuple[int, int]) -> Lengths:
+    """Return the line through two (words, tokens) that a server counted; one token a word where they make no line."""
+    (words_a, tokens_a), (words_b, tokens_b) = short, long
+    per_word = (tokens_b - tokens_a) / (words_b - words_a)
+    return Lengths(tokens_a - per_word * words_a, per_word) if per_word > 0 else Lengths()
+
+
+def prompt_of_words(count: int, seed: object, vocabulary: Words) -> str:
+    """Return so many words, drawn from a seed."""
+    return vocabulary.joint.join(random.Random(str(seed)).choices(vocabulary.words, k=count))
+
+
+def prompts_of(schedule: Schedule, seed: int, lengths: Lengths, vocabulary: Words | None = None) -> list[str]:
+    """Return the prompt of each call.
+
+    The first `prefix_tokens` of a call are those of its session, where it goes on with one, else of its prefix group;
+    they are the same words in every call that has them. The rest is the call's own, so that no cache can have it.
+    """
+    known = vocabulary or Words()
+    prompts = []
+    columns = (schedule.input_tokens, schedule.prefix_tokens, schedule.session, schedule.prefix_group)
+    for call, (tokens, prefix, session, group) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+        whole = lengths.words_for(tokens)
+        shared = min(whole - 1, round(prefix / lengths.per_word)) if prefix else 0
+        name = f"session {session}" if session != NONE else f"group {group}"
+        parts = (
+            prompt_of_words(shared, f"{seed} {name}", known),
+            prompt_of_words(whole - shared, f"{seed} {call}", known),
+        )
+        prompts.append(known.joint.join(part for part in parts if part))
+    return prompts

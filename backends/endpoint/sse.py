@@ -1,0 +1,28 @@
+"""Server-sent events out of a body: each event's data, and the place behind it."""
+
+from collections.abc import Iterator
+
+__all__ = ["events"]
+
+
+def events(body: bytes) -> Iterator[tuple[bytes, int]]:
+    """Yield the data of each event and the place in the body at which it was complete.
+
+    Lines end with LF or CRLF; comments, ids and event names are passed over. Data that no empty line follows is an
+    event all the same, since some servers leave out the last one.
+    """
+    at, data = 0, None
+    while at < len(body):
+        end = body.find(b"\n", at)
+        if end < 0:
+            break
+        line = body[at : end - 1] if body[end - 1 : end] == b"\r" and end > at else body[at:end]
+        at = end + 1
+        if line.startswith(b"data:"):
+            value = line[6:] if line.startswith(b"data: ") else line[5:]
+            data = value if data is None else data + b"\n" + value
+        elif not line and data is not None:
+            yield data, at
+            data = None
+    if data is not None:
+        yield data, at

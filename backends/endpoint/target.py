@@ -1,0 +1,106 @@
+"""Where requests go: the server's address, its API and model, and how long one call may take."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+from urllib.parse import SplitResult, urlsplit
+
+from wattbench.results.errors import UsageError
+from wattbench.results.plugins import nearest_lines
+
+__all__ = ["Api", "Target", "make_target"]
+
+Api = Literal["chat", "completions", "kserve"]
+
+PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One model of one server; made by `make_target`, which checks it.
+
+    `timeout_s` is what one call may take from its first byte out to its end. `ca_file` names the authorities that a
+    TLS certificate is verified against (None: the system's). `extra` are fields added to every request's body.
+    """
+
+    url: str
+    api: Api
+    model: str
+    stream: bool = True
+    timeout_s: float = 600.0
+    ca_file: str | None = None
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def parts(self) -> SplitResult:
+        """Return the parts of the URL."""
+        return urlsplit(self.url)
+
+    @property
+    def tls(self) -> bool:
+        """Return whether the connection is encrypted."""
+        return self.parts.scheme == "https"
+
+    @property
+    def host(self) -> str:
+        """Return the host's name or address."""
+        return self.parts.hostname or ""
+
+    @property
+    def port(self) -> int:
+        """Return the port, that of the scheme where the URL names none."""
+        return self.parts.port or (443 if self.tls else 80)
+
+    @property
+    def base(self) -> str:
+        """Return the path before an API's own: "/v1" unless the URL has it, or the API has none."""
+        path = self.parts.path.rstrip("/")
+        return path if self.api == "kserve" or path.endswith("/v1") else f"{path}/v1"
+
+    @property
+    def path(self) -> str:
+        """Return the path that requests are posted to."""
+        if self.api == "kserve":
+            return f"{self.base}/v2/models/{self.model}/infer"
+        return f"{self.base}{PATHS[self.api]}"
+
+
+def make_target(
+    url: str,
+    *,
+    api: str = "chat",
+    model: str,
+    stream: bool = True,
+    timeout_s: float = 600.0,
+    ca_file: str | None = None,
+    extra: Mapping[str, object] | None = None,
+) -> Target:
+    """Return a target. Raises UsageError for an address that is none, holds a secret, or an unknown API."""
+    _refuse_bad_url(url)
+    known: tuple[Api, ...] = get_args(Api)
+    for name in known:
+        if name == api:
+            extra = dict(extra or {})
+            return Target(
+                url=url, api=name, model=model, stream=stream, timeout_s=timeout_s, ca_file=ca_file, extra=extra
+            )
+    raise UsageError(f"Unknown API {api!r}", *nearest_lines(api, known))
+
+
+def _refuse_bad_url(url: str) -> None:
+    remedy = "Give http://HOST:PORT or https://HOST, with a path if the API lies below one."
+    what = "The endpoint's address is not understood"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as exc:
+        raise UsageError(what, str(exc), remedy) from exc
+    if parts.username is not None or parts.password is not None:
+        why = "it holds a user or a password, which would show in the process list and in the result"
+        raise UsageError("The endpoint's address holds a secret", why, "Give the key by --key-env or --key-file.")
+    if parts.scheme not in ("http", "https"):
+        raise UsageError(what, f"{parts.scheme or 'no scheme'!r} is neither http nor https", remedy)
+    if not parts.hostname or port == 0 or any(c.isspace() or ord(c) < 32 for c in url):
+        raise UsageError(what, "it names no host and port", remedy)
+    if parts.query or parts.fragment:
+        raise UsageError(what, "it has a query or a fragment", remedy)
