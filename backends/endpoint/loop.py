@@ -172,7 +172,7 @@ class Loop:
                 if wake is not None and perf_counter_ns() >= wake:
                     self._send_due(perf_counter_ns())
                     wake = None
-            if self._unread_bytes > UNREAD_MAX_BYTES:
+            while self._unread_bytes > UNREAD_MAX_BYTES:
                 self._read_one()
 
     def _more(self) -> bool:

@@ -33,13 +33,26 @@ class Reply:
     last byte (CLOCK_REALTIME, 0 where it does not say) and when it was read (perf_counter_ns).
     """
 
-    __slots__ = ("_how", "_length", "_next", "data", "ends", "head_end", "keeps_open", "kernel_ns", "status", "user_ns")
+    __slots__ = (
+        "_chunks",
+        "_how",
+        "_length",
+        "_next",
+        "data",
+        "ends",
+        "head_end",
+        "keeps_open",
+        "kernel_ns",
+        "status",
+        "user_ns",
+    )
 
     def __init__(self) -> None:
         self.data = bytearray()
         self.ends, self.kernel_ns, self.user_ns = array("q"), array("q"), array("q")
         self.head_end = self.status = self._how = self._length = self._next = 0
         self.keeps_open = True
+        self._chunks: list[tuple[int, int]] = []
 
     def take(self, data: bytes, kernel_ns: int, user_ns: int) -> bool:
         """Keep what was read and return whether the answer is whole. Raises HttpError when it is not HTTP."""
@@ -50,7 +63,7 @@ class Reply:
         if not self.head_end and not self._read_head():
             return False
         if self._how == CHUNKED:
-            return self.data.endswith(b"\r\n\r\n") and self._last_chunk()
+            return self.data.endswith(b"\r\n\r\n") and self._walk()
         if len(self.data) > BODY_MAX_BYTES:
             raise HttpError(f"the answer is longer than {BODY_MAX_BYTES} bytes")
         return self._how == LENGTH and len(self.data) >= self.head_end + self._length
@@ -65,18 +78,12 @@ class Reply:
         if self._how != CHUNKED:
             end = self.head_end + self._length if self._how == LENGTH else len(self.data)
             return Body(bytes(self.data[self.head_end : end]), [(0, self.head_end)])
-        parts: list[bytes] = []
-        pieces: list[tuple[int, int]] = []
-        at, place = self.head_end, 0
-        while True:
-            start, size = self._chunk_at(at)
-            if size <= 0:
-                return Body(b"".join(parts), pieces)
-            part = bytes(self.data[start : start + size])
-            parts.append(part)
+        self._walk()
+        pieces, place = [], 0
+        for start, size in self._chunks:
             pieces.append((place, start))
-            place += len(part)
-            at = start + size + 2
+            place += size
+        return Body(b"".join([self.data[start : start + size] for start, size in self._chunks]), pieces)
 
     def read_of(self, place: int) -> int:
         """Return the number of the read that brought the byte before a place in what was received."""
@@ -121,24 +128,22 @@ class Reply:
         else:
             self._how, self.keeps_open = CLOSE, False
 
-    def _last_chunk(self) -> bool:
-        """Walk the chunks from where the last walk stopped; return whether the last one is there."""
+    def _walk(self) -> bool:
+        """Note the chunks from where the last walk stopped; return whether the last one is there."""
+        data, at, length = self.data, self._next, len(self.data)
         while True:
-            start, size = self._chunk_at(self._next)
-            if size < 0:
-                return False
-            if size == 0:  # trailers, if any, end with an empty line, and so did what was read
-                return self.data.startswith(b"\r\n", start) or self.data.find(b"\r\n\r\n", start) >= 0
-            if start + size + 2 > len(self.data):
-                return False
-            self._next = start + size + 2
-
-    def _chunk_at(self, at: int) -> tuple[int, int]:
-        """Return where the data of the chunk at a place starts, and its size; -1 where its head is not there yet."""
-        line = self.data.find(b"\r\n", at)
-        if line < 0:
-            return at, -1
-        try:
-            return line + 2, int(self.data[at:line].partition(b";")[0], 16)
-        except ValueError as exc:
-            raise HttpError(f"a chunk's size is {bytes(self.data[at:line][:20])!r}") from exc
+            line = data.find(b"\r\n", at)
+            if line < 0:
+                break
+            try:
+                size = int(data[at:line].partition(b";")[0], 16)
+            except ValueError as exc:
+                raise HttpError(f"a chunk's size is {bytes(data[at:line][:20])!r}") from exc
+            start = line + 2
+            if size == 0:  # trailers, if any, end with an empty line
+                return data.startswith(b"\r\n", start) or data.find(b"\r\n\r\n", start) >= 0
+            if start + size + 2 > length:
+                break
+            self._chunks.append((start, size))
+            self._next = at = start + size + 2
+        return False
