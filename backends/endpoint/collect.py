@@ -71,10 +71,12 @@ def _kernel_offset(log: Log) -> int | None:
 
 def _token_ns(call: Call, offset: int | None) -> Integers:
     """Return a call's token stamps; the kernel's, but never before the call went out or after it was read."""
-    user = numpy.array(call.user_ns, dtype=numpy.int64)
+    user = numpy.frombuffer(call.user_ns, dtype=numpy.int64) if call.user_ns else numpy.zeros(0, dtype=numpy.int64)
     if offset is None or not len(user) or min(call.kernel_ns) == 0:
         return user
-    return numpy.maximum(numpy.minimum(numpy.array(call.kernel_ns, dtype=numpy.int64) + offset, user), call.start_ns)
+    return numpy.maximum(
+        numpy.minimum(numpy.frombuffer(call.kernel_ns, dtype=numpy.int64) + offset, user), call.start_ns
+    )
 
 
 def _end_ns(call: Call, offset: int | None, times: Integers) -> int:
@@ -93,12 +95,7 @@ def _health(
     logs: Sequence[Log], clocks: Sequence[int | None], costs: Sequence[OwnCost], calls: Sequence[Call]
 ) -> ClientHealth:
     late = numpy.array([call.start_ns - call.free_ns for call in calls], dtype=numpy.float64) / 1e9
-    lags = [
-        (user - kernel - offset) / 1e9
-        for log, offset in zip(logs, clocks, strict=True)
-        if offset is not None
-        for kernel, user in log.lags
-    ]
+    lags = _lags_s(logs, clocks)
     observed = max(log.end_ns for log in logs) - min(log.start_ns for log in logs)
     tenth = len(late) // TENTH
     waits = [cost.run_queue_wait_s for cost in costs]
@@ -114,11 +111,21 @@ def _health(
         drift_s=float(numpy.median(late[-tenth:]) - numpy.median(late[:tenth])) if tenth else None,
         run_queue_wait_s=None if None in waits else sum(wait for wait in waits if wait is not None),
         involuntary_switches=None if None in switches else sum(s for s in switches if s is not None),
-        kernel_lag_p50_s=_quantile(numpy.array(lags), 0.5),
-        kernel_lag_p99_s=_quantile(numpy.array(lags), 0.99),
+        kernel_lag_p50_s=_quantile(lags, 0.5),
+        kernel_lag_p99_s=_quantile(lags, 0.99),
         connections_opened=sum(log.opened for log in logs),
         in_flight_peak=sum(log.peak for log in logs),
     )
+
+
+def _lags_s(logs: Sequence[Log], clocks: Sequence[int | None]) -> NDArray[numpy.float64]:
+    """Return how long each read's last byte had lain in the kernel, of the logs whose clocks could be aligned."""
+    found = [numpy.zeros(0)]
+    for log, offset in zip(logs, clocks, strict=True):
+        if offset is not None:
+            kernel, user = numpy.frombuffer(log.lags, dtype=numpy.int64).reshape(-1, 2).T
+            found.append((user - kernel - offset) / 1e9)
+    return numpy.concatenate(found)
 
 
 def _quantile(values: NDArray[numpy.float64], q: float) -> float | None:

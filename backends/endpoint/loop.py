@@ -5,6 +5,7 @@ import gc
 import heapq
 import select
 import ssl
+from array import array
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ from wattbench.results.traffic import ErrorKind
 
 __all__ = ["Call", "Log", "Loop", "Peer"]
 
-UNREAD_MAX_BYTES = 8 * 2**20
+UNREAD_MAX_BYTES = 24 * 2**20
 """So much may wait for an idle moment to be read; beyond it, it is read at once."""
 
 EVENTS_MAX = 256
+NO_STAMPS = array("q")
 CONNECT_TIMEOUT_NS = 10_000_000_000
 
 
@@ -51,15 +53,15 @@ class Call:
     fresh: bool = False
     reply: Reply | None = field(default_factory=Reply)
     answer: Answer | None = None
-    kernel_ns: tuple[int, ...] = ()
-    user_ns: tuple[int, ...] = ()
+    kernel_ns: "array[int]" = field(default_factory=lambda: NO_STAMPS)
+    user_ns: "array[int]" = field(default_factory=lambda: NO_STAMPS)
     answer_at: int = NONE
     end_kernel_ns: int = 0
 
 
 @dataclass(slots=True)
 class Log:
-    """Everything that a loop saw; `lags` are (kernel's stamp, own stamp) pairs of reads, the kernel's unaligned."""
+    """Everything that a loop saw; `lags` has two numbers a read: the kernel's stamp, not aligned, and our own."""
 
     calls: list[Call]
     start_ns: int
@@ -68,7 +70,7 @@ class Log:
     after: Alignment
     opened: int
     peak: int
-    lags: list[tuple[int, int]]
+    lags: "array[int]"
 
 
 class Loop:
@@ -96,7 +98,7 @@ class Loop:
         self._waiting: deque[tuple[int, int]] = deque()
         self._deadlines: deque[tuple[int, int]] = deque()
         self._calls: list[Call] = []
-        self._lags: list[tuple[int, int]] = []
+        self._lags = array("q")
         self._next = self._opened = self._peak = self._origin = self._place_free = 0
         self._stopped = self._queued = False
 
@@ -304,7 +306,8 @@ class Loop:
             self._broken(connection, call, "malformed", f"the answer is not HTTP: {exc}")
             return
         if stamp:
-            self._lags.append((stamp, now))
+            self._lags.append(stamp)
+            self._lags.append(now)
         if whole:
             self._end(connection, call)
 
@@ -401,8 +404,8 @@ class Loop:
                 read.error, read.error_kind = failed.error, failed.error_kind
             answer = read
         call.answer = answer
-        call.kernel_ns = tuple(reply.kernel_ns[i] for i in answer.reads)
-        call.user_ns = tuple(reply.user_ns[i] for i in answer.reads)
+        call.kernel_ns = array("q", [reply.kernel_ns[i] for i in answer.reads])
+        call.user_ns = array("q", [reply.user_ns[i] for i in answer.reads])
         call.answer_at = NONE if answer.first_answer is None else answer.first_answer
         call.end_kernel_ns = reply.kernel_ns[-1] if reply.kernel_ns and failed is None else 0
         answer.reads = []

@@ -36,7 +36,7 @@ RESET = struct.pack("ii", 1, 0)
 
 NUMBER = re.compile(rb"x-request-id:[^\r\n]*?(\d+)\r\n", re.IGNORECASE)
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-TOKENS = re.compile(rb'"max_tokens": *(\d+)')
+TOKENS = re.compile(rb'"max_(?:completion_)?tokens": *(\d+)')
 
 
 @dataclass(slots=True)
