@@ -31,7 +31,7 @@ from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.target import make_target
 from wattbench.backends.traffic import Served
 from wattbench.harness.selftest.paired import closed_loop, open_loop, pair
-from wattbench.harness.selftest.script import StubScript
+from wattbench.harness.selftest.script import Fault, StubScript
 from wattbench.harness.selftest.stub_process import Stub
 
 HERE = Path(__file__).resolve().parent
@@ -48,7 +48,7 @@ def main() -> None:
     if sys.argv[1:2] == ["--child"]:
         child(sys.argv[2], json.loads(sys.argv[3]))
         return
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     parser.add_argument("--no-peers", action="store_true")
@@ -132,9 +132,9 @@ def truth_of_stall() -> numpy.ndarray:
 def faults(pairs: int, peers: Sequence["Peer"]) -> None:
     """210 requests, of which 21 get an HTTP 500 and 27 lose their connection in the middle of the stream."""
     del pairs, peers
-    wrong = {i * 10: "http_500" for i in range(21)} | {i * 7 + 1: "reset" for i in range(30) if (i * 7 + 1) % 10}
-    wrong = dict(list(wrong.items())[: 21 + 27])
-    with Stub(StubScript(ttft_s=0.01, gap_s=0.005, faults=wrong), processor=0) as stub:
+    errors: dict[int, Fault] = {number * 10: "http_500" for number in range(21)}
+    resets: dict[int, Fault] = {number: "reset" for number in list(set(range(1, 210, 7)) - set(errors))[:27]}
+    with Stub(StubScript(ttft_s=0.01, gap_s=0.005, faults=errors | resets), processor=0) as stub:
         found = of_child("faults", url=stub.url)
     print(f"  {found['kinds']} (wanted: 162 good, 21 http_5xx, 27 truncated)")
 
@@ -232,6 +232,10 @@ def child_send(client: Client, facts: dict) -> None:
     del facts
     schedule = open_loop(CALLS, RATE, None, input_tokens=16, output_tokens=1, give_up_s=60)
     health = client.serve(schedule, client.prompts(schedule, 0)).health
+    assert health.send_late_p50_s is not None
+    assert health.send_late_p99_s is not None
+    assert health.send_late_max_s is not None
+    assert health.drift_s is not None
     text = (
         f"send error {health.send_late_p50_s * 1e3:.3f} / {health.send_late_p99_s * 1e3:.2f} /"
         f" {health.send_late_max_s * 1e3:.2f} ms (p50 / p99 / most), drift {health.drift_s * 1e3:+.3f} ms"
@@ -346,8 +350,12 @@ class Aiperf(Peer):
             }
             words = [word for flag, value in flags.items() for word in (f"--{flag}", str(value))]
             before = resource.getrusage(resource.RUSAGE_CHILDREN)
+            online = {
+                name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"
+            }  # it wants a hub then
             done = subprocess.run(
                 [str(self._command), "profile", *words, "--streaming", "--use-server-token-count"],
+                env=online,
                 capture_output=True,
                 text=True,
                 check=False,
@@ -442,7 +450,6 @@ def spread(values: Sequence[float], form: str) -> str:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("HF_HUB_OFFLINE", "0")
     started = time.perf_counter()
     main()
     if sys.argv[1:2] != ["--child"]:

@@ -66,13 +66,20 @@ def _choice(chat: bool, text: str | None, finish: str | None) -> dict[str, objec
     what: dict[str, object] = {"text": text or ""}
     if chat:
         what = {"delta": {"content": text} if text is not None else {}}
-    return {"id": "stub", "object": "chunk", "choices": [{"index": 0, **what, "finish_reason": finish}]}
+    kind = "chat.completion.chunk" if chat else "text_completion"
+    return {"id": "stub", "object": kind, "choices": [{"index": 0, **what, "finish_reason": finish}]}
 
 
 HEAD = (
     f"HTTP/1.1 200 OK\r\nServer: {SERVER}\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 ).encode()
-ROLE = _event({"id": "stub", "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+ROLE = _event(
+    {
+        "id": "stub",
+        "object": "chat.completion.chunk",
+        "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}],
+    }
+)
 TOKEN = {chat: _event(_choice(chat, WORD, None)) for chat in (True, False)}
 FINISH = {chat: _event(_choice(chat, None, "length")) for chat in (True, False)}
 DONE = _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
@@ -276,7 +283,8 @@ class StubServer:
         assert truth is not None
         key = (truth.prompt_tokens, truth.tokens, client.chat)
         if key not in self._ends:
-            usage = {"id": "stub", "choices": [], "usage": _usage(truth.prompt_tokens, truth.tokens)}
+            kind = "chat.completion.chunk" if client.chat else "text_completion"
+            usage = {"id": "stub", "object": kind, "choices": [], "usage": _usage(truth.prompt_tokens, truth.tokens)}
             self._ends[key] = FINISH[client.chat] + _event(usage) + DONE
         return self._ends[key]
 
@@ -305,7 +313,8 @@ class StubServer:
         text = WORD * truth.tokens
         said: dict[str, object] = {"message": {"role": "assistant", "content": text}} if client.chat else {"text": text}
         choice = {"index": 0, **said, "finish_reason": "length"}
-        return {"id": "stub", "choices": [choice], "usage": _usage(truth.prompt_tokens, truth.tokens)}
+        kind = "chat.completion" if client.chat else "text_completion"
+        return {"id": "stub", "object": kind, "choices": [choice], "usage": _usage(truth.prompt_tokens, truth.tokens)}
 
     def _send(self, client: _Client, data: bytes) -> None:
         if client.unsent:
