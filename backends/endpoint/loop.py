@@ -21,7 +21,7 @@ from wattbench.results.traffic import ErrorKind
 
 __all__ = ["Call", "Log", "Loop", "Peer"]
 
-UNREAD_MAX_BYTES = 24 * 2**20
+UNREAD_MAX_BYTES = 32 * 2**20
 """So much may wait for an idle moment to be read; beyond it, it is read at once."""
 
 EVENTS_MAX = 256

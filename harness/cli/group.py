@@ -28,6 +28,7 @@ COMMANDS = {
     "recompute": ("wattbench.harness.cli.recompute", "Compute a result again from its raw data and say what differs."),
     "report": ("wattbench.harness.cli.report", "Write results as one self-contained page, alone or side by side."),
     "run": ("wattbench.harness.cli.run", "Run one load, measure it, and write a result file."),
+    "selftest": ("wattbench.harness.cli.selftest", "Say how far the endpoint client is from the truth here."),
     "sign": ("wattbench.harness.cli.sign", "Sign a result, as a file beside it or in a store."),
     "store": ("wattbench.harness.cli.store.group", "Make and look after a store that results are shared in."),
     "sweep": ("wattbench.harness.cli.sweep", "Measure many points in turns and name the best of them."),
