@@ -70,7 +70,8 @@ def _lines(found: SelfTest) -> Iterator[str]:
     yield f"arrivals are stamped by the {' and the '.join(sorted(stamps))}" + (
         "" if stamps == {"kernel"} else ": bytes that wait to be read count as late"
     )
-    yield f"small streams   {found.small_per_s:,.0f} requests/s, {found.small_cpu_s * 1e3:.3f} ms of processor time each"
+    small = f"{found.small_per_s:,.0f} requests/s, {found.small_cpu_s * 1e3:.3f} ms of processor time each"
+    yield f"small streams   {small}"
 
 
 def _ms(seconds: float) -> str:

@@ -36,6 +36,8 @@ RESET = struct.pack("ii", 1, 0)
 
 NUMBER = re.compile(rb"x-request-id:[^\r\n]*?(\d+)\r\n", re.IGNORECASE)
 LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+PROMPT = re.compile(rb'"(?:content|prompt)": ?"([^"]*)"')
+"""A token is a word."""
 TOKENS = re.compile(rb'"max_(?:completion_)?tokens": *(\d+)')
 
 
@@ -185,11 +187,11 @@ class StubServer:
         self._begin(client, request[: head + 2], request[head + 4 :], now)
 
     def _begin(self, client: _Client, head: bytes, body: bytes, now: int) -> None:
-        number, tokens = NUMBER.search(head), TOKENS.search(body)
+        number, tokens, prompt = NUMBER.search(head), TOKENS.search(body), PROMPT.search(body)
         truth = Truth(
             number=int(number[1]) if number else -1,
             read_ns=now,
-            prompt_tokens=body.count(b" ") + 1,
+            prompt_tokens=prompt[1].count(b" ") + 1 if prompt else 0,
             tokens=int(tokens[1]) if tokens else DEFAULT_TOKENS,
         )
         if number is not None:
