@@ -24,6 +24,9 @@ __all__ = ["Call", "Log", "Loop", "Peer"]
 UNREAD_MAX_BYTES = 32 * 2**20
 """So much may wait for an idle moment to be read; beyond it, it is read at once."""
 
+SPIN_NS = 100_000
+"""The last stretch before a call is due is spun: waking up takes about this long."""
+
 EVENTS_MAX = 256
 NO_STAMPS = array("q")
 CONNECT_TIMEOUT_NS = 10_000_000_000
@@ -156,13 +159,13 @@ class Loop:
             self._send_due(now)
             self._time_out(now)
             wake = self._wake(now, give_up_at)
-            self._timer.set(wake)
-            if self._unread:
+            self._timer.set(None if wake is None else wake - SPIN_NS)
+            if self._unread or (wake is not None and wake - now <= SPIN_NS):
                 seconds = 0.0
             elif wake is None:
                 seconds = -1.0
             else:
-                seconds = -1.0 if timer_fd is not None else max(0.0, (wake - now) / 1e9)
+                seconds = -1.0 if timer_fd is not None else max(0.0, (wake - SPIN_NS - now) / 1e9)
             events = poll(seconds, EVENTS_MAX)
             if not events and self._unread:
                 self._read_one()
