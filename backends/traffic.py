@@ -30,6 +30,10 @@ class Schedule:
     In an open loop a call's planned start is when it was due, however busy the server is; in a closed loop it is when
     the place that it takes came free. After `issue_until_ns` nothing is sent any more; what is in progress goes on to
     its end, at most until `give_up_ns`. Both count from the window's start; None: no such limit.
+
+    In a closed loop `query_size` calls in a row are one query (multi-stream): rows k * query_size and on are sent
+    together, as soon as so many places are free. The query took from their planned start, which is one, to the latest
+    of their ends: its latency is that of its slowest call.
     """
 
     due_ns: Integers
@@ -44,6 +48,7 @@ class Schedule:
     in_flight_max: int | None
     issue_until_ns: int | None
     give_up_ns: int | None
+    query_size: int = 1
 
     def __post_init__(self) -> None:
         n = len(self.due_ns)
@@ -52,6 +57,11 @@ class Schedule:
         require(bool(numpy.all(self.after < numpy.arange(n))), "a call follows one that is not before it")
         require(bool(numpy.all(self.prefix_tokens <= self.input_tokens)), "a prefix is longer than its prompt")
         require(self.in_flight_max is None or self.in_flight_max >= 1, "in_flight_max must be at least 1")
+        require(self.query_size >= 1 and n % self.query_size == 0, "the calls of a schedule are no whole queries")
+        if self.query_size > 1:
+            places = self.in_flight_max or 0
+            require(not self.open_loop and places >= self.query_size, "a query needs a closed loop with its places")
+            require(bool(numpy.all(self.after == NONE)), "the calls of queries follow no calls")
 
     def __len__(self) -> int:
         return len(self.due_ns)
@@ -65,7 +75,7 @@ class Schedule:
     @property
     def digest(self) -> str:
         """Return "sha256:..." of everything in it: two schedules of one digest ask for the same."""
-        rest = (self.open_loop, self.in_flight_max, self.issue_until_ns, self.give_up_ns)
+        rest = (self.open_loop, self.in_flight_max, self.issue_until_ns, self.give_up_ns, self.query_size)
         digest = hashlib.sha256(repr(rest).encode())
         for name, column in self.columns.items():
             digest.update(name.encode() + column.astype("<i8").tobytes())
