@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["CachedAttention", "GraphCache", "Product", "Rotation", "plain_attention", "replace_parts"]
+__all__ = ["CachedAttention", "GraphCache", "Product", "Rotation", "replace_parts"]
 
 
 class GraphCache:
@@ -111,19 +111,6 @@ def replace_parts(module: nn.Module, rotation: Rotation | None = None) -> None:
             replace_parts(child, rotation)
         else:
             setattr(module, name, new)
-
-
-def plain_attention(
-    module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: None, **options: Any
-) -> tuple[Tensor, None]:
-    """Return an encoder's attention over (requests, heads, positions, head_dim), positions first, in plain products.
-
-    The signature is that of transformers' attention functions. Plain nodes are what every execution provider has;
-    ONNX Runtime's own CPU kernels were not faster with a fused one.
-    """
-    scaling = options.get("scaling") or query.shape[-1] ** -0.5
-    shares = torch.softmax((query * scaling) @ key.transpose(2, 3), dim=-1, dtype=torch.float32)
-    return (shares.to(value.dtype) @ value).transpose(1, 2), None
 
 
 class _Norm(nn.Module):  # type: ignore[misc] # torch is skipped

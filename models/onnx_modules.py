@@ -5,28 +5,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from wattbench.models.onnx_layers import CachedAttention, GraphCache, Product, Rotation, plain_attention, replace_parts
+from wattbench.models.onnx_layers import CachedAttention, GraphCache, Product, Rotation, replace_parts
+from wattbench.models.plain_encoder import PlainEncoder, plain_encoder
 
-__all__ = ["DecoderGraph", "EncoderGraph", "decoder_graph", "encoder_graph"]
-
-PLAIN = "wattbench-plain"
-"""The name under which transformers finds our attention of encoders."""
-
-
-class EncoderGraph(nn.Module):  # type: ignore[misc] # torch is skipped
-    """An encoder: (hidden states, pooled vectors), or (class logits,), in float32."""
-
-    def __init__(self, module: Any) -> None:
-        super().__init__()
-        self.module = module
-
-    def forward(self, inputs: Tensor) -> tuple[Tensor, ...]:
-        """Return the vectors of tokens, int64 (requests, positions), or of images, float32."""
-        if inputs.is_floating_point():
-            images = inputs.to(next(self.module.parameters()).dtype)
-            return (self.module(pixel_values=images).logits.float(),)
-        output = self.module(input_ids=inputs)
-        return output.last_hidden_state.float(), output.pooler_output.float()
+__all__ = ["DecoderGraph", "decoder_graph", "encoder_graph"]
 
 
 class DecoderGraph(nn.Module):  # type: ignore[misc] # torch is skipped
@@ -79,33 +61,10 @@ class _TinyDecoderGraph(DecoderGraph):
         return logits
 
 
-class _TinyAttention(nn.Module):  # type: ignore[misc] # torch is skipped
-    """The attention of the tiny encoder in plain products; its own exports to more."""
-
-    def __init__(self, part: Any) -> None:
-        super().__init__()
-        self.part = part
-
-    def forward(self, x: Tensor, _: None) -> Tensor:
-        matrices = (self.part.query, self.part.key, self.part.value)
-        query, key, value = (m(x).unflatten(-1, (-1, self.part.head_dim)).transpose(1, 2) for m in matrices)
-        mixed, _ = plain_attention(self, query, key, value, None)
-        y: Tensor = self.part.output(mixed.flatten(2))
-        return y
-
-
-def encoder_graph(module: Any) -> EncoderGraph:
+def encoder_graph(module: Any) -> PlainEncoder:
     """Return an encoder's module ready for export; the module itself is changed."""
-    if hasattr(module, "config"):
-        from transformers import AttentionInterface
-
-        AttentionInterface.register(PLAIN, plain_attention)
-        module.set_attn_implementation(PLAIN)
-    else:
-        for layer in module.tower.layers:
-            layer.attention = _TinyAttention(layer.attention)
-    replace_parts(module)
-    graph = EncoderGraph(module)
+    graph = plain_encoder(module)
+    replace_parts(graph.module)
     graph.eval()
     return graph
 

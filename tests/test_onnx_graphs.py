@@ -18,12 +18,12 @@ import onnx
 import onnxruntime
 from onnxruntime.quantization import quantize_dynamic
 
+from wattbench.backends.kept import Job, kept_folder
 from wattbench.backends.onnxruntime import graphs as graphs_module
 from wattbench.backends.onnxruntime.decoder import DecoderEngine
 from wattbench.backends.onnxruntime.encoder import EncoderEngine
 from wattbench.backends.onnxruntime.graph_int8 import to_int8
 from wattbench.backends.onnxruntime.graphs import Graph, graph_for, reduces_range
-from wattbench.backends.onnxruntime.kept import Job, kept_folder
 from wattbench.models.find import find_load
 from wattbench.models.load import Load
 from wattbench.models.torch_reference import reference_outputs

@@ -11,6 +11,7 @@ from typing import Any
 import numpy
 
 from wattbench.backends.contract import Batch, Completion, Outputs, Preparation
+from wattbench.backends.host import cache_folder, default_threads
 from wattbench.backends.onnxruntime.engine import prompts_of, steps_of
 from wattbench.backends.onnxruntime.genai_build import GenaiGraph, genai_graph
 from wattbench.backends.onnxruntime.genai_support import (
@@ -25,7 +26,6 @@ from wattbench.backends.onnxruntime.genai_support import (
     settings_text,
     supports,
 )
-from wattbench.backends.onnxruntime.host import cache_folder, default_threads
 from wattbench.backends.onnxruntime.placement import Placement, judge
 from wattbench.results.errors import DeviceError, OutOfMemoryError, UsageError
 from wattbench.results.subject import WeightsRecord

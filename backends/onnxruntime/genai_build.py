@@ -8,8 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from wattbench import models
+from wattbench.backends.kept import Job, kept_folder
 from wattbench.backends.onnxruntime.installed import version_facts
-from wattbench.backends.onnxruntime.kept import Job, kept_folder
 from wattbench.models.load import ModelSpec
 from wattbench.models.seeded import DISTRIBUTION
 from wattbench.models.torch_checkpoint import find_checkpoint

@@ -19,6 +19,7 @@ import onnxruntime_genai
 import psutil
 import torch
 
+from wattbench.backends.kept import REQUEST, tell_failure
 from wattbench.backends.onnxruntime.genai_build import (
     RECORD,
     BuildRequest,
@@ -27,7 +28,6 @@ from wattbench.backends.onnxruntime.genai_build import (
     refuse_if_too_big,
 )
 from wattbench.backends.onnxruntime.graph_facts import weight_bytes
-from wattbench.backends.onnxruntime.kept import REQUEST, tell_failure
 from wattbench.backends.serving import die_with_parent
 from wattbench.models.torch_build import build, quiet_transformers
 from wattbench.models.torch_memory import memory_errors

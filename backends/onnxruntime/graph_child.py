@@ -12,9 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 
+from wattbench.backends.kept import REQUEST, tell_failure
 from wattbench.backends.onnxruntime.graph_facts import node_count, weight_bytes
 from wattbench.backends.onnxruntime.graphs import PACKAGES, RECORD, Graph, GraphRequest
-from wattbench.backends.onnxruntime.kept import REQUEST, tell_failure
 from wattbench.backends.serving import die_with_parent
 from wattbench.models.onnx_model import CacheShape
 from wattbench.results.codec import decode, to_builtins

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from wattbench.backends.onnxruntime.kept import Job, kept_folder
+from wattbench.backends.kept import Job, kept_folder
 from wattbench.models.load import Load, ModelSpec
 from wattbench.models.onnx_model import CacheShape, refuse_unexportable
 from wattbench.models.seeded import DISTRIBUTION
@@ -44,6 +44,7 @@ SOURCES = (
     "wattbench.models.onnx_layers",
     "wattbench.models.onnx_model",
     "wattbench.models.onnx_modules",
+    "wattbench.models.plain_encoder",
     "wattbench.models.seeded",
     "wattbench.models.tiny",
     "wattbench.models.torch_build",

@@ -9,7 +9,7 @@ import psutil
 
 from wattbench.backends.ceilings import last_level_cache_bytes
 from wattbench.backends.contract import DeviceInfo
-from wattbench.backends.onnxruntime.host import cpu_model, has_bfloat16
+from wattbench.backends.host import cpu_model, has_bfloat16
 from wattbench.backends.onnxruntime.listing import EpDevice, Listing
 from wattbench.backends.onnxruntime.providers import CPU, NEVER, PROVIDERS, Provider, provider_of
 

@@ -9,12 +9,12 @@ import numpy
 import psutil
 
 from wattbench.backends.contract import Batch, Completion, Outputs, Preparation, Prepared
+from wattbench.backends.host import bind, cache_folder, default_threads, peak_resident_bytes
 from wattbench.backends.onnxruntime.decoder import DecoderEngine
 from wattbench.backends.onnxruntime.encoder import EncoderEngine
 from wattbench.backends.onnxruntime.engine import Engine
 from wattbench.backends.onnxruntime.genai import GenaiEngine
 from wattbench.backends.onnxruntime.graphs import Graph, graph_for
-from wattbench.backends.onnxruntime.host import bind, cache_folder, default_threads, peak_resident_bytes
 from wattbench.backends.onnxruntime.levels import GENAI, levels_for
 from wattbench.backends.onnxruntime.listing import words
 from wattbench.backends.onnxruntime.offers import Offer

@@ -23,7 +23,7 @@ from wattbench.results.errors import (
     WattbenchError,
 )
 
-__all__ = ["REQUEST", "Job", "Kept", "kept_folder", "tell_failure"]
+__all__ = ["REQUEST", "SCRATCH", "Job", "Kept", "kept_folder", "tell_failure"]
 
 REQUEST, FAILURE, LOG, SEAL = "request.json", "failure.json", "log.txt", "files.json"
 """The names within a folder: what to build, what went wrong, what the builder said, the digests of all files."""

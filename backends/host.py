@@ -1,4 +1,4 @@
-"""What this backend asks of the host: its processors, the process's own peak memory, the folder that keeps graphs."""
+"""What backends ask of the host: its processors, the process's own peak memory, the folder of what they built."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ def default_threads() -> int:
 
 
 def cache_folder() -> Path:
-    """Return the folder that keeps graphs: the user's cache folder for wattbench, which WATTBENCH_CACHE overrides."""
+    """Return the folder of what was built: the user's cache folder for wattbench, which WATTBENCH_CACHE overrides."""
     own, xdg = os.environ.get("WATTBENCH_CACHE"), os.environ.get("XDG_CACHE_HOME")
     if own:
         return Path(own)
