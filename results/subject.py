@@ -130,7 +130,9 @@ class BackendRecord:
     `weight_bytes` is what one decode step (or one encoder pass) of this engine reads of the weights at the batch of the
     run, and `kv_bytes_per_token` what a position takes in its cache; None: as the load's own count says.
     `placement_share` is the share of the graph's nodes on the device, `fallback` what ran elsewhere although the device
-    was asked for, and `tuning_fallback` why another level than the one asked for was used. `ranks` are those that
+    was asked for, and `tuning_fallback` why another level than the one asked for was used. `delegated_share` is the
+    share of a program's operations that its delegate took, the engine's own kernels having the others; None: the engine
+    has no delegates, or does not tell. `ranks` are those that
     executed the load together, each with a part of every cut matrix; `device` is then that of rank 0, and memory,
     threads and bytes are sums. Empty: one device had all of it. `compile_cache` is the folder in which a vendor's
     compiler keeps its code between runs; None: unknown, or there is none.
@@ -162,6 +164,7 @@ class BackendRecord:
     tuning_fallback: str | None = None
     ranks: tuple[RankRecord, ...] = ()
     compile_cache: str | None = None
+    delegated_share: float | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
@@ -170,6 +173,7 @@ class BackendRecord:
             kv_bytes_per_token=self.kv_bytes_per_token,
         )
         require(self.placement_share is None or 0 <= self.placement_share <= 1, "placement_share lies within 0..1")
+        require(self.delegated_share is None or 0 <= self.delegated_share <= 1, "delegated_share lies within 0..1")
         require(not self.emulated or self.true_device is not None, "an emulated device names its true device")
 
 
