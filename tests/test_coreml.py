@@ -1,0 +1,37 @@
+"""Core ML's models are made here, and never run: `make test-edge` has coremltools, Core ML itself is a Mac's."""
+
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+pytest.importorskip("coremltools", reason="Core ML's models are made by make test-edge")
+
+from small_models import small_load
+
+from wattbench.backends.coreml.maker import MAKER
+from wattbench.backends.programs import ProgramRequest, program_for
+
+
+@pytest.mark.parametrize("precision", ["float32", "float16"])
+def test_a_model_is_made(precision: str, graph_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BERT is converted with our names of the outputs, and kept as one archive of a package."""
+    monkeypatch.setenv("WATTBENCH_CACHE", str(graph_cache))
+    made = program_for(
+        ProgramRequest(
+            model=small_load("bert-base/classify-128").model,
+            weights="synthetic",
+            seed=0,
+            precision=precision,
+            target="every part of the chip",
+            requests=2,
+            positions=20,
+        ),
+        MAKER,
+    )
+    with ZipFile(made.path) as archive:
+        names = archive.namelist()
+        (text,) = [archive.read(name) for name in names if name.endswith(".mlmodel")]
+
+    assert "program.mlpackage/Manifest.json" in names
+    assert all(name.encode() in text for name in ("inputs", "last_hidden_state", "pooler_output"))
