@@ -1,6 +1,7 @@
 """An encoder in MLX on one device: lazy until it is evaluated, which every batch is before its time stamp."""
 
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import mlx.core as mx
@@ -8,7 +9,7 @@ import numpy
 
 from wattbench.backends.contract import DeviceInfo, Preparation
 from wattbench.backends.encoders import EncoderFacts, OpenEncoder
-from wattbench.backends.mlx.encoders import Forward, forward_of
+from wattbench.backends.mlx.encoders import Forward, forward_of, turned
 from wattbench.backends.mlx.maker import MAKER
 from wattbench.backends.programs import ProgramRequest, program_for, versions_of
 from wattbench.results.errors import UsageError
@@ -62,7 +63,9 @@ def open_model(p: Preparation, device: DeviceInfo) -> OpenEncoder:
     mx.reset_peak_memory()
     dtype = getattr(mx, p.precision)
     loaded: Any = mx.load(kept.path)  # any: a dictionary of arrays, which MLX's stub does not tell from others
-    weights = {name: array.astype(dtype) for name, array in loaded.items()}
+    weights: Mapping[str, Any] = {name: array.astype(dtype) for name, array in loaded.items()}
+    if device.name == "cpu":
+        weights = turned(weights)
     mx.eval(*weights.values())
     return OpenEncoder(
         program=_Lazy(forward_of(p.load.model, weights)),
