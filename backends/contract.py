@@ -9,6 +9,7 @@ import numpy
 from wattbench.models.load import Load
 from wattbench.results.availability import Availability
 from wattbench.results.ceilings import CeilingKind
+from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.subject import BackendRecord, WeightsRecord
 
 __all__ = [
@@ -82,7 +83,8 @@ class Preparation:
     neither is `tuning`: it is the name of one of the backend's `levels` ("eager" for a backend that lists none).
     `allow_fallback` permits work on the CPU where the device cannot do it; `Prepared` then says what. `slots` is given
     for a continuous level only, and then always. `devices` are those of the ranks that share the load out (see
-    `Sharer`), the first being `device`; empty: `device` alone has all of it.
+    `Sharer`), the first being `device`; empty: `device` alone has all of it. `endpoint` is the server to ask, for a
+    backend that computes nothing itself.
     """
 
     load: Load
@@ -97,6 +99,7 @@ class Preparation:
     allow_fallback: bool = False
     slots: int | None = None
     devices: tuple[str, ...] = ()
+    endpoint: EndpointPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

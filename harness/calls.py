@@ -43,6 +43,29 @@ def run(
     tensor_parallel: int | None = None,
     declared_watts: float | None = None,
     source: str | None = None,
+    input_tokens: int | None = None,
+    output_tokens: int | None = None,
+    rate: float | str | None = None,
+    arrival: str | None = None,
+    arrival_shape: float | None = None,
+    concurrency: int | None = None,
+    ramp: str | None = None,
+    trace: str | None = None,
+    trace_scale: float | None = None,
+    sessions: int | None = None,
+    slo: str | None = None,
+    in_flight_max: int | None = None,
+    endpoint: str | None = None,
+    api: str | None = None,
+    model: str | None = None,
+    key_env: str | None = None,
+    key_file: str | None = None,
+    ca_file: str | None = None,
+    no_stream: bool | None = None,
+    tokenizer: str | None = None,
+    timeout_s: float | None = None,
+    workers: int | None = None,
+    server_command: str | None = None,
     plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
@@ -66,7 +89,9 @@ def run(
 def _request(knobs: dict[str, object], plan: Path | None) -> RunRequest:
     """Return the knobs of a call over those of its plan file. Raises UsageError naming one of a wrong type."""
     lists = {name: (one,) if isinstance(one := knobs[name], str) else one for name in ("power", "cross_check")}
-    checked = make_request({**knobs, **lists}, "wattbench.run: wrong argument")
+    rate = knobs["rate"]
+    words = {"rate": str(rate)} if isinstance(rate, int | float) else {}
+    checked = make_request({**knobs, **lists, **words}, "wattbench.run: wrong argument")
     return merge_requests(read_request(plan), checked) if plan is not None else checked
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from wattbench.backends.contract import Backend, DeviceInfo, DeviceLister
 from wattbench.harness.plan import DEFAULT_BACKEND, DEFAULT_LOAD, Resolved, device_of, levels_of, open_backend, resolve
 from wattbench.harness.request import RunRequest
+from wattbench.harness.traffic_request import implied_load
 from wattbench.models.find import find_load
 from wattbench.results.errors import DeviceError, OutOfMemoryError, UsageError, WattbenchError
 from wattbench.results.plugins import plugin_names
@@ -84,6 +85,6 @@ def _precisions(request: RunRequest) -> Iterator[RunRequest]:
         yield request
         return
     device = device_of(open_backend(request.backend or DEFAULT_BACKEND), request.device)
-    for precision in find_load(request.load or DEFAULT_LOAD).model.precisions:
+    for precision in find_load(implied_load(request, DEFAULT_LOAD)).model.precisions:
         if precision in device.precisions:
             yield replace(request, precision=precision)

@@ -28,6 +28,9 @@ def prepare_command(plan: Plan, origin_ns: int) -> Prepare:
         allow_fallback=plan.allow_fallback,
         slots=plan.slots,
         devices=plan.devices,
+        scenario=plan.scenario,
+        traffic=plan.traffic,
+        endpoint=plan.endpoint,
     )
 
 

@@ -19,6 +19,7 @@ from wattbench.backends.contract import (
     Preparation,
 )
 from wattbench.backends.execution import Executed, executed, outside_share
+from wattbench.backends.traffic import TrafficServer
 from wattbench.backends.truth import completion_truth
 from wattbench.harness.driving import Driven, drive
 from wattbench.harness.messages import (
@@ -31,14 +32,16 @@ from wattbench.harness.messages import (
     PreparedReply,
     Reference,
     ReferenceReply,
+    Serve,
     TruthReply,
     WarmUp,
 )
 from wattbench.harness.quality import compare
+from wattbench.harness.traffic_engine import TrafficEngine
 from wattbench.models.find import find_load
 from wattbench.models.inputs import make_arrays
 from wattbench.models.load import Load
-from wattbench.results.errors import WorkerError
+from wattbench.results.errors import UsageError, WorkerError
 from wattbench.results.measurement import Completions, WarmupRecord, Window
 from wattbench.results.plugins import load_plugin
 from wattbench.results.stats import STEADY_TEST, is_steady
@@ -55,6 +58,9 @@ TRUTH_STEPS = 8
 GATE_TURNS, GATE_TURN_TOKENS = 2, 16
 """Turns of an agent that the gate compares, and new tokens of the later one: a cache that goes on at a wrong place."""
 
+GIVE_UP_S = 600.0
+"""So long after a window the last answers of a backend without a time-out of its own are waited for."""
+
 BATCH_POOL = 4
 """Distinct seeded batches that executions take turns with, so that no cache can answer from memory."""
 
@@ -69,6 +75,7 @@ class Engine:
         self._batches: list[Batch] = []
         self._short: list[Batch] = []
         self._turn = 0
+        self._traffic: TrafficEngine | None = None
 
     def prepare(self) -> PreparedReply:
         """Build the weights and run once."""
@@ -87,9 +94,13 @@ class Engine:
                 allow_fallback=c.allow_fallback,
                 slots=c.slots,
                 devices=c.devices,
+                endpoint=c.endpoint,
             )
         )
-        self._batches = [make_batch(self._load, c.batch, c.seed + 1 + i) for i in range(BATCH_POOL)]
+        if c.traffic is not None:
+            self._traffic = self._traffic_engine(c)
+        else:
+            self._batches = [make_batch(self._load, c.batch, c.seed + 1 + i) for i in range(BATCH_POOL)]
         return PreparedReply(
             backend=prepared.backend,
             weights=prepared.weights,
@@ -98,7 +109,7 @@ class Engine:
             compile_s=prepared.compile_s,
         )
 
-    def gate(self, command: Gate, weights_digest: str, precision: str) -> QualityRecord | None:
+    def gate(self, command: Gate, weights_digest: str | None, precision: str) -> QualityRecord | None:
         """Compare the engine's outputs with the stored reference; None when one of the two does not exist."""
         if command.path is None or not isinstance(self._backend, Inspectable):
             return None
@@ -114,7 +125,9 @@ class Engine:
         return compare(outputs.values, values, self._load.model.tolerance(precision), precision)
 
     def truth(self) -> TruthReply:
-        """Check that the backend's times wait for the work."""
+        """Check that the backend's times wait for the work; an answer that was received is its own proof."""
+        if isinstance(self._backend, TrafficServer):
+            return TruthReply(truthful=True, facts="a request ends with the last byte of its answer")
         batch = self._batches[0]
         steps = batch.output_tokens // (batch.requests * self._load.shape.turns)
         report = completion_truth(self._backend, self._shorter(batch, TRUTH_STEPS / max(1, steps)))
@@ -126,6 +139,8 @@ class Engine:
         Where one execution takes more than an eighth of the least warm-up, shorter ones (fewer tokens out) follow the
         first, so that there are enough rates to judge. A slice that continues another has no such first one.
         """
+        if self._traffic is not None:
+            return self._traffic.warm_up(command, self._command.seed)
         start = time.perf_counter_ns()
         execution_s = None if command.more else self._execute().seconds
         if execution_s is not None:
@@ -152,7 +167,15 @@ class Engine:
         short = [self._shorter(batch, 0.0) for batch in self._batches]
         return drive(lambda: self._execute(short), command.share, command.seconds, command.seed)
 
-    def measure(self, command: Measure) -> Measured:
+    def measure(self, command: Measure | Serve) -> Measured:
+        """Measure one window, of batches back to back or of traffic."""
+        if isinstance(command, Serve):
+            if self._traffic is None:
+                raise WorkerError("The plan of this worker has no traffic to serve", "", "Report this as a bug.")
+            return self._traffic.measure(command)
+        return self._measure(command)
+
+    def _measure(self, command: Measure) -> Measured:
         """Execute back to back for one window, which starts with an execution and ends with one."""
         time.sleep(command.jitter_s)
         gc.collect()
@@ -181,6 +204,16 @@ class Engine:
     def close(self) -> None:
         """Free the device."""
         self._backend.close()
+
+    def _traffic_engine(self, c: Prepare) -> TrafficEngine:
+        if not isinstance(self._backend, TrafficServer):
+            why = "it executes batches, one after the other"
+            raise UsageError(f"{self._backend.name} serves no traffic", why, "Use --endpoint, or --scenario offline.")
+        assert c.traffic is not None
+        give_up_s = c.endpoint.timeout_s if c.endpoint is not None else GIVE_UP_S
+        return TrafficEngine(
+            self._backend.serve, self._load, c.scenario, c.traffic, give_up_s=give_up_s, origin_ns=c.origin_ns
+        )
 
     def _execute(self, batches: list[Batch] | None = None) -> Executed:
         self._turn = (self._turn + 1) % len(self._batches)

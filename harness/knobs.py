@@ -50,13 +50,23 @@ RANGES = {
     "warmup_max_s": Range(flag="--warm-up-max", low=0, high=DAY_S, unit=" s"),
     "idle_s": Range(flag="--idle", low=0, high=DAY_S, unit=" s"),
     "declared_watts": Range(flag="--declared-watts", low=0, high=1_000_000, unit=" W", above_zero=True),
+    "input_tokens": Range(flag="--input-tokens", low=1, high=999_999_999),
+    "output_tokens": Range(flag="--output-tokens", low=1, high=999_999_999),
+    "arrival_shape": Range(flag="--arrival-shape", low=0.01, high=1000),
+    "concurrency": Range(flag="--concurrency", low=1, high=65_536),
+    "trace_scale": Range(flag="--trace-scale", low=1e-6, high=1e6),
+    "sessions": Range(flag="--sessions", low=1, high=65_536),
+    "in_flight_max": Range(flag="--in-flight-max", low=1, high=65_536),
+    "timeout_s": Range(flag="--timeout", low=0, high=DAY_S, unit=" s", above_zero=True),
+    "workers": Range(flag="--workers", low=1, high=256),
     "power_rate_hz": Range(flag="--power-rate", low=0.1, high=1000, unit=" Hz"),
 }
 """The knobs that are numbers; the highest seed is the largest integer that a result file keeps exactly."""
 
 TEXTS = (
     *("load", "backend", "device", "precision", "scenario", "weights", "tuning", "ceilings"),
-    *("cross_check_python", "source"),
+    *("cross_check_python", "source", "rate", "arrival", "ramp", "trace", "slo", "endpoint", "api", "model"),
+    *("key_env", "key_file", "ca_file", "tokenizer", "server_command"),
 )
 
 

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 from wattbench.backends.contract import EAGER, CeilingReport, CeilingRequest
 from wattbench.backends.lines import Failure, Lines
 from wattbench.harness.driving import Driven
+from wattbench.results.calls import TrafficRecord
+from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.measurement import Completions, WarmupRecord, Window
+from wattbench.results.plan import Scenario
 from wattbench.results.subject import BackendRecord, QualityRecord, WeightsRecord
+from wattbench.results.traffic_plan import TrafficPlan
 
 __all__ = [
     "Close",
@@ -22,6 +26,7 @@ __all__ = [
     "PreparedReply",
     "Reference",
     "ReferenceReply",
+    "Serve",
     "Truth",
     "TruthReply",
     "WarmUp",
@@ -32,7 +37,10 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepare:
-    """Get ready: build the weights on the device and run once. Times count from `origin_ns` from now on."""
+    """Get ready: build the weights on the device and run once. Times count from `origin_ns` from now on.
+
+    With `traffic` schedules are served by `scenario`, without it batches run back to back.
+    """
 
     load: str
     backend: str
@@ -48,6 +56,9 @@ class Prepare:
     allow_fallback: bool = False
     slots: int | None = None
     devices: tuple[str, ...] = ()
+    scenario: Scenario = "offline"
+    traffic: TrafficPlan | None = None
+    endpoint: EndpointPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,14 +170,33 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Serve:
+    """Serve one measured window of traffic, drawn from `seed` for `window_s`; its last answers may come later.
+
+    `rate_per_s` is that of an open loop. A pause and a lead-in of the same traffic go before it, a lead-out follows.
+    """
+
+    window_s: float
+    jitter_s: float
+    lead_in_s: float
+    lead_out_s: float
+    seed: int
+    rate_per_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One measured window: its work, the worker's own CPU time, and the share of it outside the reported times."""
+    """One measured window: its work, the worker's own CPU time, and the share of it outside the reported times.
+
+    `traffic` is given where it was served.
+    """
 
     window: Window
     completions: Completions
     worker_cpu_s: float
     outside_share: float
     memory_peak_bytes: int | None
+    traffic: TrafficRecord | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,7 +208,7 @@ LINES = Lines(
     (
         *(Prepare, Reference, Gate, Truth, WarmUp, Measure, MeasureCeilings, Close, OpenContext, Drive),
         *(PreparedReply, ReferenceReply, QualityRecord, TruthReply, WarmupRecord, Measured, CeilingReport, Failure),
-        *(ContextReply, Driven),
+        *(ContextReply, Driven, Serve),
     ),
     "The worker and the harness do not understand each other",
 )

@@ -1,6 +1,7 @@
 """Turning what a user asks into a plan: names checked, contradictions refused, defaults filled in, memory counted."""
 
 from dataclasses import dataclass
+from typing import get_args
 
 from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, DeviceProber, Level, Sharer, Tunable
 from wattbench.harness.knobs import check_knobs, check_weights, known_processors
@@ -9,10 +10,20 @@ from wattbench.harness.peers.client import PEERS
 from wattbench.harness.power.declared import declared_source, is_declared
 from wattbench.harness.request import RunRequest
 from wattbench.harness.storage import cache_directory
+from wattbench.harness.traffic_request import (
+    ENDPOINT,
+    endpoint_plan,
+    implied_load,
+    implied_scenario,
+    serves_here,
+    traffic_plan,
+)
 from wattbench.models.find import find_load
 from wattbench.models.load import Load
+from wattbench.models.served import AS_SERVED, SERVED
 from wattbench.models.work import memory_needed_bytes
 from wattbench.results.covers import covers_of
+from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plan import Plan, Scenario
 from wattbench.results.plugins import load_plugin, nearest_lines
@@ -32,7 +43,7 @@ SLOT_TURNS = 4
 
 CEILINGS = ("auto", "fresh", "none")
 
-SCENARIOS: tuple[Scenario, ...] = ("offline", "single-stream")
+SCENARIOS: tuple[Scenario, ...] = get_args(Scenario)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +80,9 @@ class Resolved:
         return covers_of(info.power_covers for info in self.ranks or (self.device,))
 
     def needed_bytes(self, batch: int) -> int:
-        """Return what the load needs of `device`'s memory at a batch, which all ranks on it share."""
+        """Return what the load needs of `device`'s memory at a batch, which all ranks on it share; an endpoint: 0."""
+        if self.plan.endpoint is not None:
+            return 0
         ranks = self.ranks or (self.device,)
         needed = memory_needed_bytes(self.load, batch, self.plan.precision, len(ranks))
         return needed * ranks.count(self.device)
@@ -81,16 +94,17 @@ def resolve(request: RunRequest) -> Resolved:
     Raises UsageError for wrong knobs, DeviceError without a usable device, and OutOfMemoryError with both figures.
     """
     check_knobs(request)
-    load = find_load(request.load or DEFAULT_LOAD)
+    load = find_load(implied_load(request, DEFAULT_LOAD))
     scenario = _scenario(request)
+    traffic, endpoint = traffic_plan(request, scenario), endpoint_plan(request)
     timing = _timing(request)
-    backend = open_backend(request.backend or DEFAULT_BACKEND)
+    backend = open_backend(_backend_name(request, load))
     device = device_of(backend, request.device)
     ranks = _ranks(backend, load, device, request)
     precision = _precision(load, device, request.precision)
     batch = _batch(request, scenario, load)
     level = _level(backend, load, device, precision, request)
-    power = _power(request)
+    power = _power(request, endpoint)
     plan = Plan(
         load=load.name,
         backend=backend.name,
@@ -98,7 +112,7 @@ def resolve(request: RunRequest) -> Resolved:
         precision=precision,
         scenario=scenario,
         batch=batch,
-        weights=_weights(request),
+        weights=_weights(request) if endpoint is None else AS_SERVED,
         seed=request.seed if request.seed is not None else 0,
         threads=_threads(request),
         affinity=tuple(dict.fromkeys(request.affinity)) if request.affinity is not None else None,
@@ -116,24 +130,41 @@ def resolve(request: RunRequest) -> Resolved:
         power_rate_hz=_or_default(request.power_rate_hz, 20.0),
         tuning=level.name,
         allow_fallback=bool(request.allow_fallback),
-        ceilings=_ceilings(request.ceilings or "auto"),
+        ceilings=_ceilings(request.ceilings or "auto") if endpoint is None else "none",
         cross_check=_peers(request),
         cross_check_python=request.cross_check_python if request.cross_check else None,
         slots=min(batch, request.slots or max(1, batch // SLOT_TURNS)) if level.continuous else None,
         tensor_parallel=max(1, len(ranks)),
         devices=tuple(info.name for info in ranks),
+        traffic=traffic,
+        endpoint=endpoint,
     )
     _refuse_early(load, plan, ranks or (device,))
     return Resolved(plan=plan, load=load, device=device, ranks=ranks)
 
 
-def _power(request: RunRequest) -> tuple[str, ...]:
-    """Return what `--power` asks for; declared watts stand alone and have a source. They need no idle windows."""
+def _backend_name(request: RunRequest, load: Load) -> str:
+    """Return the backend that a request names; an endpoint's address alone names its own."""
+    if request.endpoint is not None:
+        if request.backend not in (None, ENDPOINT):
+            why = f"{request.backend} computes in this process"
+            raise UsageError("--endpoint contradicts --backend", why, "Drop one of the two.")
+        return ENDPOINT
+    if load.model.name == SERVED:
+        raise UsageError(f"The load {load.name!r} needs an endpoint", "its model is a server's", "Give --endpoint URL.")
+    return request.backend or DEFAULT_BACKEND
+
+
+def _power(request: RunRequest, endpoint: EndpointPlan | None) -> tuple[str, ...]:
+    """Return what `--power` asks for; declared watts stand alone and have a source. They need no idle windows.
+
+    Sensors of this machine see nothing of a server on another one.
+    """
     watts, source = request.declared_watts, request.source
     if watts is None:
         if source is not None:
             raise UsageError("--source says nothing", "no watts are declared", "Give --declared-watts W too.")
-        return request.power or ("auto",)
+        return request.power or ("auto" if endpoint is None or serves_here(endpoint) else "none",)
     if source is None:
         why = "nobody could tell where the watts come from"
         raise UsageError("--declared-watts needs a source", why, "Give --source TEXT, such as 'data sheet, page 3'.")
@@ -177,6 +208,8 @@ def _refuse_crowd(ranks: int, request: RunRequest) -> None:
 
 def _refuse_early(load: Load, plan: Plan, devices: tuple[DeviceInfo, ...]) -> None:
     """Refuse what would end the run later: no place for the gate's reference, too little memory."""
+    if plan.endpoint is not None:
+        return
     if devices[0].computes:
         cache_directory()
     refuse_if_too_big(load, plan.slots or plan.batch, plan.precision, devices)
@@ -270,7 +303,7 @@ def _peers(request: RunRequest) -> tuple[str, ...]:
 
 
 def _scenario(request: RunRequest) -> Scenario:
-    wanted = request.scenario or "offline"
+    wanted = implied_scenario(request)
     for scenario in SCENARIOS:
         if scenario == wanted:
             return scenario
@@ -322,6 +355,8 @@ def _or_default(value: float | None, default: float) -> float:
 
 
 def _precision(load: Load, device: DeviceInfo, wanted: str | None) -> str:
+    if device.precisions == (AS_SERVED,) and wanted in (None, "auto", AS_SERVED):
+        return AS_SERVED
     if wanted in (None, "auto"):
         both = [p for p in (device.precision_default, *device.precisions) if p in load.model.precisions]
         if both:

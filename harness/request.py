@@ -46,6 +46,29 @@ class RunRequest:
     tensor_parallel: int | None = None
     declared_watts: float | None = None
     source: str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    rate: str | None = None
+    arrival: str | None = None
+    arrival_shape: float | None = None
+    concurrency: int | None = None
+    ramp: str | None = None
+    trace: str | None = None
+    trace_scale: float | None = None
+    sessions: int | None = None
+    slo: str | None = None
+    in_flight_max: int | None = None
+    endpoint: str | None = None
+    api: str | None = None
+    model: str | None = None
+    key_env: str | None = None
+    key_file: str | None = None
+    ca_file: str | None = None
+    no_stream: bool | None = None
+    tokenizer: str | None = None
+    timeout_s: float | None = None
+    workers: int | None = None
+    server_command: str | None = None
 
 
 def merge_requests(base: RunRequest, over: RunRequest) -> RunRequest:

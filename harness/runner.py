@@ -16,7 +16,7 @@ from wattbench.harness.evidence import gather_evidence, summarise_draft
 from wattbench.harness.idling import idle_length_s, idle_window, opened_context
 from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
 from wattbench.harness.judgement import doubts_of, interval_goals
-from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply
+from wattbench.harness.messages import Measure, Measured, PreparedReply, Serve, Truth, TruthReply
 from wattbench.harness.plan import Resolved
 from wattbench.harness.power.alias import rhythms
 from wattbench.harness.power.derive import derive
@@ -273,9 +273,10 @@ class Run:
         return warm_up(worker, self._plan, self._power, self._draft.clock, covers, timeout_s)
 
     def _answer_timeout(self, seconds: float) -> float:
-        """Return how long to wait for a command that should take `seconds` and some whole executions."""
+        """Return how long to wait for a command that should take `seconds` and some whole executions or time-outs."""
         execution_s = self._draft.warmup.execution_s if self._draft.warmup else None
-        return 3 * seconds + 10 * (execution_s or 0.0) + ANSWER_SLACK_S
+        timeout_s = self._plan.endpoint.timeout_s if self._plan.endpoint is not None else 0.0
+        return 3 * (seconds + timeout_s) + 10 * (execution_s or 0.0) + ANSWER_SLACK_S
 
     def _repeats(self, worker: WorkerClient) -> Iterator[None]:
         jitter = random.Random(self._plan.seed)  # seeded: the pauses are part of the plan
@@ -294,7 +295,7 @@ class Run:
         plan = self._plan
         lead_s = max(self._power.lead_s, LEAD_FLOOR_S)
         before = self._surroundings.moment(worker.pid)
-        command = Measure(window_s=plan.window_s, jitter_s=pause_s, lead_in_s=lead_s, lead_out_s=lead_s)
+        command = self._window_command(index, pause_s, lead_s)
         done = worker.ask(command, Measured, self._answer_timeout(plan.window_s + 2 * lead_s + pause_s))
         after = self._surroundings.moment(worker.pid)
         cpu = after.cpu_since(before)
@@ -317,6 +318,21 @@ class Run:
             throttled_s=after.slowed_since(before),
             peers=self._power.peer_energies(done.window, energy),
             telemetry=self._surroundings.telemetry(before, after),
+            traffic=done.traffic,
+        )
+
+    def _window_command(self, index: int, pause_s: float, lead_s: float) -> Measure | Serve:
+        """Return the command of one window; each window of traffic has a seed of its own."""
+        plan = self._plan
+        if plan.traffic is None:
+            return Measure(window_s=plan.window_s, jitter_s=pause_s, lead_in_s=lead_s, lead_out_s=lead_s)
+        return Serve(
+            window_s=plan.window_s,
+            jitter_s=pause_s,
+            lead_in_s=lead_s,
+            lead_out_s=lead_s,
+            seed=plan.seed + index,
+            rate_per_s=plan.traffic.rate_per_s,
         )
 
     def _narrow_enough(self) -> bool:

@@ -23,6 +23,7 @@ from wattbench.harness.messages import (
     Prepare,
     PreparedReply,
     Reference,
+    Serve,
     Truth,
     WarmUp,
     from_line,
@@ -78,7 +79,7 @@ class Worker:
                 return self._ready()[0].truth()
             case WarmUp():
                 return self._ready()[0].warm_up(command)
-            case Measure():
+            case Measure() | Serve():
                 return self._ready()[0].measure(command)
             case Drive():
                 return self._ready()[0].drive(command)

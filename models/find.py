@@ -10,6 +10,7 @@ from wattbench.models.configurations import dimensions
 from wattbench.models.lengths import MARK, with_lengths
 from wattbench.models.load import Load, ModelSpec, RequestShape
 from wattbench.models.read import read_model, read_shape
+from wattbench.models.served import SERVED, served_model
 from wattbench.results.errors import UsageError, WattbenchError
 from wattbench.results.plugins import nearest_lines
 
@@ -73,7 +74,7 @@ def find_load(name: str) -> Load:
     """Return the load "MODEL/SHAPE"; a bare "MODEL" means its default shape, the first of its family that fits.
 
     "MODEL/SHAPE@INPUT" and "MODEL/SHAPE@INPUTxOUTPUT" are the same shape with other lengths: loads of their own, with
-    a digest of their own.
+    a digest of their own. "served/SHAPE" is the shape on whatever model an endpoint serves.
 
     Raises UsageError with the nearest known names for an unknown model or shape, with the model's shapes for a
     combination that makes no sense, and with file and key when the model's or shape's own file is broken.
@@ -83,9 +84,9 @@ def find_load(name: str) -> Load:
     models = _files(directories, "models", problems)
     shapes = _files(directories, "shapes", problems)
     model_name, _, shape_name = name.partition("/")
-    if model_name not in models:
+    if model_name not in models and model_name != SERVED:
         raise _unknown("model", model_name, models, problems)
-    model = read_model(models[model_name])
+    model = served_model() if model_name == SERVED else read_model(models[model_name])
     if not shape_name:
         return Load(model=model, shape=_default_shape(model, shapes))
     base_name, mark, lengths = shape_name.partition(MARK)
@@ -158,6 +159,8 @@ def _misfit(model: ModelSpec, shape: RequestShape) -> str | None:
     """Return why a shape makes no sense for a model, None when it does."""
     if model.family not in shape.families:
         return f"{shape.name} is for {' and '.join(shape.families)} models, {model.name} is of family {model.family}"
+    if model.name == SERVED:
+        return None
     architecture = dimensions(model)
     if shape.modality != architecture.modality:
         return f"{shape.name} is made of {shape.modality}, {model.name} takes {architecture.modality}"

@@ -33,7 +33,7 @@ class ModelSpec:
 
     `architecture` is a configuration class of `transformers` (for example "Qwen3Config") or "wattbench.tiny".
     `parameters` is the published or computed count of distinct parameters (tied ones once). `checkpoint` is the hub
-    id of the real weights, None where there are none.
+    id of the real weights, None where there are none. `parameters` is None for a model that only its server knows.
     """
 
     name: str
@@ -41,7 +41,7 @@ class ModelSpec:
     family: Family
     architecture: str
     config: dict[str, object]
-    parameters: int
+    parameters: int | None
     precisions: tuple[str, ...]
     tolerances: tuple[Tolerance, ...]
     sources: tuple[str, ...]
@@ -49,8 +49,15 @@ class ModelSpec:
 
     def __post_init__(self) -> None:
         require(self.version >= 1, f"version must be at least 1, got {self.version}")
-        require(self.parameters >= 1, f"parameters must be at least 1, got {self.parameters}")
+        count = self.parameters
+        require(count is None or count >= 1, f"parameters must be at least 1, got {count}")
         require(len(self.precisions) >= 1, "a model declares at least one precision")
+
+    @property
+    def parameter_count(self) -> int:
+        """Return the parameters of a model that is known; no engine of ours runs another one."""
+        assert self.parameters is not None, f"{self.name} is known to its server alone"
+        return self.parameters
 
     def tolerance(self, precision: str) -> Tolerance | None:
         """Return the tolerance stated for a precision, or None when the file states none."""

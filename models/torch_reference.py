@@ -42,13 +42,14 @@ def reference_outputs(
     the hidden states of all positions, then the pooled vector. Image classifiers: the logits. Attention is the eager
     implementation. Raises OutOfMemoryError when the float32 weights do not fit in the free memory.
     """
-    needed = 4 * model.parameters
+    needed = 4 * model.parameter_count
     _refuse_if_too_big(model, needed)
     inputs = {name: torch.from_numpy(array[:1]) for name, array in arrays.items()}
     with memory_errors(f"the float32 reference of {model.name}", needed, CPU):
         built = build(model, weights=weights, seed=seed, dtype=torch.float32, device=CPU, attention="eager")
         with torch.inference_mode():
             rows, forced = _forwards(model, built.module, inputs, steps)
+    assert built.weights.digest is not None
     return Reference(values=rows.numpy(), forced_tokens=forced, weights_digest=built.weights.digest)
 
 

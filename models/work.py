@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from wattbench.models.architecture import Architecture, Stack
 from wattbench.models.configurations import dimensions
 from wattbench.models.load import Load, ModelSpec
+from wattbench.models.served import AS_SERVED
 from wattbench.models.shards import head_is_cut
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
@@ -63,7 +64,11 @@ def work(load: Load, precision: str) -> WorkRecord:
 
 
 def load_record(load: Load, precision: str) -> LoadRecord:
-    """Return the record of a load for a result; the bytes of its work are those of `precision`."""
+    """Return the record of a load for a result; the bytes of its work are those of `precision`.
+
+    What an endpoint serves may be any model in any precision, whatever the load is called: its work is not known.
+    """
+    known = precision != AS_SERVED
     model, shape = load.model, load.shape
     return LoadRecord(
         name=load.name,
@@ -71,12 +76,12 @@ def load_record(load: Load, precision: str) -> LoadRecord:
         digest=load.digest,
         model=model.name,
         family=model.family,
-        parameters=model.parameters,
+        parameters=model.parameters if known else None,
         shape=shape.name,
         input_tokens=shape.input_tokens,
         output_tokens=shape.output_tokens,
         turns=shape.turns,
-        work=work(load, precision),
+        work=work(load, precision) if known else None,
         sources=(*model.sources, *shape.sources),
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from wattbench.results.attachment import AttachmentRecord
+from wattbench.results.calls import RateSearch
 from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.checks import require
 from wattbench.results.doubts import Doubt, Verdict, judge
@@ -90,7 +91,7 @@ class Result:
     """One run, whole: identity, plan, what ran where, raw repeats, what was derived, what to doubt.
 
     Fields that are None were not reached (the run is `started`, `partial` or ended in `error`). `privacy` says what was
-    hashed or removed before the document was shared (None: nothing).
+    hashed or removed before the document was shared (None: nothing). `search` tells how `--rate auto` found its rate.
     """
 
     schema: str = SCHEMA
@@ -118,6 +119,7 @@ class Result:
     ceilings: CeilingsRecord | None = None
     attachments: tuple[AttachmentRecord, ...] = ()
     privacy: PrivacyRecord | None = None
+    search: RateSearch | None = None
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")

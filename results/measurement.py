@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from itertools import pairwise
 
+from wattbench.results.calls import TrafficRecord
 from wattbench.results.checks import require, require_not_negative
 from wattbench.results.crosscheck import PeerEnergy
 from wattbench.results.energy import ChannelEnergy
@@ -95,7 +96,8 @@ class Repeat:
     process's own CPU time, `other_cpu_s` that of everything else on the machine, `steal_s` what the hypervisor took,
     and, in seconds by cause, `throttled_s` for how long the device slowed itself down (None: it does not say).
     `peers` is what other tools said of the same window, `telemetry` what the device's own monitoring said over
-    `observed_s`.
+    `observed_s`. `traffic` is given where a schedule of requests was served; row i of its calls is row i of
+    `completions`, each of which is one request then.
     """
 
     index: int
@@ -112,12 +114,15 @@ class Repeat:
     throttled_s: dict[str, float] | None = None
     peers: tuple[PeerEnergy, ...] = ()
     telemetry: tuple[TelemetryRecord, ...] = ()
+    traffic: TrafficRecord | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
             index=self.index, jitter_s=self.jitter_s, worker_cpu_s=self.worker_cpu_s, parent_cpu_s=self.parent_cpu_s
         )
         require_not_negative(**(self.throttled_s or {}))
+        rows = None if self.traffic is None else len(self.traffic.calls)
+        require(rows in (None, len(self.completions)), "traffic has a row of calls for each completion")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

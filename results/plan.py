@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wattbench.results.checks import require
+from wattbench.results.endpoint_plan import EndpointPlan
+from wattbench.results.traffic_plan import TrafficPlan
 
-Scenario = Literal["offline", "single-stream"]
+Scenario = Literal["offline", "single-stream", "multi-stream", "server", "concurrency", "ramp", "trace", "agentic"]
 
 __all__ = ["Plan", "Scenario"]
 
@@ -21,6 +23,8 @@ class Plan:
     the other tools that watch the same windows, `cross_check_python` the Python that has them (None: this one).
     `slots` is how many requests of a batch were in progress at once; None: all of them, in step. `tensor_parallel` is
     the number of ranks that shared the load out, and `devices` has the device of each; none for 1, which is `device`.
+    `traffic` says how requests were to arrive where a schedule was drawn for them; None: batches, one after the other.
+    `endpoint` is the server that was asked, None for a backend in a process of our own.
     """
 
     load: str
@@ -53,6 +57,8 @@ class Plan:
     slots: int | None = None
     tensor_parallel: int = 1
     devices: tuple[str, ...] = ()
+    traffic: TrafficPlan | None = None
+    endpoint: EndpointPlan | None = None
 
     def __post_init__(self) -> None:
         require(self.batch >= 1, "batch must be at least 1")

@@ -5,7 +5,7 @@ from typing import Literal
 
 from wattbench.results.checks import require, require_not_negative
 
-WeightsOrigin = Literal["synthetic", "real"]
+WeightsOrigin = Literal["synthetic", "real", "unknown"]
 Family = Literal["encoder", "decoder", "encoder-decoder", "vision-encoder"]
 
 __all__ = [
@@ -49,19 +49,22 @@ class WorkRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadRecord:
-    """What was executed: name, version and digest of the load, its model and request shape."""
+    """What was executed: name, version and digest of the load, its model and request shape.
+
+    `parameters` and `work` are None where the model is not known, as behind an endpoint.
+    """
 
     name: str
     version: int
     digest: str
     model: str
     family: Family
-    parameters: int
+    parameters: int | None
     shape: str
     input_tokens: int
     output_tokens: int
     turns: int
-    work: WorkRecord
+    work: WorkRecord | None
     sources: tuple[str, ...]
 
     def __post_init__(self) -> None:
@@ -73,14 +76,17 @@ class LoadRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeightsRecord:
-    """Which weights ran: synthetic by seed or real from a path or hub, with a digest of the values."""
+    """Which weights ran: synthetic by seed or real from a path or hub, with a digest of the values.
+
+    Behind an endpoint they are unknown: `source` is the server's name for the model, and there is no digest.
+    """
 
     origin: WeightsOrigin
     source: str
     revision: str | None
     seed: int | None
     distribution: str
-    digest: str
+    digest: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +141,8 @@ class BackendRecord:
     has no delegates, or does not tell. `ranks` are those that
     executed the load together, each with a part of every cut matrix; `device` is then that of rank 0, and memory,
     threads and bytes are sums. Empty: one device had all of it. `compile_cache` is the folder in which a vendor's
-    compiler keeps its code between runs; None: unknown, or there is none.
+    compiler keeps its code between runs; None: unknown, or there is none. `served_model` is what the endpoint calls the
+    model, None without an endpoint.
     """
 
     name: str
@@ -165,6 +172,7 @@ class BackendRecord:
     ranks: tuple[RankRecord, ...] = ()
     compile_cache: str | None = None
     delegated_share: float | None = None
+    served_model: str | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(

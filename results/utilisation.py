@@ -11,7 +11,7 @@ from wattbench.results.measurement import Completions, Repeat
 from wattbench.results.metrics import Metric, Summary
 from wattbench.results.peaks import claimed_peaks
 from wattbench.results.rates import NO_REPEAT, NONE_SUCCEEDED, overlap_reason, phase_reason, succeeded
-from wattbench.results.subject import BackendRecord, LoadRecord
+from wattbench.results.subject import BackendRecord, LoadRecord, WorkRecord
 
 __all__ = [
     "CLAIM",
@@ -42,6 +42,7 @@ CLAIM = "_claim"
 NO_CEILINGS = "ceilings were not measured"
 NO_BACKEND = "the run did not get as far as its backend"
 MOCK = "the backend is a mock: nothing was computed"
+UNKNOWN_MODEL = "the server's model is not known"
 ALL_PREFILL = "the load has no tokens out, so utilisation.flops is that of its only phase"
 NO_DECODE = "the load has no tokens out, so there is no decode phase"
 NO_CACHE_BYTES = "what the decode steps read of their cache is not known"
@@ -211,10 +212,10 @@ def intensity(part: Part, load: LoadRecord, repeats: Sequence[Repeat], backend: 
     for done in (repeat.completions for repeat in repeats):
         requests = [done.requests[i] for i in succeeded(done)]
         if part == "bandwidth":
-            flops += sum(requests) * (load.work.decode_flops or 0.0)
+            flops += sum(requests) * (_work(load).decode_flops or 0.0)
             moved += sum(_decode_bytes(load, done, i, backend) for i in succeeded(done))
         else:
-            flops += sum(requests) * load.work.prefill_flops
+            flops += sum(requests) * _work(load).prefill_flops
             cache = load.input_tokens * (_kv_bytes_per_token(load, backend) or 0)
             moved += len(requests) * _weight_bytes(load, backend) + sum(requests) * cache
     return flops / moved if flops and moved else None
@@ -256,6 +257,8 @@ def _untold(
     """Return why this part of the work has no rate, or None if it has one."""
     if backend is not None and backend.mock:
         return MOCK
+    if load.work is None:
+        return UNKNOWN_MODEL
     if part == "flops":
         return None
     if load.output_tokens == 0:
@@ -272,7 +275,7 @@ def _unread(
     cached = cached_weights(load, backend, ceilings)
     if cached is not None:
         return cached
-    if load.work.decode_kv_bytes is None:
+    if _work(load).decode_kv_bytes is None:
         return NO_CACHE_BYTES
     largest = max((n for repeat in repeats for n in repeat.completions.requests), default=0)
     return EXPERTS if largest > 1 and _has_experts(load) else None
@@ -285,9 +288,10 @@ def _has_experts(load: LoadRecord) -> bool:
     is no larger than its head), at two FLOPs each: fewer FLOPs a step than parameters means experts.
     """
     steps = load.turns * (load.output_tokens - 1)
-    if load.family != "decoder" or steps < 1 or load.work.decode_flops is None:
+    decode_flops = None if load.work is None else load.work.decode_flops
+    if load.family != "decoder" or steps < 1 or load.parameters is None or decode_flops is None:
         return False
-    return load.work.decode_flops / steps < load.parameters
+    return decode_flops / steps < load.parameters
 
 
 def _rate(part: Part, load: LoadRecord, repeat: Repeat, backend: BackendRecord | None) -> float | None:
@@ -298,7 +302,7 @@ def _rate(part: Part, load: LoadRecord, repeat: Repeat, backend: BackendRecord |
     if not requests:
         return None
     if part == "flops":
-        flops = load.work.prefill_flops + (load.work.decode_flops or 0.0)
+        flops = _work(load).prefill_flops + (_work(load).decode_flops or 0.0)
         return requests * flops / repeat.window.duration_s
     work = duration_ns = 0.0
     for i in rows:
@@ -306,7 +310,7 @@ def _rate(part: Part, load: LoadRecord, repeat: Repeat, backend: BackendRecord |
         if first_ns is None:
             continue
         decode = part == "bandwidth"
-        work += _decode_bytes(load, done, i, backend) if decode else done.requests[i] * load.work.prefill_flops
+        work += _decode_bytes(load, done, i, backend) if decode else done.requests[i] * _work(load).prefill_flops
         duration_ns += done.end_ns[i] - first_ns if decode else first_ns - done.start_ns[i]
     return work / (duration_ns / 1e9) if duration_ns > 0 else None
 
@@ -321,16 +325,22 @@ def _decode_bytes(load: LoadRecord, done: Completions, i: int, backend: BackendR
 def _weight_bytes(load: LoadRecord, backend: BackendRecord | None) -> int:
     """Return what one step or pass reads of the weights: the engine's own figure where it has one."""
     stated = backend.weight_bytes if backend is not None else None
-    return load.work.weight_bytes if stated is None else stated
+    return _work(load).weight_bytes if stated is None else stated
 
 
 def _kv_bytes_per_token(load: LoadRecord, backend: BackendRecord | None) -> int | None:
     stated = backend.kv_bytes_per_token if backend is not None else None
-    return load.work.kv_bytes_per_token if stated is None else stated
+    return _work(load).kv_bytes_per_token if stated is None else stated
 
 
 def _decode_kv_bytes(load: LoadRecord, backend: BackendRecord | None) -> float:
     """Return what the decode steps of one request read of its cache, in proportion to the engine's bytes per token."""
-    counted, per_token = load.work.decode_kv_bytes or 0, load.work.kv_bytes_per_token
+    counted, per_token = _work(load).decode_kv_bytes or 0, _work(load).kv_bytes_per_token
     stated = _kv_bytes_per_token(load, backend)
     return counted * stated / per_token if per_token and stated is not None else counted
+
+
+def _work(load: LoadRecord) -> WorkRecord:
+    """Return the work of a load whose model is known; `_untold` has turned away the others."""
+    assert load.work is not None, UNKNOWN_MODEL
+    return load.work

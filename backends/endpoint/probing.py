@@ -87,7 +87,7 @@ def server_facts(target: Target, key: Key) -> ServerFacts:
         why = f"HTTP {status}: {key.scrub(_words(data))}"
         raise DeviceError(f"The endpoint {target.url} refuses the key", why, "Give it by --key-env or --key-file.")
     models = _models(data) if status == OK and target.api != "kserve" else None
-    if models is not None and target.model not in models:
+    if models is not None and target.model and target.model not in models:
         why, remedy = nearest_lines(target.model, models[:MODELS_SHOWN])
         raise UsageError(f"The endpoint has no model {target.model!r}", why, remedy)
     return ServerFacts(server=server, models=models)

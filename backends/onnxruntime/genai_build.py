@@ -82,7 +82,7 @@ def genai_graph(request: BuildRequest, cache: Path) -> GenaiGraph:
         what=f"the {request.precision} graph of {request.model.name} for GenAI",
         module=BUILDER,
         request=request,
-        needed_bytes=8 * request.model.parameters,
+        needed_bytes=8 * request.model.parameter_count,
     )
     kept = kept_folder(cache / FOLDER, folder_key(request), job)
     return decode(json.loads((kept.path / RECORD).read_bytes()) | {"path": str(kept.path)}, GenaiGraph)
@@ -116,7 +116,7 @@ def installed_versions() -> dict[str, str]:
 def refuse_if_too_big(request: BuildRequest, free_bytes: int) -> None:
     """Raise OutOfMemoryError with both figures where building would take more than the free memory."""
     quantised = request.precision.startswith("int")
-    needed = (QUANTISED_BYTES if quantised else FLOAT_BYTES) * request.model.parameters
+    needed = (QUANTISED_BYTES if quantised else FLOAT_BYTES) * request.model.parameter_count
     if needed > free_bytes:
         why = f"that takes about {needed / 1e9:.1f} GB, and {free_bytes / 1e9:.1f} GB are free"
         remedy = "Free memory, or choose another --tuning."

@@ -86,7 +86,7 @@ def _save_checkpoint(request: BuildRequest, folder: Path) -> WeightsRecord:
     The tensors go through a fresh module: one that was loaded from a quantised file refuses to be saved.
     """
     model = request.model
-    with memory_errors(f"building the graph of {model.name}", 8 * model.parameters, CPU):
+    with memory_errors(f"building the graph of {model.name}", 8 * model.parameter_count, CPU):
         built = build(model, weights=request.weights, seed=request.seed, dtype=torch.float32, device=CPU)
     loaded: Any = built.module  # any: a PreTrainedModel, untyped here
     config = copy.deepcopy(loaded.config)

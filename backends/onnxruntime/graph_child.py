@@ -49,7 +49,7 @@ def _exported(request: GraphRequest, folder: Path) -> Graph:
 
     start = perf_counter()
     model, precision = request.model, request.precision
-    with memory_errors(f"exporting {model.name}", 8 * model.parameters, torch.device("cpu")):
+    with memory_errors(f"exporting {model.name}", 8 * model.parameter_count, torch.device("cpu")):
         made = export(model, weights=request.weights, seed=request.seed, precision=precision, folder=folder)
     steps = [f"exported from torch in {precision} (opset {OPSET}), linear layers as products with constants"]
     if made.cache is not None:

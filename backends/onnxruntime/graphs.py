@@ -122,7 +122,7 @@ def graph_for(load: Load, *, weights: str, seed: int, precision: str, cache: Pat
         source = graph_for(load, weights=weights, seed=seed, precision=base, cache=cache)
         request = replace(request, base=source.path, reduced_range=precision == "int8" and reduces_range())
     what = f"the {precision} graph of {load.model.name}"
-    job = Job(what=what, module=BUILDER, request=request, needed_bytes=NEEDED_BYTES * load.model.parameters)
+    job = Job(what=what, module=BUILDER, request=request, needed_bytes=NEEDED_BYTES * load.model.parameter_count)
     kept = kept_folder(cache / "onnx", _key(request), job)
     record = decode(json.loads((kept.path / RECORD).read_bytes()), Graph)
     return replace(record, path=str(kept.path / record.path), digest=kept.path.name, cached=not kept.built)

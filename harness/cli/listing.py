@@ -72,11 +72,11 @@ def _row(load: Load) -> LoadRow:
     return LoadRow(
         load=load.name,
         family=load.model.family,
-        parameters=load.model.parameters,
+        parameters=load.model.parameter_count,
         input_tokens=shape.input_tokens,
         output_tokens=shape.output_tokens,
         turns=shape.turns,
-        weights_bf16_bytes=round(PRECISION_BYTES["bfloat16"] * load.model.parameters),
+        weights_bf16_bytes=round(PRECISION_BYTES["bfloat16"] * load.model.parameter_count),
         version=load.version,
     )
 

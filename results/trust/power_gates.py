@@ -91,6 +91,8 @@ def energy_floor_check(result: Result) -> Check:
     best = best_flops_per_j(compute_precision(backend))
     if best is None:
         return unknown(code, f"no vendor states products in {compute_precision(backend)} and a power")
+    if result.load.work is None:
+        return unknown(code, "the model is known to its server alone")
     work = result.load.work.prefill_flops + (result.load.work.decode_flops or 0.0)
     problems, held = [], 0
     for repeat in result.repeats:

@@ -1,0 +1,32 @@
+"""Counting the tokens of an answer by a tokenizer from a local folder: the only file here that knows transformers."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from wattbench.results.errors import DeviceError, UsageError
+
+__all__ = ["counter_of"]
+
+
+def counter_of(folder: str) -> Callable[[str], int]:
+    """Return a function that counts the tokens of a text without special ones; nothing is fetched.
+
+    Raises DeviceError without transformers, UsageError for a folder that holds no tokenizer.
+    """
+    try:
+        from transformers import AutoTokenizer
+    except ImportError as exc:
+        what = "Counting tokens needs transformers"
+        raise DeviceError(what, str(exc), "pip install 'wattbench[torch]', or leave out --tokenizer.") from exc
+    if not Path(folder).is_dir():
+        raise UsageError(f"No tokenizer at {folder!r}", "there is no such folder", "Give the folder of a tokenizer.")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError) as exc:
+        why = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
+        raise UsageError(f"No tokenizer at {folder!r}", why, "Give a folder that holds one.") from exc
+
+    def count(text: str) -> int:
+        return len(tokenizer(text, add_special_tokens=False).input_ids)
+
+    return count

@@ -1,0 +1,200 @@
+"""What a user asks of load generation and of an endpoint, turned into records: checked, contradictions refused."""
+
+from wattbench.backends.endpoint.address import is_here, target_of
+from wattbench.harness.request import RunRequest
+from wattbench.models.served import SERVED
+from wattbench.results.endpoint_plan import EndpointPlan
+from wattbench.results.errors import UsageError
+from wattbench.results.plan import Scenario
+from wattbench.results.plugins import nearest_lines
+from wattbench.results.traffic_plan import Arrival, TrafficPlan
+
+__all__ = ["ENDPOINT", "endpoint_plan", "implied_load", "implied_scenario", "serves_here", "traffic_plan"]
+
+ENDPOINT = "endpoint"
+"""The backend that `--endpoint URL` alone asks for."""
+
+AUTO = "auto"
+TIMEOUT_S = 600.0
+SAMPLES = 8
+"""Samples of one query of multi-stream: MLPerf Inference's edge scenario."""
+
+OFFLINE_IN_FLIGHT = 256
+"""So many requests of an offline run an endpoint gets at once; more connections tell nothing of the server."""
+
+ARRIVALS: tuple[Arrival, ...] = ("poisson", "gamma", "constant")
+
+NEEDS: dict[Scenario, tuple[str, ...]] = {
+    "offline": (),
+    "single-stream": (),
+    "multi-stream": (),
+    "server": ("rate",),
+    "concurrency": ("concurrency",),
+    "ramp": ("ramp",),
+    "trace": ("trace",),
+    "agentic": ("sessions",),
+}
+"""What each scenario must be told."""
+
+TAKES: dict[str, tuple[Scenario, ...]] = {
+    "rate": ("server", "agentic"),
+    "arrival": ("server", "agentic", "ramp"),
+    "arrival_shape": ("server", "agentic", "ramp"),
+    "concurrency": ("concurrency",),
+    "ramp": ("ramp",),
+    "trace": ("trace",),
+    "trace_scale": ("trace",),
+    "sessions": ("agentic",),
+}
+"""The scenarios that each knob of traffic belongs to; `--slo` and `--in-flight-max` belong to all."""
+
+ENDPOINT_KNOBS = ("api", "model", "key_env", "key_file", "ca_file", "no_stream", "tokenizer", "timeout_s", "workers")
+ENDPOINT_ONLY = (*ENDPOINT_KNOBS, "server_command")
+
+OWN_ONLY = ("weights", "batch", "slots", "threads", "affinity", "tensor_parallel", "allow_fallback", "tuning")
+"""Knobs of engines in a process of our own, which a server does not hear of."""
+
+
+def implied_scenario(request: RunRequest) -> str:
+    """Return the scenario that a request names, or the one that its other knobs belong to."""
+    if request.scenario is not None:
+        return request.scenario
+    for knob, scenario in (
+        ("rate", "server"),
+        ("concurrency", "concurrency"),
+        ("ramp", "ramp"),
+        ("trace", "trace"),
+        ("sessions", "agentic"),
+    ):
+        if getattr(request, knob) is not None:
+            return scenario
+    return "offline" if request.endpoint is None else "single-stream"
+
+
+def implied_load(request: RunRequest, default: str) -> str:
+    """Return the load's name, with the lengths that `--input-tokens` and `--output-tokens` ask for."""
+    base = request.load or (default if request.endpoint is None else f"{SERVED}/chat")
+    tokens_in, tokens_out = request.input_tokens, request.output_tokens
+    if tokens_in is None and tokens_out is None:
+        return base
+    if "@" in base:
+        why = f"{base} has lengths already"
+        raise UsageError("--input-tokens and --output-tokens contradict --load", why, "Leave out one of the two.")
+    if tokens_in is None:
+        why = "the shape's own tokens in are not meant, or they would not be changed"
+        raise UsageError("--output-tokens needs --input-tokens", why, "Give both, or --load MODEL/SHAPE@INxOUT.")
+    name = base if "/" in base else f"{base}/chat"
+    return f"{name}@{tokens_in}" if tokens_out is None else f"{name}@{tokens_in}x{tokens_out}"
+
+
+def traffic_plan(request: RunRequest, scenario: Scenario) -> TrafficPlan | None:
+    """Return how requests are to arrive; None for batches back to back in a process of our own.
+
+    Raises UsageError for a knob that the scenario does not take, or lacks.
+    """
+    _refuse_strange(request, scenario)
+    if request.endpoint is None and scenario in ("offline", "single-stream"):
+        for knob in ("slo", "in_flight_max"):
+            if getattr(request, knob) is not None:
+                why = f"batches of {scenario} run one after the other in this process"
+                raise UsageError(f"{_flag(knob)} says nothing here", why, "Choose --scenario server or concurrency.")
+        return None
+    rate, rate_auto = _rate(request.rate)
+    if rate_auto and request.slo is None:
+        why = "the highest rate is searched at which limits hold"
+        raise UsageError("--rate auto needs --slo", why, "For example --slo ttft.p99=2s,tpot.p99=200ms.")
+    return TrafficPlan(
+        arrival=_arrival(request, scenario),
+        arrival_shape=request.arrival_shape,
+        rate_per_s=rate,
+        rate_auto=rate_auto,
+        concurrency=1 if scenario == "single-stream" else request.concurrency,
+        samples=SAMPLES if scenario == "multi-stream" else None,
+        ramp=request.ramp,
+        trace=request.trace,
+        trace_scale=request.trace_scale if request.trace_scale is not None else 1.0,
+        sessions=request.sessions,
+        slo=request.slo,
+        in_flight_max=request.in_flight_max or (OFFLINE_IN_FLIGHT if scenario == "offline" else None),
+    )
+
+
+def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
+    """Return which endpoint is to serve.
+
+    Raises UsageError for its knobs without one, an address that is none, and two sources of a key.
+    """
+    if request.endpoint is None:
+        given = next((knob for knob in ENDPOINT_ONLY if getattr(request, knob) is not None), None)
+        if given is not None or request.backend == ENDPOINT:
+            what = f"{_flag(given)} says nothing" if given else "The backend 'endpoint' needs an address"
+            raise UsageError(what, "no endpoint is named", "Give --endpoint URL too.")
+        return None
+    own = next((knob for knob in OWN_ONLY if getattr(request, knob) is not None), None)
+    if own is not None:
+        why = "the server was started with its own"
+        raise UsageError(f"{_flag(own)} contradicts --endpoint", why, f"Leave out {_flag(own)}.")
+    if request.key_env is not None and request.key_file is not None:
+        raise UsageError("--key-env contradicts --key-file", "a call has one key", "Drop one of the two.")
+    plan = EndpointPlan(
+        url=request.endpoint,
+        api=request.api or "chat",
+        model=request.model,
+        stream=not request.no_stream,
+        timeout_s=request.timeout_s if request.timeout_s is not None else TIMEOUT_S,
+        workers=request.workers if request.workers is not None else 1,
+        tokenizer=request.tokenizer,
+        key_env=request.key_env,
+        key_file=request.key_file,
+        ca_file=request.ca_file,
+        server_command=request.server_command,
+    )
+    target_of(plan)
+    return plan
+
+
+def serves_here(plan: EndpointPlan) -> bool:
+    """Return whether an endpoint is on this machine's loopback, so that this machine's sensors see it."""
+    return is_here(target_of(plan))
+
+
+def _rate(text: str | None) -> tuple[float | None, bool]:
+    if text is None:
+        return None, False
+    if text.strip() == AUTO:
+        return None, True
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = float("nan")
+    if not 0 < rate <= 1e6:  # a million requests a second is beyond any client
+        why = f"got {text!r}, it must be requests per second, more than 0 and at most 1000000, or auto"
+        raise UsageError("--rate is no rate", why, "For example --rate 5.")
+    return rate, False
+
+
+def _arrival(request: RunRequest, scenario: Scenario) -> Arrival | None:
+    if scenario not in TAKES["arrival"] or (scenario == "agentic" and request.rate is None):
+        return None
+    wanted = request.arrival or "poisson"
+    for known in ARRIVALS:
+        if known == wanted:
+            if (known == "gamma") != (request.arrival_shape is not None):
+                why = "gamma arrivals have a shape, the others have none"
+                raise UsageError("--arrival and --arrival-shape do not go together", why, "Give both, or neither.")
+            return known
+    raise UsageError(f"Unknown --arrival {wanted!r}", *nearest_lines(wanted, ARRIVALS))
+
+
+def _refuse_strange(request: RunRequest, scenario: Scenario) -> None:
+    for knob in NEEDS[scenario]:
+        if getattr(request, knob) is None:
+            raise UsageError(f"--scenario {scenario} needs {_flag(knob)}", "nothing else says how much", "Give it.")
+    for knob, scenarios in TAKES.items():
+        if getattr(request, knob) is not None and scenario not in scenarios:
+            why = f"it belongs to {', '.join(scenarios)}"
+            raise UsageError(f"{_flag(knob)} contradicts --scenario {scenario}", why, "Drop one of the two.")
+
+
+def _flag(knob: str) -> str:
+    return "--" + knob.removesuffix("_s").replace("_", "-")

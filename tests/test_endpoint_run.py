@@ -1,0 +1,177 @@
+"""`bench run --endpoint`: requests through a real socket to a server of known behaviour, into a result file."""
+
+import json
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from endpoint_server import Behaviour, endpoint_server
+
+import wattbench
+from wattbench.harness.cli.group import bench
+from wattbench.results.document import Result
+from wattbench.results.errors import UsageError
+from wattbench.results.files import read_result
+
+QUICK: dict[str, Any] = {
+    "input_tokens": 32,
+    "output_tokens": 8,
+    "window_s": 0.6,
+    "repeats": 2,
+    "warmup_min_s": 0.2,
+    "warmup_max_s": 0.5,
+    "idle_s": 0.0,
+    "power": "none",
+}
+"""Enough for whole records, far too short for a figure."""
+
+
+def run(url: str, folder: Path, **knobs: Any) -> Result:  # any: values of any knob
+    """Return the result of a short run."""
+    return wattbench.run(endpoint=url, **{"out": folder / "result.json", **QUICK, **knobs})
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Result]:
+    """Yield the result of a closed loop of four with a server that takes 10 ms to the first token and then 1 ms."""
+    folder = tmp_path_factory.mktemp("closed")
+    with endpoint_server(Behaviour()) as url:
+        run(url, folder, concurrency=4)
+        yield read_result(folder / "result.json")
+
+
+def test_concurrency_implies_its_scenario_and_the_endpoint_its_backend(closed: Result) -> None:
+    """`--endpoint URL --concurrency 4` needs neither --backend nor --scenario."""
+    plan = closed.plan
+
+    assert ("endpoint", "concurrency", "remote", "as-served") == (
+        plan.backend,
+        plan.scenario,
+        plan.device,
+        plan.precision,
+    )
+    assert plan.traffic is not None
+    assert plan.traffic.concurrency == 4
+
+
+def test_what_is_behind_an_endpoint_is_unknown(closed: Result) -> None:
+    """Neither the size of the model nor its weights are known, and so nothing is said of utilisation."""
+    assert closed.weights is not None
+    assert closed.backend is not None
+    assert closed.summary is not None
+    utilisation = closed.summary.metric("utilisation.flops")
+    assert utilisation is not None
+
+    assert (None, None) == (closed.load.parameters, closed.load.work)
+    assert ("unknown", "made-up-1b", None) == (closed.weights.origin, closed.weights.source, closed.weights.digest)
+    assert ("made-up/1", "made-up-1b") == (closed.backend.engine, closed.backend.served_model)
+    assert (None, "the server's model is not known") == (utilisation.value, utilisation.reason)
+
+
+def test_every_call_is_a_row_with_its_own_times(closed: Result) -> None:
+    """Eight tokens have eight stamps, the first not before the server's 10 ms; four requests were in progress."""
+    for repeat in closed.repeats:
+        done, traffic = repeat.completions, repeat.traffic
+        assert traffic is not None
+
+        assert set(done.requests) == {1}
+        assert set(done.output_tokens) == {8}
+        assert {len(steps) for steps in done.step_end_ns} == {7}
+        assert all(first is not None for first in done.first_output_ns)
+        assert 4 == traffic.health.in_flight_peak
+        assert len(done) == len(traffic.calls)
+        assert repeat.window.start_ns <= min(done.planned_start_ns)
+        assert max(done.end_ns) <= repeat.window.end_ns
+
+
+def test_each_repeat_has_a_schedule_of_its_own_seed(closed: Result) -> None:
+    """Seeds count up from the plan's."""
+    seeds = [repeat.traffic.seed for repeat in closed.repeats if repeat.traffic is not None]
+
+    assert [0, 1] == seeds
+
+
+def test_an_open_loop_sends_when_calls_are_due(tmp_path: Path) -> None:
+    """At 50 requests/s constant, calls are planned every 20 ms, whatever the server does."""
+    with endpoint_server(Behaviour()) as url:
+        result = run(url, tmp_path, rate=50, arrival="constant", output_tokens=2)
+    planned = result.repeats[0].completions.planned_start_ns
+    gaps = {round((b - a) / 1e6) for a, b in pairwise(planned)}
+
+    assert "server" == result.plan.scenario
+    assert {20} == gaps
+
+
+def test_a_failure_is_a_row_and_ends_nothing(tmp_path: Path) -> None:
+    """Refusals, errors within a stream and streams that are cut are counted by kind; the others succeed."""
+    faults = {3: "500", 7: "429", 11: "error", 15: "cut"}
+    with endpoint_server(Behaviour(faults=faults)) as url:
+        result = run(url, tmp_path, concurrency=4)
+    kinds = [kind for r in result.repeats if r.traffic is not None for kind in r.traffic.calls.error_kind]
+    assert result.summary is not None
+
+    assert {None, "http_5xx", "http_429", "in_stream", "truncated"} == set(kinds)
+    assert len([kind for kind in kinds if kind is not None]) == result.summary.failed_requests
+    assert "failed_requests" in {doubt.code for doubt in result.doubts}
+
+
+def test_a_wrong_model_shows_the_servers_list(tmp_path: Path) -> None:
+    """The file of the run that failed is valid, and the message names what there is."""
+    with endpoint_server(Behaviour(models=("one", "two"))) as url:
+        for model in ("three", None):
+            with pytest.raises(UsageError, match=r"one, two"):
+                run(url, tmp_path, model=model, out=tmp_path / f"{model}.json")
+
+    assert ["error", "error"] == [read_result(path).status for path in tmp_path.glob("*.json")]
+
+
+def test_the_key_reaches_the_server_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It comes from the environment; the result names the variable only."""
+    behaviour = Behaviour()
+    monkeypatch.setenv("MADE_UP_KEY", "sk-never-in-a-file")
+    with endpoint_server(behaviour) as url:
+        run(url, tmp_path, concurrency=1, key_env="MADE_UP_KEY", repeats=1)
+    text = (tmp_path / "result.json").read_text()
+
+    assert {"Bearer sk-never-in-a-file"} == set(behaviour.keys)
+    assert "sk-never-in-a-file" not in text
+    assert "MADE_UP_KEY" == json.loads(text)["plan"]["endpoint"]["key_env"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--endpoint", "ftp://x"], "neither http nor https"),
+        (["--endpoint", "http://me:secret@x"], "holds a secret"),
+        (["--endpoint", "http://127.0.0.1:9", "--batch", "4"], "--batch contradicts --endpoint"),
+        (["--endpoint", "http://127.0.0.1:9", "--backend", "torch"], "--endpoint contradicts --backend"),
+        (["--endpoint", "http://127.0.0.1:9", "--rate", "fast"], "--rate is no rate"),
+        (["--endpoint", "http://127.0.0.1:9", "--rate", "auto"], "--rate auto needs --slo"),
+        (["--endpoint", "http://127.0.0.1:9", "--rate", "5", "--concurrency", "2"], "contradicts --scenario"),
+        (["--endpoint", "http://127.0.0.1:9", "--scenario", "server"], "needs --rate"),
+        (["--endpoint", "http://127.0.0.1:9", "--api", "soap"], "Unknown API"),
+        (["--endpoint", "http://127.0.0.1:9", "--key-env", "A", "--key-file", "b"], "--key-env contradicts"),
+        (["--model", "x"], "--model says nothing"),
+        (["--load", "served/chat"], "needs an endpoint"),
+        (["--backend", "mock", "--load", "tiny-decoder/tiny", "--slo", "ttft.p99=1s"], "says nothing here"),
+    ],
+)
+def test_contradictions_are_refused_before_anything_is_sent(words: list[str], expected: str) -> None:
+    """What cannot be meant is a usage error that says which flags part."""
+    found = CliRunner().invoke(bench, ["run", *words], standalone_mode=False)
+
+    assert isinstance(found.exception, UsageError)
+    assert expected in str(found.exception)
+
+
+def test_an_endpoint_that_is_not_there_ends_in_a_valid_file(tmp_path: Path) -> None:
+    """Nothing listens on port 9 here: the file says that the server cannot be reached."""
+    words = ["--endpoint", "http://127.0.0.1:9", "--model", "x", "--idle", "0", "-o", str(tmp_path / "r.json"), "-q"]
+    found = CliRunner().invoke(bench, ["run", *words], standalone_mode=False)
+    result = read_result(tmp_path / "r.json")
+    assert result.error is not None
+
+    assert (1, "error", "DeviceError") == (found.return_value, result.status, result.error.kind)
