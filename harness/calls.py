@@ -1,10 +1,11 @@
 """The Python calls behind `import wattbench`: run a load, load and save a result."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from wattbench.harness.knobs import user_path
 from wattbench.harness.reporter import SilentReporter
-from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
+from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request, refuse_unknown
 from wattbench.harness.runner import execute
 from wattbench.harness.tuning import choose
 from wattbench.results.document import Result
@@ -43,40 +44,19 @@ def run(
     tensor_parallel: int | None = None,
     declared_watts: float | None = None,
     source: str | None = None,
-    input_tokens: int | None = None,
-    output_tokens: int | None = None,
-    rate: float | str | None = None,
-    arrival: str | None = None,
-    arrival_shape: float | None = None,
-    concurrency: int | None = None,
-    ramp: str | None = None,
-    trace: str | None = None,
-    trace_scale: float | None = None,
-    sessions: int | None = None,
-    slo: str | None = None,
-    in_flight_max: int | None = None,
-    endpoint: str | None = None,
-    api: str | None = None,
-    model: str | None = None,
-    key_env: str | None = None,
-    key_file: str | None = None,
-    ca_file: str | None = None,
-    no_stream: bool | None = None,
-    tokenizer: str | None = None,
-    timeout_s: float | None = None,
-    workers: int | None = None,
-    server_command: str | None = None,
+    traffic: Mapping[str, object] | None = None,
     plan: str | Path | None = None,
     out: str | Path | None = None,
 ) -> Result:
     """Run one load as `bench run` does, and return its result document; the file is kept as well.
 
-    Every argument means what its flag means; None lets the plan file or wattbench choose. Raises a WattbenchError for
-    bad names, types, contradictions and faults; a failed run's valid file lies where the error's remedy says.
+    Every argument means what its flag means; None lets the plan file or wattbench choose. `traffic` has
+    the knobs of traffic and endpoints by name (docs/python.md). Raises a WattbenchError for bad names, types,
+    contradictions and faults; a failed run's valid file lies where the error's remedy says.
     """
-    knobs = {name: value for name, value in locals().items() if name not in ("plan", "out")}
+    knobs = {name: value for name, value in locals().items() if name not in ("traffic", "plan", "out")}
     reporter = SilentReporter()
-    choice = choose(_request(knobs, user_path("plan", plan)), reporter)
+    choice = choose(_request({**knobs, **(traffic or {})}, user_path("plan", plan)), reporter)
     where = user_path("out", out)
     command = ("wattbench.run",)
     outcome = execute(choice.resolved, tuning=choice.tuning, reporter=reporter, command=command, out=where)
@@ -89,7 +69,8 @@ def run(
 def _request(knobs: dict[str, object], plan: Path | None) -> RunRequest:
     """Return the knobs of a call over those of its plan file. Raises UsageError naming one of a wrong type."""
     lists = {name: (one,) if isinstance(one := knobs[name], str) else one for name in ("power", "cross_check")}
-    rate = knobs["rate"]
+    refuse_unknown(knobs, "traffic")
+    rate = knobs.get("rate")
     words = {"rate": str(rate)} if isinstance(rate, int | float) else {}
     checked = make_request({**knobs, **lists, **words}, "wattbench.run: wrong argument")
     return merge_requests(read_request(plan), checked) if plan is not None else checked

@@ -1,11 +1,11 @@
 """The worker's commands that follow from a plan."""
 
-from wattbench.harness.messages import Gate, Prepare
+from wattbench.harness.messages import Gate, Measure, Prepare, Serve
 from wattbench.harness.reference import StoredReference, gate_prompt_tokens
 from wattbench.models.load import Load
 from wattbench.results.plan import Plan
 
-__all__ = ["PREPARE_TIMEOUT_S", "gate_command", "prepare_command"]
+__all__ = ["PREPARE_TIMEOUT_S", "gate_command", "prepare_command", "window_command"]
 
 PREPARE_TIMEOUT_S = 3600.0
 """How long building, compiling or loading may take before the worker counts as hung."""
@@ -31,6 +31,22 @@ def prepare_command(plan: Plan, origin_ns: int) -> Prepare:
         scenario=plan.scenario,
         traffic=plan.traffic,
         endpoint=plan.endpoint,
+    )
+
+
+def window_command(
+    plan: Plan, index: int, *, pause_s: float, lead_s: float, rate_per_s: float | None
+) -> Measure | Serve:
+    """Return the command that measures one window; each window of traffic has a seed of its own."""
+    if plan.traffic is None:
+        return Measure(window_s=plan.window_s, jitter_s=pause_s, lead_in_s=lead_s, lead_out_s=lead_s)
+    return Serve(
+        window_s=plan.window_s,
+        jitter_s=pause_s,
+        lead_in_s=lead_s,
+        lead_out_s=lead_s,
+        seed=plan.seed + index,
+        rate_per_s=rate_per_s,
     )
 
 

@@ -9,10 +9,11 @@ from wattbench.harness.watts import PowerSession
 from wattbench.models.work import load_record
 from wattbench.results.document import ErrorRecord
 from wattbench.results.energy import PowerRecord
+from wattbench.results.errors import WattbenchError
 from wattbench.results.metrics import Summary
 from wattbench.results.summarise import summarise
 
-__all__ = ["gather_evidence", "summarise_draft"]
+__all__ = ["error_record", "gather_evidence", "summarise_draft"]
 
 OUTSIDE_SHARE_MAX = 0.05
 """More of a window's calls than this outside the reported times: the stamps leave work out."""
@@ -78,4 +79,16 @@ def gather_evidence(
         error=error,
         started_at=draft.started_at,
         power_drifts=power.drifts(draft.repeats),
+    )
+
+
+def error_record(error: WattbenchError, kind: str | None, phase: str, last_words: str | None) -> ErrorRecord:
+    """Return the record of what ended a run early; `kind` is the error's own unless given."""
+    return ErrorRecord(
+        kind=kind or type(error).__name__,
+        what=error.what,
+        why=error.why,
+        remedy=error.remedy,
+        phase=phase,
+        worker_log_tail=last_words,
     )

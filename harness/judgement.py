@@ -13,6 +13,7 @@ from wattbench.harness.judgement_sensors import (
     scope_doubts,
     temperature_drift_facts,
 )
+from wattbench.harness.judgement_traffic import failure_doubts, traffic_doubts
 from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RESIDUAL_WINDOW_S
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
 from wattbench.harness.power.sensorless import sensorless_reason
@@ -162,9 +163,11 @@ def _work(e: Evidence) -> Iterator[Doubt]:
         yield _doubt("quality", facts, "Use a backend that lets its outputs be read.")
     if e.completion_truthful is False:
         yield _severe("unproven_completion", e.completion_facts, "The backend's synchronisation must be mended.")
-    if e.summary is not None and e.summary.failed_requests:
-        facts = f"{e.summary.failed_requests} of {e.summary.requests} requests failed"
-        yield _severe("failed_requests", facts, "See the errors in the repeats of the result.")
+    yield from failure_doubts(e.summary, e.repeats) if e.summary is not None else ()
+
+
+def _traffic(e: Evidence) -> Iterator[Doubt]:
+    yield from traffic_doubts(e.plan, e.summary, e.repeats, None)
 
 
 def _limits(e: Evidence) -> Iterator[Doubt]:
@@ -245,6 +248,8 @@ def _idle(e: Evidence) -> Iterator[Doubt]:
 
 
 def _neighbours(e: Evidence) -> Iterator[Doubt]:
+    if e.plan.endpoint is not None:  # the server is another process, here or elsewhere
+        return
     cores = _load_cores(e)
     spans = [(r, r.observed_s * cores) for r in e.repeats if r.observed_s]
     untold = sum(r.other_cpu_s is None or not r.observed_s for r in e.repeats)
@@ -318,6 +323,7 @@ RULES: tuple[Rule, ...] = (
     _identity,
     _ending,
     _work,
+    _traffic,
     _length,
     _steadiness,
     _spread,

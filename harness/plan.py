@@ -95,16 +95,13 @@ def resolve(request: RunRequest) -> Resolved:
     """
     check_knobs(request)
     load = find_load(implied_load(request, DEFAULT_LOAD))
-    scenario = _scenario(request)
+    scenario, timing = _scenario(request), _timing(request)
     traffic, endpoint = traffic_plan(request, scenario), endpoint_plan(request)
-    timing = _timing(request)
     backend = open_backend(_backend_name(request, load))
     device = device_of(backend, request.device)
     ranks = _ranks(backend, load, device, request)
-    precision = _precision(load, device, request.precision)
-    batch = _batch(request, scenario, load)
-    level = _level(backend, load, device, precision, request)
-    power = _power(request, endpoint)
+    precision, batch = _precision(load, device, request.precision), _batch(request, scenario, load)
+    level, power = _level(backend, load, device, precision, request), _power(request, endpoint)
     plan = Plan(
         load=load.name,
         backend=backend.name,
@@ -113,7 +110,7 @@ def resolve(request: RunRequest) -> Resolved:
         scenario=scenario,
         batch=batch,
         weights=_weights(request) if endpoint is None else AS_SERVED,
-        seed=request.seed if request.seed is not None else 0,
+        seed=request.seed or 0,
         threads=_threads(request),
         affinity=tuple(dict.fromkeys(request.affinity)) if request.affinity is not None else None,
         quick=bool(request.quick),

@@ -2,13 +2,14 @@
 
 import stat
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
 
-__all__ = ["RunRequest", "make_request", "merge_requests", "read_request"]
+__all__ = ["RunRequest", "make_request", "merge_requests", "read_request", "refuse_unknown"]
 
 PLAN_MAX_BYTES = 1_000_000
 """The largest plan file that is read; one with every knob set has less than a kilobyte."""
@@ -98,11 +99,16 @@ def read_request(path: Path) -> RunRequest:
     TOML, an unknown key, a wrong type.
     """
     raw = _toml(path)
-    known = [f.name for f in fields(RunRequest)]
-    for key in raw:
-        if key not in known:
-            raise UsageError(f"Unknown knob {key!r} in {path}", *nearest_lines(key, known))
+    refuse_unknown(raw, str(path))
     return make_request(raw, f"The plan file {path} has a wrong value")
+
+
+def refuse_unknown(knobs: Mapping[str, object], where: str) -> None:
+    """Raise UsageError with the nearest names for a knob that does not exist."""
+    known = [f.name for f in fields(RunRequest)]
+    for key in knobs:
+        if key not in known:
+            raise UsageError(f"Unknown knob {key!r} in {where}", *nearest_lines(key, known))
 
 
 def _toml(path: Path) -> dict[str, object]:

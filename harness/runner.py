@@ -9,14 +9,14 @@ from typing import Protocol, TypeVar
 
 from wattbench.harness.ceilings import ceilings_for, exceeded
 from wattbench.harness.clock import RunClock
-from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command
+from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command, window_command
 from wattbench.harness.draft import Draft
 from wattbench.harness.environment import collect_environment
-from wattbench.harness.evidence import gather_evidence, summarise_draft
+from wattbench.harness.evidence import error_record, gather_evidence, summarise_draft
 from wattbench.harness.idling import idle_length_s, idle_window, opened_context
 from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
 from wattbench.harness.judgement import doubts_of, interval_goals
-from wattbench.harness.messages import Measure, Measured, PreparedReply, Serve, Truth, TruthReply
+from wattbench.harness.messages import Measured, PreparedReply, Truth, TruthReply
 from wattbench.harness.plan import Resolved
 from wattbench.harness.power.alias import rhythms
 from wattbench.harness.power.derive import derive
@@ -133,6 +133,7 @@ class Run:
         self._signals: Signals = Interrupts()
         self._created = False
         self._outside_share = 0.0
+        self._rate_per_s = self._plan.traffic.rate_per_s if self._plan.traffic is not None else None
         self._summaries: dict[int, Summary] = {}
         self._way = self._whole_way()
 
@@ -295,7 +296,7 @@ class Run:
         plan = self._plan
         lead_s = max(self._power.lead_s, LEAD_FLOOR_S)
         before = self._surroundings.moment(worker.pid)
-        command = self._window_command(index, pause_s, lead_s)
+        command = window_command(plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
         done = worker.ask(command, Measured, self._answer_timeout(plan.window_s + 2 * lead_s + pause_s))
         after = self._surroundings.moment(worker.pid)
         cpu = after.cpu_since(before)
@@ -319,20 +320,6 @@ class Run:
             peers=self._power.peer_energies(done.window, energy),
             telemetry=self._surroundings.telemetry(before, after),
             traffic=done.traffic,
-        )
-
-    def _window_command(self, index: int, pause_s: float, lead_s: float) -> Measure | Serve:
-        """Return the command of one window; each window of traffic has a seed of its own."""
-        plan = self._plan
-        if plan.traffic is None:
-            return Measure(window_s=plan.window_s, jitter_s=pause_s, lead_in_s=lead_s, lead_out_s=lead_s)
-        return Serve(
-            window_s=plan.window_s,
-            jitter_s=pause_s,
-            lead_in_s=lead_s,
-            lead_out_s=lead_s,
-            seed=plan.seed + index,
-            rate_per_s=plan.traffic.rate_per_s,
         )
 
     def _narrow_enough(self) -> bool:
@@ -369,7 +356,8 @@ class Run:
             self._way.close()
         if not self._shared_power:
             self._power.stop()
-        record = self._error_record(error, kind) if error else None
+        last_words = self._worker.last_words if self._worker else None
+        record = error_record(error, kind, self._phase, last_words) if error else None
         power = self._recorded()
         summary = self._rederived(power)
         result = self._file.conclude(self._final(status, record, power, summary))
@@ -404,13 +392,3 @@ class Run:
         """Return what is known of power so far: of a shared session, the polls of this run's own phases."""
         record = self._power.record()
         return polls_within(record, [p.window for p in self._draft.phases]) if self._shared_power else record
-
-    def _error_record(self, error: WattbenchError, kind: str | None) -> ErrorRecord:
-        return ErrorRecord(
-            kind=kind or type(error).__name__,
-            what=error.what,
-            why=error.why,
-            remedy=error.remedy,
-            phase=self._phase,
-            worker_log_tail=self._worker.last_words if self._worker else None,
-        )

@@ -51,7 +51,7 @@ class TrafficEngine:
     ) -> None:
         self._serve = serve
         self._load = load
-        self._scenario = scenario
+        self._scenario: Scenario = scenario
         self._traffic = traffic
         self._give_up_s = give_up_s
         self._origin_ns = origin_ns
@@ -111,7 +111,7 @@ class TrafficEngine:
 
     def _schedule(self, seconds: float, rate_per_s: float | None, seed: int) -> Schedule:
         places = self._traffic.concurrency or self._traffic.in_flight_max or 1
-        scenario = self._scenario
+        scenario: Scenario = self._scenario
         if scenario == "server" and rate_per_s is None:  # a rate that is still to be found
             scenario = "single-stream"
         return draw_schedule(

@@ -108,8 +108,26 @@ def _energy_metrics(column: _Column, load: LoadRecord) -> list[Metric]:
             f"{per} requests' output tokens, prefill included",
             no_output,
         ),
+        *_session_metrics(column),
         _phase_metric(column, load, decode=False),
         _phase_metric(column, load, decode=True),
+    ]
+
+
+def _session_metrics(column: _Column) -> list[Metric]:
+    """Return the energy of a session where there were any."""
+    if not any(work.sessions for work in column.works):
+        return []
+    method = "gross energy of the window / sessions whose calls all succeeded"
+    return [
+        _metric(
+            column,
+            "energy.per_session",
+            "J/{session}",
+            lambda _r, j, w: _over(j, w.sessions),
+            method,
+            "no session was whole",
+        )
     ]
 
 

@@ -17,6 +17,7 @@ QUANTILES = (0.5, 0.9, 0.99)
 
 SHARED = "each request of a batch has its batch's times, failed requests are left out; nearest-rank quantiles"
 BOUND = "bound: MLPerf early stopping over executions, since the requests of a batch are not independent"
+NOT_STREAMED = "the answers came whole, without stamps of their tokens"
 OVERLAP = "no bound, since requests that overlap in time are not independent"
 NO_BOUND = "no bound, since the gaps of one execution are not independent"
 
@@ -64,8 +65,15 @@ def _distribution(
         mean=math.fsum(value * weight for value, weight in pairs) / count if count else None,
         quantiles=tuple(_quantile(samples, weights, q, bounded=bounded) for q in QUANTILES) if count else (),
         method=f"{formula}; {SHARED}; {BOUND if bounded else NO_BOUND if apart else OVERLAP}",
-        reason=None if count else reason or (NONE_SUCCEEDED if repeats else NO_REPEAT),
+        reason=None if count else reason or _missing(repeats),
     )
+
+
+def _missing(repeats: Sequence[Repeat]) -> str:
+    """Return why there is no value of a distribution that the load has."""
+    if any(succeeded(repeat.completions) for repeat in repeats if repeat.traffic is not None):
+        return NOT_STREAMED
+    return NONE_SUCCEEDED if repeats else NO_REPEAT
 
 
 def _quantile(samples: Sequence[float], weights: Sequence[int], q: float, *, bounded: bool) -> Quantile:

@@ -10,6 +10,7 @@ from wattbench.results.latency import latency_metrics
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import Work, throughput_metrics, work_of
 from wattbench.results.stats import median, median_interval, spread_iqr
+from wattbench.results.traffic_figures import traffic_latencies, traffic_metrics
 from wattbench.results.utilisation import CLAIM, PARTS, Part, reached, utilisation_metrics
 
 __all__ = ["summary_differences"]
@@ -64,7 +65,9 @@ def _expected(result: Result, summary: Summary) -> Figures:
         figures |= _metric_figures(metric.name, metric)
     for metric in _utilisations(result, summary):
         figures |= _metric_figures(metric.name, metric)
-    for latency in latency_metrics(result.load, result.repeats):
+    for metric in traffic_metrics(result.repeats):
+        figures |= _metric_figures(metric.name, metric)
+    for latency in (*latency_metrics(result.load, result.repeats), *traffic_latencies(result.repeats)):
         figures |= _latency_figures(latency)
     return figures | _implied_figures(result, summary, works)
 
@@ -93,7 +96,7 @@ def _implied_figures(result: Result, summary: Summary, works: Sequence[Work]) ->
     named = _named(summary.metrics)
     energies = {name.removeprefix("energy.total"): m.samples for name, m in named if m.name == "energy.total"}
     for name, metric in named:
-        if not metric.name.startswith(("throughput.", "utilisation.")):
+        if not metric.name.startswith(("throughput.", "utilisation.", "traffic.")):
             energies_j = energies.get(name.removeprefix(metric.name), ())
             implied = _implied_samples(metric.name, energies_j, works, result)
             figures |= _metric_figures(name, _of_samples(metric, metric.samples if implied is None else implied))
@@ -116,7 +119,7 @@ def _implied_samples(
 ) -> tuple[float, ...] | None:
     """Return what one energy a repeat makes of a ratio; None when it is no ratio or an energy or a count is missing."""
     tokens = "output_tokens" if result.load.output_tokens else "input_tokens"
-    shares = {"power.mean": "duration_s", "energy.per_request": "requests"} | {
+    shares = {"power.mean": "duration_s", "energy.per_request": "requests", "energy.per_session": "sessions"} | {
         f"energy.per_{kind}_token": f"{kind}_tokens" for kind in ("input", "output")
     }
     yields = {"efficiency.tokens_per_j": tokens, "efficiency.requests_per_j": "requests"}

@@ -11,6 +11,7 @@ from wattbench.results.metrics import Metric, Summary
 from wattbench.results.rates import throughput_metrics, work_of
 from wattbench.results.rungs import PhaseEnergies, RungEnergy
 from wattbench.results.subject import BackendRecord, LoadRecord
+from wattbench.results.traffic_figures import traffic_latencies, traffic_metrics
 from wattbench.results.utilisation import utilisation_metrics
 
 __all__ = ["RungEnergy", "summarise"]
@@ -44,8 +45,9 @@ def summarise(
             *energy_metrics(load, works, rung_energies, idle_power_w, reason, phases),
             _memory(memory_peak_bytes),
             *utilisation_metrics(load, repeats, backend, ceilings),
+            *traffic_metrics(repeats),
         ),
-        latencies=latency_metrics(load, repeats),
+        latencies=(*latency_metrics(load, repeats), *traffic_latencies(repeats)),
         requests=failed + sum(work.requests for work in works),
         failed_requests=failed,
         repeats=len(repeats),

@@ -17,8 +17,6 @@ from wattbench.results.errors import UsageError
 from wattbench.results.files import read_result
 
 QUICK: dict[str, Any] = {
-    "input_tokens": 32,
-    "output_tokens": 8,
     "window_s": 0.6,
     "repeats": 2,
     "warmup_min_s": 0.2,
@@ -31,7 +29,9 @@ QUICK: dict[str, Any] = {
 
 def run(url: str, folder: Path, **knobs: Any) -> Result:  # any: values of any knob
     """Return the result of a short run."""
-    return wattbench.run(endpoint=url, **{"out": folder / "result.json", **QUICK, **knobs})
+    own = {name: knobs.pop(name) for name in ("repeats", "out") if name in knobs}
+    traffic = {"endpoint": url, "input_tokens": 32, "output_tokens": 8, **knobs}
+    return wattbench.run(traffic=traffic, **{"out": folder / "result.json", **QUICK, **own})
 
 
 @pytest.fixture(scope="module")

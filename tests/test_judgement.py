@@ -405,8 +405,10 @@ FOREIGN = {
     "inferred_scenario",
     "meter_uncertainty",
     "attached_power",
+    *("client_late", "client_starved", "usage_mismatch", "cached_prompts", "rate_not_reached"),
 }
-"""Codes of imported results and attached meters: tests/test_mlperf_import.py and tests/test_attach_power.py."""
+"""Codes of imported results, attached meters and traffic: tests/test_mlperf_import.py, tests/test_attach_power.py and
+tests/test_judgement_traffic.py."""
 
 
 def test_every_doubt_code_can_be_raised(make: Make) -> None:

@@ -6,6 +6,7 @@ from wattbench.harness.cli.attached_lines import attached_lines
 from wattbench.harness.cli.device_lines import device_lines
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.peer_lines import peer_lines
+from wattbench.harness.cli.traffic_lines import traffic_lines, traffic_words
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt
 from wattbench.results.energy import PowerRecord
@@ -55,7 +56,8 @@ def result_lines(result: Result) -> list[str]:
     if result.tuning is not None:
         lines += ["", *_tuning_lines(result.tuning)]
     if result.summary is not None:
-        lines += ["", *_summary_lines(result.summary), *_calibration_lines(result.power)]
+        lines += ["", *_summary_lines(result.summary), *(labelled(*line) for line in traffic_lines(result))]
+        lines += _calibration_lines(result.power)
         lines += [labelled("" if i else "per device", text) for i, text in enumerate(device_lines(result))]
         lines += _utilisation_lines(result, result.summary)
     lines += [labelled("" if i else "meter", text) for i, text in enumerate(attached_lines(result))]
@@ -68,7 +70,9 @@ def _subject_lines(result: Result) -> Iterator[str]:
     load, plan = result.load, result.plan
     turns = f", {load.turns} turns" if load.turns > 1 else ""
     size = f"{load.input_tokens} in / {load.output_tokens} out{turns}"
-    yield f"{load.name}  ({size}; {plan.scenario}, batch {plan.batch}, {plan.weights} weights, seed {plan.seed})"
+    how = f"batch {plan.batch}" if plan.traffic is None else traffic_words(plan.traffic)
+    arrival = f"{plan.scenario}, {how}" if how else plan.scenario
+    yield f"{load.name}  ({size}; {arrival}, {plan.weights} weights, seed {plan.seed})"
     if result.backend is None:
         yield f"{plan.backend} on {plan.device}, {plan.precision}"
         return
@@ -80,7 +84,8 @@ def _subject_lines(result: Result) -> Iterator[str]:
     if backend.ranks:
         devices = ", ".join(dict.fromkeys(rank.device for rank in backend.ranks))
         where = f"{len(backend.ranks)} ranks, {devices} ({name}{threads})"
-    yield f"{backend.name}/{backend.engine} on {where}, {backend.precision_effective}{flags}"
+    model = f", model {backend.served_model}" if backend.served_model is not None else ""
+    yield f"{backend.name}/{backend.engine} on {where}, {backend.precision_effective}{model}{flags}"
 
 
 def _summary_lines(summary: Summary) -> Iterator[str]:

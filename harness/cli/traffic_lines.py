@@ -1,0 +1,100 @@
+"""What a run of traffic has to say in `bench show`: how requests came, what became of them, how the client kept up."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from wattbench.results.document import Result
+from wattbench.results.metrics import QuantileMetric, Summary
+from wattbench.results.sessions import whole_sessions
+from wattbench.results.traffic_plan import TrafficPlan
+
+__all__ = ["Line", "traffic_lines", "traffic_words"]
+
+Line = tuple[str, str]
+"""A label and a text."""
+
+SERVER_TIMES = (("queue", "server_queue"), ("prompt", "server_prompt"), ("output", "server_output"))
+
+
+def traffic_words(plan: TrafficPlan) -> str:
+    """Return how requests were to arrive, in a few words; empty where the scenario's name says all."""
+    if plan.rate_auto:
+        return f"the highest rate that holds {plan.slo}"
+    if plan.rate_per_s is not None:
+        shape = f" of shape {plan.arrival_shape:g}" if plan.arrival_shape is not None else ""
+        return f"{plan.rate_per_s:g} requests/s, {plan.arrival}{shape}"
+    words = (
+        (plan.concurrency, "{} in progress"),
+        (plan.ramp, "ramp {}"),
+        (plan.trace, "trace {}"),
+        (plan.sessions, "{} sessions in progress"),
+        (plan.samples, "{} samples a query"),
+    )
+    return ", ".join(text.format(value) for value, text in words if value is not None)
+
+
+def traffic_lines(result: Result) -> Iterator[Line]:
+    """Yield the lines of a run of traffic; none for other runs."""
+    records = [repeat.traffic for repeat in result.repeats if repeat.traffic is not None]
+    summary = result.summary
+    if not records or summary is None:
+        return
+    yield from _rates(summary)
+    yield from _latencies(summary)
+    kinds = Counter(kind for record in records for kind in record.calls.error_kind if kind is not None)
+    if kinds:
+        yield "failures", ", ".join(f"{count} {kind}" for kind, count in kinds.most_common())
+    yield from _sessions(result, summary)
+    healths = [record.health for record in records]
+    late = [health.send_late_p99_s for health in healths if health.send_late_p99_s is not None]
+    lateness = f", calls at most {1e3 * max(late):.3g} ms late (99 %)" if late else ""
+    worst = max(healths, key=lambda health: health.connections_opened)
+    workers = f"{worst.workers} process{'es' if worst.workers > 1 else ''}"
+    yield (
+        "client",
+        f"{workers}, stamps by the {worst.stamps}{lateness}; {worst.connections_opened} connections for "
+        f"{worst.in_flight_peak} requests in progress",
+    )
+
+
+def _rates(summary: Summary) -> Iterator[Line]:
+    planned, achieved = (summary.metric(f"traffic.{name}") for name in ("planned_rate", "achieved_rate"))
+    if achieved is None or achieved.value is None:
+        return
+    if planned is not None and planned.value is not None:
+        share = 100 * achieved.value / planned.value
+        yield "rate", f"{achieved.value:.4g} of {planned.value:.4g} requests/s ({share:.1f} %)"
+    cached = summary.metric("traffic.cached_share")
+    if cached is not None and cached.value:
+        yield "cached", f"{100 * cached.value:.1f} % of the input tokens"
+    goodput = summary.metric("traffic.goodput")
+    share = summary.metric("traffic.goodput_share")
+    if goodput is not None and goodput.value is not None and share is not None and share.value is not None:
+        yield "goodput", f"{goodput.value:.4g} requests/s within the limits ({100 * share.value:.1f} % of all)"
+
+
+def _latencies(summary: Summary) -> Iterator[Line]:
+    found = {latency.name.removeprefix("latency."): latency for latency in summary.latencies if latency.quantiles}
+    if "request_from_send" in found:
+        text = f"latency {_median_ms(found['request_from_send'])}"
+        if "ttft_from_send" in found:
+            text += f", first token {_median_ms(found['ttft_from_send'])}"
+        yield "from the send", text
+    told = [f"{word} {_median_ms(found[name])}" for word, name in SERVER_TIMES if name in found]
+    if told:
+        yield "server says", ", ".join(told)
+
+
+def _median_ms(latency: QuantileMetric) -> str:
+    return f"p50 {1e3 * latency.quantiles[0].value:.3g} ms"
+
+
+def _sessions(result: Result, summary: Summary) -> Iterator[Line]:
+    whole = [rows for repeat in result.repeats for rows in whole_sessions(repeat)]
+    span = next((latency for latency in summary.latencies if latency.name == "latency.session"), None)
+    if not whole or span is None or span.mean is None:
+        return
+    calls = sum(map(len, whole)) / len(whole)
+    energy = summary.metric("energy.per_session")
+    joules = f", {energy.value:.4g} J" if energy is not None and energy.value is not None else ""
+    yield "session", f"p50 {span.quantiles[0].value:.3g} s, {calls:.3g} calls{joules} each; {len(whole)} were whole"

@@ -1,0 +1,122 @@
+"""The doubts about a run of traffic: a late generator, a rate that was not reached, counts that part, caches."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from wattbench.results.calls import TrafficRecord
+from wattbench.results.doubts import Doubt
+from wattbench.results.measurement import Repeat
+from wattbench.results.metrics import Summary
+from wattbench.results.plan import Plan
+
+__all__ = ["failure_doubts", "traffic_doubts"]
+
+LATE_SHARE = 0.01
+"""How late the generator may be, as a share of the limit on the first token, or of its median without a limit."""
+
+STARVED_SHARE = 0.05
+"""The share of its time that the generator may wait for a processor (our choice)."""
+
+USAGE_REL = 0.01
+CACHED_SHARE = 0.01
+RATE_SHARE = 0.99
+FAILED_SEVERE = 0.5
+"""Beyond this share of failures the rest says nothing of the service (our choice)."""
+
+
+def failure_doubts(summary: Summary, repeats: Sequence[Repeat]) -> Iterator[Doubt]:
+    """Yield the doubt of a run whose requests failed in part; under traffic a failure is an outcome like others."""
+    if not summary.failed_requests:
+        return
+    facts = f"{summary.failed_requests} of {summary.requests} requests failed"
+    records = [repeat.traffic for repeat in repeats if repeat.traffic is not None]
+    kinds = Counter(kind for record in records for kind in record.calls.error_kind if kind is not None)
+    if not records:
+        yield _severe("failed_requests", facts, "See the errors in the repeats of the result.")
+        return
+    facts += f": {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"
+    advice = "Their energy is in the joules of the others; see the errors in the repeats, or ask for less."
+    grave = summary.failed_requests > FAILED_SEVERE * summary.requests
+    yield Doubt(code="failed_requests", severity="severe" if grave else "doubt", facts=facts, advice=advice)
+
+
+def traffic_doubts(
+    plan: Plan, summary: Summary | None, repeats: Sequence[Repeat], first_token_limit_s: float | None
+) -> Iterator[Doubt]:
+    """Yield what is to be doubted of a run of traffic; nothing for other runs.
+
+    `first_token_limit_s` is the limit that was promised on the first token, None without one.
+    """
+    records = [repeat.traffic for repeat in repeats if repeat.traffic is not None]
+    if not records or summary is None:
+        return
+    yield from _lateness(records, summary, first_token_limit_s)
+    yield from _starvation(records)
+    yield from _counts(plan, summary)
+    yield from _rate(summary)
+
+
+def _lateness(records: Sequence[TrafficRecord], summary: Summary, limit_s: float | None) -> Iterator[Doubt]:
+    late_s = max((r.health.send_late_p99_s or 0.0 for r in records), default=0.0)
+    base_s, what = (limit_s, "the limit on the first token") if limit_s is not None else _measured_median(summary)
+    if base_s is None or late_s <= LATE_SHARE * base_s:
+        return
+    facts = (
+        f"99 % of the calls went out at most {1e3 * late_s:.3g} ms late, which is {100 * late_s / base_s:.2g} % of "
+        f"{what} ({1e3 * base_s:.4g} ms); 1 % is allowed"
+    )
+    yield _severe("client_late", facts, "Raise --workers, or quieten the machine that sends.")
+
+
+def _measured_median(summary: Summary) -> tuple[float | None, str]:
+    for name, what in (
+        ("latency.ttft", "the median time to the first token"),
+        ("latency.request", "the median latency"),
+    ):
+        found = next((latency for latency in summary.latencies if latency.name == name and latency.quantiles), None)
+        if found is not None:
+            return found.quantiles[0].value, what
+    return None, ""
+
+
+def _starvation(records: Sequence[TrafficRecord]) -> Iterator[Doubt]:
+    shares = [
+        record.health.run_queue_wait_s / record.health.observed_s
+        for record in records
+        if record.health.run_queue_wait_s is not None and record.health.observed_s > 0
+    ]
+    worst = max(shares, default=0.0)
+    if worst > STARVED_SHARE:
+        facts = f"the load generator waited for a processor for {100 * worst:.0f} % of a window"
+        yield _doubt("client_starved", facts, "Send from another machine, or leave this one a free core.")
+
+
+def _counts(plan: Plan, summary: Summary) -> Iterator[Doubt]:
+    ratio, cached = (summary.metric(f"traffic.{name}") for name in ("usage_ratio", "cached_share"))
+    if ratio is not None and ratio.value is not None and abs(ratio.value - 1) > USAGE_REL:
+        facts = f"the server counts {100 * (ratio.value - 1):+.1f} % tokens out against our own tokenizer"
+        yield _doubt("usage_mismatch", facts, "Check that --tokenizer is the served model's own.")
+    shared = plan.scenario == "agentic"
+    if cached is not None and cached.value is not None and cached.value > CACHED_SHARE and not shared:
+        facts = (
+            f"the server had {100 * cached.value:.1f} % of the input tokens in its cache, although prompts were unique"
+        )
+        yield _doubt("cached_prompts", facts, "Turn its prefix cache off, or start it anew before a run.")
+
+
+def _rate(summary: Summary) -> Iterator[Doubt]:
+    planned, achieved = (summary.metric(f"traffic.{name}") for name in ("planned_rate", "achieved_rate"))
+    if planned is None or achieved is None or not planned.value or achieved.value is None:
+        return
+    if achieved.value < RATE_SHARE * planned.value:
+        share = 100 * achieved.value / planned.value
+        facts = f"{achieved.value:.4g} of {planned.value:.4g} requests/s were served ({share:.1f} %)"
+        yield _doubt("rate_not_reached", facts, "The queue grew all the time: ask for a lower --rate.")
+
+
+def _severe(code: str, facts: str, advice: str) -> Doubt:
+    return Doubt(code=code, severity="severe", facts=facts, advice=advice)
+
+
+def _doubt(code: str, facts: str, advice: str) -> Doubt:
+    return Doubt(code=code, severity="doubt", facts=facts, advice=advice)

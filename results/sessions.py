@@ -1,0 +1,28 @@
+"""The sessions of a run of traffic: chains of calls that belong together, counted where all calls succeeded."""
+
+from collections import defaultdict
+
+from wattbench.results.measurement import Repeat
+
+__all__ = ["session_spans_s", "whole_sessions"]
+
+
+def whole_sessions(repeat: Repeat) -> tuple[tuple[int, ...], ...]:
+    """Return the rows of each session of a repeat whose calls all succeeded, in the order of their starts."""
+    if repeat.traffic is None:
+        return ()
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, session in enumerate(repeat.traffic.calls.session):
+        if session is not None:
+            rows[session].append(row)
+    errors = repeat.completions.error
+    return tuple(tuple(found) for found in rows.values() if all(errors[row] is None for row in found))
+
+
+def session_spans_s(repeat: Repeat) -> tuple[float, ...]:
+    """Return how long each whole session took, from the planned start of its first call to the end of its last."""
+    done = repeat.completions
+    return tuple(
+        (max(done.end_ns[row] for row in rows) - min(done.planned_start_ns[row] for row in rows)) / 1e9
+        for rows in whole_sessions(repeat)
+    )

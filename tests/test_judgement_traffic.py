@@ -1,0 +1,102 @@
+"""The doubts about traffic follow from the windows alone, each with its figure."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import pytest
+from traffic_rows import make_health, make_traffic_repeat
+
+from wattbench.harness.judgement_traffic import failure_doubts, traffic_doubts
+from wattbench.results.doubts import Doubt
+from wattbench.results.measurement import Repeat
+from wattbench.results.summarise import summarise
+
+
+@pytest.fixture(name="doubts")
+def _doubts(factories: ModuleType) -> Any:  # any: a function of the next lines
+    """Give what is doubted of windows of traffic."""
+
+    def found(repeats: Sequence[Repeat], *, limit_s: float | None = None, scenario: str = "server") -> list[Doubt]:
+        summary = summarise(
+            factories.make_load(),
+            repeats,
+            rung_energies=[],
+            idle_power_w={},
+            memory_peak_bytes=None,
+            no_energy_reason="no meter",
+        )
+        plan = replace(factories.make_plan(), scenario=scenario)
+        return [*traffic_doubts(plan, summary, repeats, limit_s), *failure_doubts(summary, repeats)]
+
+    return found
+
+
+def test_a_sound_window_of_traffic_is_not_doubted(doubts: Any) -> None:
+    """A client that kept up and a server that kept up leave nothing to say."""
+    assert [] == doubts([make_traffic_repeat()])
+
+
+def test_a_late_generator_makes_the_result_invalid(doubts: Any) -> None:
+    """1 ms late at the 99th percentile is 2 % of the measured median of 50 ms."""
+    (doubt,) = doubts([make_traffic_repeat(health=make_health(send_late_p99_s=1e-3))])
+
+    assert ("client_late", "severe") == (doubt.code, doubt.severity)
+    assert "at most 1 ms late, which is 2 % of the median time to the first token (50 ms)" in doubt.facts
+
+
+def test_lateness_is_held_against_the_limit_where_there_is_one(doubts: Any) -> None:
+    """1 ms is nothing beside a limit of 2 s, and too much beside one of 50 ms."""
+    late = [make_traffic_repeat(health=make_health(send_late_p99_s=1e-3))]
+
+    assert [] == doubts(late, limit_s=2.0)
+    assert ["client_late"] == [doubt.code for doubt in doubts(late, limit_s=0.05)]
+
+
+def test_a_generator_without_a_processor_is_told(doubts: Any) -> None:
+    """One second of ten in the run queue is a doubt."""
+    (doubt,) = doubts([make_traffic_repeat(health=make_health(run_queue_wait_s=1.0))])
+
+    assert ("client_starved", "doubt") == (doubt.code, doubt.severity)
+    assert "10 % of a window" in doubt.facts
+
+
+def test_a_server_that_falls_behind_does_not_reach_the_rate(doubts: Any) -> None:
+    """Ends that come 1.25 times as slowly as calls are planned are 80 % of the rate."""
+    (doubt,) = doubts([make_traffic_repeat(stretch=1.25)])
+
+    assert ("rate_not_reached", "doubt") == (doubt.code, doubt.severity)
+    assert "8 of 10 requests/s were served (80.0 %)" == doubt.facts
+
+
+def test_a_closed_loop_has_no_rate_to_reach(doubts: Any) -> None:
+    """Where calls wait for each other nobody asked for a rate."""
+    assert [] == doubts([make_traffic_repeat(stretch=1.25, open_loop=False)], scenario="concurrency")
+
+
+def test_counts_of_tokens_that_part_are_told(doubts: Any) -> None:
+    """The server counts four tokens where our tokenizer counts five."""
+    (doubt,) = doubts([make_traffic_repeat(own_output_tokens=(5,) * 100)])
+
+    assert "usage_mismatch" == doubt.code
+    assert "-20.0 %" in doubt.facts
+
+
+def test_new_prompts_from_a_cache_are_told_but_shared_ones_are_meant(doubts: Any) -> None:
+    """Sixteen of 32 tokens cached are a doubt, except in sessions, whose history is shared by design."""
+    cached = [make_traffic_repeat(cached_tokens=(16,) * 100)]
+
+    assert ["cached_prompts"] == [doubt.code for doubt in doubts(cached)]
+    assert [] == doubts(cached, scenario="agentic")
+
+
+def test_failures_are_counted_by_kind(doubts: Any) -> None:
+    """Three failures of a hundred are a doubt that names them; sixty are severe."""
+    few = doubts([make_traffic_repeat(errors={1: "http_429", 2: "http_429", 3: "timeout"})])
+    many = doubts([make_traffic_repeat(errors=dict.fromkeys(range(60), "http_5xx"))])
+
+    assert [("doubt", "3 of 100 requests failed: 2 http_429, 1 timeout")] == [
+        (d.severity, d.facts) for d in few if d.code == "failed_requests"
+    ]
+    assert "severe" in {d.severity for d in many if d.code == "failed_requests"}

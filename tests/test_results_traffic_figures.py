@@ -1,0 +1,69 @@
+"""What traffic adds to a summary follows from the rows alone."""
+
+from types import ModuleType
+
+import pytest
+from traffic_rows import make_traffic_repeat
+
+from wattbench.results.sessions import session_spans_s
+from wattbench.results.summarise import summarise
+from wattbench.results.traffic_figures import achieved_rate, planned_rate, traffic_latencies, traffic_metrics
+
+
+def test_a_run_without_traffic_has_none_of_it(factories: ModuleType) -> None:
+    """Batches add neither metrics nor distributions."""
+    repeats = [factories.make_repeat()]
+
+    assert ((), ()) == (traffic_metrics(repeats), traffic_latencies(repeats))
+
+
+def test_rates_are_those_between_first_and_last() -> None:
+    """Calls every 100 ms are planned at 10 a second, and end at 8 where ends lie 125 ms apart."""
+    done = make_traffic_repeat(stretch=1.25).completions
+
+    assert pytest.approx(10.0) == planned_rate(done)
+    assert pytest.approx(8.0) == achieved_rate(done)
+
+
+def test_latency_counts_from_the_plan_and_from_the_send(factories: ModuleType) -> None:
+    """Every call goes out 1 ms late: the two latencies differ by that."""
+    summary = summarise(
+        factories.make_load(),
+        [make_traffic_repeat()],
+        rung_energies=[],
+        idle_power_w={},
+        memory_peak_bytes=None,
+        no_energy_reason="no meter",
+    )
+    medians = {latency.name: latency.quantiles[0].value for latency in summary.latencies if latency.quantiles}
+
+    assert pytest.approx(0.200) == medians["latency.request"]
+    assert pytest.approx(0.199) == medians["latency.request_from_send"]
+    assert pytest.approx(0.049) == medians["latency.ttft_from_send"]
+
+
+def test_a_quantile_that_falls_on_a_failure_is_not_listed() -> None:
+    """With five failures of a hundred, p50 and p90 stand and p99 is infinite."""
+    repeat = make_traffic_repeat(errors=dict.fromkeys(range(5), "timeout"))
+    found = {latency.name: latency for latency in traffic_latencies([repeat])}
+
+    assert [0.5, 0.9] == [quantile.q for quantile in found["latency.request_with_failures"].quantiles]
+    assert 100 == found["latency.request_with_failures"].count
+    assert 95 == found["latency.request_from_send"].count
+
+
+def test_what_the_server_does_not_say_is_null_with_the_reason() -> None:
+    """No time of the server and no count of cached tokens is 0."""
+    repeat = make_traffic_repeat()
+    (queue,) = [latency for latency in traffic_latencies([repeat]) if latency.name == "latency.server_queue"]
+    (cached,) = [metric for metric in traffic_metrics([repeat]) if metric.name == "traffic.cached_share"]
+
+    assert (None, "the server does not say") == (queue.mean, queue.reason)
+    assert (None, "the server does not say") == (cached.value, cached.reason)
+
+
+def test_a_session_counts_when_all_of_its_calls_succeeded() -> None:
+    """Two sessions of two calls each, of which one failed: the whole one spans its calls."""
+    repeat = make_traffic_repeat(calls=4, session=(0, 1, 0, 1), errors={3: "timeout"})
+
+    assert (0.4,) == session_spans_s(repeat)
