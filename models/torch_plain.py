@@ -33,7 +33,7 @@ def fixed_encoder(
     `weights`, `seed` and `precision` are those of `torch_build.build`; `wide_tokens` asks for tokens in int64 rather
     than int32. Raises what `build` raises, and OutOfMemoryError with figures.
     """
-    with memory_errors(f"exporting {model.name}", 8 * model.parameters, CPU):
+    with memory_errors(f"exporting {model.name}", 8 * model.parameter_count, CPU):
         built = build(model, weights=weights, seed=seed, dtype=getattr(torch, precision), device=CPU)
     if dimensions(model).modality == "image":
         channels, side = (int(str(model.config[key])) for key in ("num_channels", "image_size"))

@@ -62,8 +62,8 @@ def _rates(summary: Summary) -> Iterator[Line]:
     if achieved is None or achieved.value is None:
         return
     if planned is not None and planned.value is not None:
-        share = 100 * achieved.value / planned.value
-        yield "rate", f"{achieved.value:.4g} of {planned.value:.4g} requests/s ({share:.1f} %)"
+        reached = 100 * achieved.value / planned.value
+        yield "rate", f"{achieved.value:.4g} of {planned.value:.4g} requests/s ({reached:.1f} %)"
     cached = summary.metric("traffic.cached_share")
     if cached is not None and cached.value:
         yield "cached", f"{100 * cached.value:.1f} % of the input tokens"
