@@ -94,7 +94,9 @@ def program_for(request: ProgramRequest, maker: Maker) -> Program:
     Raises UsageError where the packages that make it are missing; and what `kept_folder` and loading weights raise.
     """
     what = f"the {maker.name} program of {request.model.name} for {request.target}"
-    job = Job(what=what, module=maker.module, request=request, needed_bytes=NEEDED_BYTES * request.model.parameter_count)
+    job = Job(
+        what=what, module=maker.module, request=request, needed_bytes=NEEDED_BYTES * request.model.parameter_count
+    )
     kept = kept_folder(cache_folder() / maker.name, _key(request, maker), job)
     record = decode(json.loads((kept.path / RECORD).read_bytes()), Program)
     return replace(record, path=str(kept.path / record.path), digest=kept.path.name, cached=not kept.built)
