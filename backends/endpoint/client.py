@@ -8,7 +8,8 @@ from wattbench.backends.endpoint.bodies import requests_of
 from wattbench.backends.endpoint.collect import collect
 from wattbench.backends.endpoint.crew import Crew
 from wattbench.backends.endpoint.key import Key
-from wattbench.backends.endpoint.loop import Log, Loop, Peer
+from wattbench.backends.endpoint.loop import Loop
+from wattbench.backends.endpoint.loop_records import Log, Peer
 from wattbench.backends.endpoint.own_cost import OwnCost, cost_since, look
 from wattbench.backends.endpoint.probing import ServerFacts, negotiated, resolve, server_facts, tls_context
 from wattbench.backends.endpoint.prompts import Words, prompts_of

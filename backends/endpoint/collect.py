@@ -6,7 +6,7 @@ import numpy
 from numpy.typing import NDArray
 
 from wattbench.backends.endpoint.answer import Answer
-from wattbench.backends.endpoint.loop import Call, Log
+from wattbench.backends.endpoint.loop_records import Call, Log
 from wattbench.backends.endpoint.own_cost import OwnCost
 from wattbench.backends.traffic import NONE, Served
 from wattbench.results.traffic import ClientHealth

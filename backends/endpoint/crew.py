@@ -10,7 +10,8 @@ from typing import IO, Any
 
 import numpy
 
-from wattbench.backends.endpoint.loop import Log, Loop, Peer
+from wattbench.backends.endpoint.loop import Loop
+from wattbench.backends.endpoint.loop_records import Log, Peer
 from wattbench.backends.endpoint.own_cost import OwnCost, cost_since, look
 from wattbench.backends.endpoint.probing import tls_context
 from wattbench.backends.endpoint.target import Target

@@ -1,6 +1,5 @@
 """The client's loop: sends the calls of a schedule when they are due, stamps what arrives, and reads it when idle."""
 
-import contextlib
 import gc
 import heapq
 import select
@@ -8,18 +7,19 @@ import ssl
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from time import perf_counter_ns
 
 from wattbench.backends.endpoint.answer import Answer, read_answer
-from wattbench.backends.endpoint.connection import Address, Connection
-from wattbench.backends.endpoint.reply import HttpError, Reply
-from wattbench.backends.endpoint.stamps import Alignment, align
+from wattbench.backends.endpoint.connection import Connection
+from wattbench.backends.endpoint.loop_records import Call, Log, Peer
+from wattbench.backends.endpoint.pool import Pool
+from wattbench.backends.endpoint.reply import HttpError
+from wattbench.backends.endpoint.stamps import align
 from wattbench.backends.endpoint.timer import Timer
 from wattbench.backends.traffic import NONE, Schedule
 from wattbench.results.traffic import ErrorKind
 
-__all__ = ["Call", "Log", "Loop", "Peer"]
+__all__ = ["Loop"]
 
 UNREAD_MAX_BYTES = 32 * 2**20
 """So much may wait for an idle moment to be read; beyond it, it is read at once."""
@@ -28,52 +28,7 @@ SPIN_NS = 100_000
 """The last stretch before a call is due is spun: waking up takes about this long."""
 
 EVENTS_MAX = 256
-NO_STAMPS = array("q")
-CONNECT_TIMEOUT_NS = 10_000_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """The server as the loop needs it: its resolved address, TLS, and what one call may take."""
-
-    address: Address
-    host: str
-    context: ssl.SSLContext | None
-    stream: bool
-    timeout_ns: int
-    keep_text: bool = False
-
-
-@dataclass(slots=True)
-class Call:
-    """One call that was sent; times are `perf_counter_ns`, `answer` is read when the answer is whole."""
-
-    index: int
-    planned_ns: int
-    free_ns: int
-    start_ns: int = 0
-    end_ns: int = 0
-    fresh: bool = False
-    reply: Reply | None = field(default_factory=Reply)
-    answer: Answer | None = None
-    kernel_ns: "array[int]" = field(default_factory=lambda: NO_STAMPS)
-    user_ns: "array[int]" = field(default_factory=lambda: NO_STAMPS)
-    answer_at: int = NONE
-    end_kernel_ns: int = 0
-
-
-@dataclass(slots=True)
-class Log:
-    """Everything that a loop saw; `lags` has two numbers a read: the kernel's stamp, not aligned, and our own."""
-
-    calls: list[Call]
-    start_ns: int
-    end_ns: int
-    before: Alignment
-    after: Alignment
-    opened: int
-    peak: int
-    lags: "array[int]"
+CONNECT_TIMEOUT_S = 10.0
 
 
 class Loop:
@@ -88,13 +43,11 @@ class Loop:
             if after != NONE:
                 self._followers.setdefault(after, []).append(i)
         self._pauses = schedule.pause_ns.tolist()
-        self._epoll = select.epoll()
+        self._pool = Pool(peer)
         self._timer = Timer()
         if self._timer.descriptor is not None:
-            self._epoll.register(self._timer.descriptor, select.EPOLLIN)
-        self._by_fd: dict[int, Connection] = {}
+            self._pool.epoll.register(self._timer.descriptor, select.EPOLLIN)
         self._busy: dict[int, Call] = {}
-        self._idle: list[Connection] = []
         self._unread: deque[Call] = deque()
         self._unread_bytes = 0
         self._late: list[tuple[int, int]] = []
@@ -102,29 +55,12 @@ class Loop:
         self._deadlines: deque[tuple[int, int]] = deque()
         self._calls: list[Call] = []
         self._lags = array("q")
-        self._next = self._opened = self._peak = self._origin = self._place_free = 0
+        self._next = self._peak = self._origin = self._place_free = 0
         self._stopped = self._queued = False
 
     def connect(self, count: int) -> None:
         """Open connections before the window, and wait for them; those that fail are left out."""
-        until = perf_counter_ns() + CONNECT_TIMEOUT_NS
-        for _ in range(count):
-            with contextlib.suppress(OSError):
-                self._open()
-        while any(not c.ready for c in self._by_fd.values()) and perf_counter_ns() < until:
-            for fd, event in self._epoll.poll(0.1, EVENTS_MAX):
-                connection = self._by_fd.get(fd)
-                if connection is None:
-                    continue
-                try:
-                    self._go_on(connection, event)
-                except BlockingIOError:
-                    pass
-                except OSError:
-                    self._drop(connection)
-        for connection in [c for c in self._by_fd.values() if not c.ready]:
-            self._drop(connection)
-        self._idle = list(self._by_fd.values())
+        self._pool.fill(count, CONNECT_TIMEOUT_S)
 
     def run(self, start_ns: int) -> Log:
         """Send everything from `start_ns` on and return when all has ended; Ctrl-C ends it early with what there is."""
@@ -144,11 +80,11 @@ class Loop:
             self._close()
         while self._unread:
             self._read_one()
-        return Log(self._calls, start_ns, end_ns, before, align(), self._opened, max(self._peak, 0), self._lags)
+        return Log(self._calls, start_ns, end_ns, before, align(), self._pool.opened, max(self._peak, 0), self._lags)
 
     def _turn(self) -> None:
         """Go round until nothing is to come: wait, stamp, send, and read answers while there is nothing else."""
-        poll, timer_fd = self._epoll.poll, self._timer.descriptor
+        poll, timer_fd = self._pool.epoll.poll, self._timer.descriptor
         give_up = self._schedule.give_up_ns
         give_up_at = None if give_up is None else self._origin + give_up
         while self._more():
@@ -173,7 +109,7 @@ class Loop:
                 if fd == timer_fd:
                     self._timer.fired()
                 else:
-                    self._serve(self._by_fd.get(fd), event)
+                    self._serve(self._pool.find(fd), event)
                 if wake is not None and perf_counter_ns() >= wake:
                     self._send_due(perf_counter_ns())
                     wake = None
@@ -234,11 +170,7 @@ class Loop:
         call = Call(index, planned_ns, free_ns)
         self._calls.append(call)
         try:
-            if self._idle:
-                connection = self._idle.pop()
-            else:
-                connection = self._open()
-                call.fresh = True
+            connection, call.fresh = self._pool.take()
             connection.reply_to = len(self._calls) - 1
             self._busy[connection.sock.fileno()] = call
             self._peak = max(self._peak, len(self._busy))
@@ -246,31 +178,10 @@ class Loop:
             self._deadlines.append((call.start_ns + self._peer.timeout_ns, len(self._calls) - 1))
             connection.write(self._requests[index])
             if connection.wants_write and connection.ready:
-                self._epoll.modify(connection.sock.fileno(), select.EPOLLIN | select.EPOLLOUT)
+                self._pool.watch(connection)
         except OSError as exc:
             call.start_ns = call.start_ns or perf_counter_ns()
-            connection_or_none = next((c for c in self._by_fd.values() if c.reply_to == len(self._calls) - 1), None)
-            self._fail(connection_or_none, call, "unreachable", _words(exc))
-
-    def _open(self) -> Connection:
-        connection = Connection(self._peer.address, self._peer.context, self._peer.host)
-        fd = connection.sock.fileno()
-        self._by_fd[fd] = connection
-        self._epoll.register(fd, select.EPOLLIN | select.EPOLLOUT)
-        self._opened += 1
-        return connection
-
-    def _go_on(self, connection: Connection, event: int) -> None:
-        """Let a connection that is not ready, or has something to send, go on."""
-        if event & (select.EPOLLOUT | select.EPOLLERR | select.EPOLLHUP) and connection.wants_write:
-            if connection.ready:
-                connection.writable()
-            else:
-                connection.connected()
-        elif event & select.EPOLLIN and not connection.ready:
-            connection.read()
-        writing = select.EPOLLOUT if connection.wants_write else 0
-        self._epoll.modify(connection.sock.fileno(), select.EPOLLIN | writing)
+            self._fail(self._pool.replying_to(len(self._calls) - 1), call, "unreachable", _words(exc))
 
     def _serve(self, connection: Connection | None, event: int) -> None:
         """Take what one connection has to say."""
@@ -279,7 +190,7 @@ class Loop:
         call = self._busy.get(connection.sock.fileno())
         try:
             if connection.wants_write or not connection.ready:
-                self._go_on(connection, event)
+                self._pool.go_on(connection, event)
                 if not event & select.EPOLLIN:
                     return
             data, stamp = connection.read()
@@ -293,7 +204,7 @@ class Loop:
             return
         now = perf_counter_ns()
         if call is None:  # idle: the server closed it, or speaks without being asked
-            self._drop(connection)
+            self._pool.drop(connection)
             return
         assert call.reply is not None
         if not data:
@@ -325,7 +236,7 @@ class Loop:
 
     def _broken(self, connection: Connection, call: Call | None, kind: ErrorKind, words: str) -> None:
         if call is None:
-            self._drop(connection)
+            self._pool.drop(connection)
             return
         self._fail(connection, call, kind, words)
 
@@ -341,9 +252,9 @@ class Loop:
         self._busy.pop(connection.sock.fileno(), None)
         connection.reply_to = -1
         if keeps_open:
-            self._idle.append(connection)
+            self._pool.warm(connection)
         else:
-            self._drop(connection)
+            self._pool.drop(connection)
 
     def _after(self, call: Call) -> None:
         """Let the calls that wait for this one, or for its place, go out."""
@@ -355,23 +266,13 @@ class Loop:
             heapq.heappush(self._late, (due, follower))
         self._send_due(perf_counter_ns())
 
-    def _drop(self, connection: Connection) -> None:
-        fd = connection.sock.fileno()
-        if fd >= 0:
-            with contextlib.suppress(OSError, ValueError):
-                self._epoll.unregister(fd)
-            self._by_fd.pop(fd, None)
-        if connection in self._idle:
-            self._idle.remove(connection)
-        connection.close()
-
     def _time_out(self, now: int) -> None:
         """Give up the calls that took too long; deadlines are in the order of the starts."""
         while self._deadlines and (self._deadlines[0][0] <= now or self._calls[self._deadlines[0][1]].end_ns):
             _, place = self._deadlines.popleft()
             call = self._calls[place]
             if not call.end_ns:
-                connection = next((c for c in self._by_fd.values() if c.reply_to == place), None)
+                connection = self._pool.replying_to(place)
                 self._fail(connection, call, "timeout", f"no end after {self._peer.timeout_ns / 1e9:g} s")
 
     def _give_up(self, now: int, why: str) -> None:
@@ -414,11 +315,8 @@ class Loop:
         answer.reads = []
 
     def _close(self) -> None:
-        for connection in list(self._by_fd.values()):
-            connection.close()
-        self._by_fd.clear()
         self._timer.close()
-        self._epoll.close()
+        self._pool.close()
 
 
 def _words(exc: OSError) -> str:
