@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Two installers at once would trip over each other.
 .NOTPARALLEL:
-.PHONY: help run test test-edge lint dev bench-self power-peers clean
+.PHONY: help run test test-edge test-servers lint dev bench-self power-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what each target does
@@ -34,6 +34,9 @@ test: $(VENV)/.all $(VENV)/.wheel ## install the built wheel and run all tests a
 	@$(BIN)/python -P -c 'import pathlib, sysconfig, wattbench; \
 	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
 	$(BIN)/pytest --import-mode=importlib --numprocesses=$(TESTERS) --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
+
+test-servers: $(VENV)/.all $(VENV)/.wheel ## hold the client against real inference servers with a thousand requests each (two minutes)
+	WATTBENCH_TEST_SERVERS=1 $(BIN)/pytest --import-mode=importlib tests/test_servers_llama.py tests/test_servers_transformers.py $(PYTEST_FLAGS)
 
 # ExecuTorch, LiteRT and coremltools hold other packages back, so that they have an environment of their own.
 EDGE := build/edge

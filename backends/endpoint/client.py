@@ -82,6 +82,7 @@ class Client:
             stream=self.target.stream,
             timeout_ns=round(self.target.timeout_s * 1e9),
             keep_text=self._count is not None,
+            reuses=self.probe().reuses,
         )
 
 
@@ -90,7 +91,7 @@ def run_here(
 ) -> tuple[Log, OwnCost]:
     """Run a schedule in this process, from `start_ns` or as soon as the connections are open."""
     loop = Loop(peer, schedule, requests)
-    if schedule.in_flight_max is not None:
+    if schedule.in_flight_max is not None and peer.reuses:
         loop.connect(min(schedule.in_flight_max, len(schedule), OPENED_MAX))
     gc.collect()
     gc.freeze()  # the loop collects once more before its first call, which must not take that long again

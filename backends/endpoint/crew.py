@@ -121,7 +121,7 @@ def main() -> int:
     answers = private_answers()
     peer, target, schedule, requests = pickle.load(sys.stdin.buffer)
     loop = Loop(replace(peer, context=tls_context(target)), schedule, requests)
-    if schedule.in_flight_max is not None:
+    if schedule.in_flight_max is not None and peer.reuses:
         loop.connect(min(schedule.in_flight_max, len(schedule)))
     pickle.dump("ready", answers)
     start_ns = pickle.load(sys.stdin.buffer)

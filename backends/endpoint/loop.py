@@ -251,7 +251,7 @@ class Loop:
     def _place(self, connection: Connection, keeps_open: bool) -> None:
         self._busy.pop(connection.sock.fileno(), None)
         connection.reply_to = -1
-        if keeps_open:
+        if keeps_open and self._peer.reuses:
             self._pool.warm(connection)
         else:
             self._pool.drop(connection)

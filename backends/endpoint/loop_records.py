@@ -25,6 +25,7 @@ class Peer:
     stream: bool
     timeout_ns: int
     keep_text: bool = False
+    reuses: bool = True
 
 
 @dataclass(slots=True)

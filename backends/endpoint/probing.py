@@ -2,6 +2,7 @@
 
 import http.client
 import json
+import select
 import socket
 import ssl
 from dataclasses import dataclass, replace
@@ -26,6 +27,8 @@ FIXING: tuple[tuple[str, ...], ...] = (("ignore_eos", "min_tokens"), ("ignore_eo
 """What fixes the length of an answer; a server that refuses unknown fields is asked with fewer."""
 
 CALIBRATION_WORDS = (16, 144)
+CLOSING_S = 0.05
+"""A server that closes behind an answer does so within this time."""
 UNKNOWN_LENGTHS = Lengths()
 """One token a word, for a server that does not say how many it counted."""
 
@@ -34,13 +37,15 @@ UNKNOWN_LENGTHS = Lengths()
 class ServerFacts:
     """What a server says of itself; `models` is None where it does not list them.
 
-    `fixed` are the fields by which it was made to give answers of a fixed length, `lengths` how it counts a prompt.
+    `fixed` are the fields by which it was made to give answers of a fixed length, `lengths` how it counts a prompt, and
+    `reuses` whether a connection outlives an answer: llama.cpp's server closes it behind a stream, whatever it says.
     """
 
     server: str | None
     models: tuple[str, ...] | None
     fixed: tuple[str, ...] = ()
     lengths: Lengths = UNKNOWN_LENGTHS
+    reuses: bool = True
 
 
 def resolve(target: Target) -> Address:
@@ -98,23 +103,26 @@ def negotiated(target: Target, key: Key, facts: ServerFacts) -> ServerFacts:
 
     Raises DeviceError when it answers none of them.
     """
-    answer, fixed = Answer(), FIXING[0]
+    answer, fixed, kept = Answer(), FIXING[0], True
     for fixed in FIXING:
-        answer = ask_once(target, key, fixed, words=CALIBRATION_WORDS[0], output_tokens=2)
+        answer, kept = ask_once(target, key, fixed, words=CALIBRATION_WORDS[0], output_tokens=2)
         if answer.error_kind != "http_4xx":
             break
     if answer.error is not None:
         what = f"The endpoint {target.url} does not answer {target.api} requests for {target.model!r}"
         raise DeviceError(what, key.scrub(answer.error), "Check --api, --model and the server's log.")
-    other = ask_once(target, key, fixed, words=CALIBRATION_WORDS[1], output_tokens=2)
+    other, still_kept = ask_once(target, key, fixed, words=CALIBRATION_WORDS[1], output_tokens=2)
+    facts = replace(facts, fixed=fixed, reuses=kept and still_kept)
     if answer.input_tokens is None or other.input_tokens is None:
-        return replace(facts, fixed=fixed)
+        return facts
     counted = zip(CALIBRATION_WORDS, (answer.input_tokens, other.input_tokens), strict=True)
-    return replace(facts, fixed=fixed, lengths=fit_lengths(*counted))
+    return replace(facts, lengths=fit_lengths(*counted))
 
 
-def ask_once(target: Target, key: Key, fixed: tuple[str, ...], *, words: int, output_tokens: int) -> Answer:
-    """Return what one short call brings, by plain blocking sockets."""
+def ask_once(
+    target: Target, key: Key, fixed: tuple[str, ...], *, words: int, output_tokens: int
+) -> tuple[Answer, bool]:
+    """Return what one short call brings, by plain blocking sockets, and whether its connection could serve another."""
     prompt = prompt_of_words(words, f"probe {words}", Words())
     request = request_bytes(target, prompt, output_tokens, key=key, fixed=fixed, request_id="wattbench-probe")
     reply, whole = Reply(), False
@@ -128,13 +136,14 @@ def ask_once(target: Target, key: Key, fixed: tuple[str, ...], *, words: int, ou
                     whole = reply.closed()
                     break
                 whole = reply.take(data, 0, 0)
-        return read_answer(reply, stream=target.stream, whole=whole)
+            kept = reply.keeps_open and not select.select([sock], [], [], CLOSING_S)[0]
+        return read_answer(reply, stream=target.stream, whole=whole), kept
     except TimeoutError:
-        return Answer(error=f"no end after {target.timeout_s:g} s", error_kind="timeout")
+        return Answer(error=f"no end after {target.timeout_s:g} s", error_kind="timeout"), False
     except OSError as exc:
-        return Answer(error=exc.strerror or str(exc), error_kind="unreachable")
+        return Answer(error=exc.strerror or str(exc), error_kind="unreachable"), False
     except HttpError as exc:
-        return Answer(error=f"the answer is not HTTP: {exc}", error_kind="malformed")
+        return Answer(error=f"the answer is not HTTP: {exc}", error_kind="malformed"), False
 
 
 def _connect(target: Target) -> socket.socket:
