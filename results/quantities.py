@@ -12,7 +12,7 @@ TOKENS_MAX = 10_000_000
 
 DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(us|ms|s|m|h)", re.ASCII)
 UNITS_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-DIGITS_MAX = 20
+DIGITS_MAX = 32
 
 
 def duration_s(text: str) -> float:
