@@ -145,7 +145,10 @@ def test_offline() -> None:
 @settings(max_examples=40, deadline=None)
 def test_drawn_lengths(seed: int) -> None:
     """Lengths lie within their clip, and those of one quantity do not shift those of another."""
-    asked: dict[str, Any] = {"input_lengths": "lognormal:100/0.5:10-300", "output_lengths": "uniform:3-5"}  # a plan
+    asked: dict[str, Any] = {
+        "input_lengths": "lognormal:100/0.5:10-300",
+        "output_lengths": "uniform:3-5",
+    }  # any: its fields
     both = drawn("offline", calls=500, seed=seed, **asked)
     alone = drawn("offline", calls=500, seed=seed, output_lengths="uniform:3-5")
 
