@@ -9,6 +9,7 @@ from wattbench.harness.peers.session import Peers
 from wattbench.harness.power.alias import Rhythm
 from wattbench.harness.power.budget import BUDGET_VERSION
 from wattbench.harness.power.calibration_file import find_calibrations
+from wattbench.harness.power.contract import Clocked, Paced
 from wattbench.harness.power.curves import powers_within
 from wattbench.harness.power.derive import idle_rung_w, ladder, primary_name, source_energies
 from wattbench.harness.power.energy import alias_rel, groups_of
@@ -28,6 +29,7 @@ from wattbench.results.energy import ChannelEnergy, ChannelRecord, PowerRecord
 from wattbench.results.errors import WattbenchError
 from wattbench.results.measurement import IdleRecord, Repeat, Window
 from wattbench.results.plan import Plan
+from wattbench.results.remote_clock import RemoteClock
 from wattbench.results.rungs import RungEnergy
 
 __all__ = ["PowerSession"]
@@ -89,7 +91,12 @@ class PowerSession:
     def lag_s(self) -> float:
         """Return how long after a window its energy can be computed, in seconds."""
         channels = self._knowledge.channels if self._recorder else ()
-        return max(settle_s(channels, self._rate_hz), self._peers.lag_s)
+        return max(settle_s(channels, self._rate_hz) + self._delivery_s(), self._peers.lag_s)
+
+    def _delivery_s(self) -> float:
+        """Return how long after it was taken a value of a source that is fetched now and then may come, in seconds."""
+        paced = (s for s in self._selection.samplers if isinstance(s, Paced) and any(c.buffered for c in s.channels))
+        return max((2 * s.poll_period_s for s in paced), default=0.0)
 
     @property
     def lead_s(self) -> float:
@@ -156,7 +163,11 @@ class PowerSession:
             observed=self._knowledge.observed(polls) if self._recorder else (),
             calibrations=self._knowledge.calibrations if self._recorder else (),
             budget_version=BUDGET_VERSION,
+            clocks=tuple(clock for clock in self._clocks() if clock is not None),
         )
+
+    def _clocks(self) -> list[RemoteClock | None]:
+        return [s.remote_clock() for s in self._selection.samplers if isinstance(s, Clocked)]
 
     def energies(
         self, window: Window, idle: Sequence[IdleRecord] | None, load: Sequence[Rhythm] = ()

@@ -9,6 +9,7 @@ from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.checks import require, require_finite, require_not_negative
 from wattbench.results.crosscheck import PeerRecord
 from wattbench.results.observed import ObservedRecord
+from wattbench.results.remote_clock import RemoteClock
 from wattbench.results.scopes import Scope
 
 ChannelKind = Literal["counter", "power", "model"]
@@ -47,6 +48,7 @@ class ChannelRecord:
     watts, uncalibrated, where lines of boards of its make were published; at `offset_at_w` watts `accuracy_rel` holds
     it too. Unknown facts are None. A `buffered` source keeps a log of its own: one poll
     brings all values since the last one, each with the instant at which it was taken, or none.
+    `clock_bound_s` is how far those instants can be off at most where another machine's clock gave them.
     """
 
     id: str
@@ -70,6 +72,7 @@ class ChannelRecord:
     lag_u_s: float | None = None
     offset_u_w: float | None = None
     offset_at_w: float | None = None
+    clock_bound_s: float | None = None
 
     def __post_init__(self) -> None:
         require((self.unit == "J") == (self.kind == "counter"), "a counter is in J, everything else in W")
@@ -80,6 +83,7 @@ class ChannelRecord:
             lag_s=self.lag_s,
             accuracy_rel=self.accuracy_rel,
             offset_u_w=self.offset_u_w,
+            clock_bound_s=self.clock_bound_s,
         )
         require(self.offset_at_w is None or self.offset_at_w > 0, "offset_at_w is a power above 0 W")
 
@@ -253,6 +257,7 @@ class PowerRecord:
     `channels` hold the facts that were used, `observed` how each channel was seen to behave and what was stated of it,
     `calibrations` the lines by which energies were corrected. `budget_version` is that of the rules by which the
     uncertainties were computed (docs/uncertainty.md); a file that does not say has those of version 1.
+    `clocks` are those of other machines that stamped polls, as they stood against the run's.
     """
 
     samplers: tuple[SamplerRecord, ...]
@@ -267,6 +272,7 @@ class PowerRecord:
     observed: tuple[ObservedRecord, ...] = ()
     calibrations: tuple[CalibrationRecord, ...] = ()
     budget_version: int = 1
+    clocks: tuple[RemoteClock, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.polls_file is None or not self.polls, "polls are in the document or in a file of their own")

@@ -7,6 +7,7 @@ from wattbench.harness.cli.lazy import LazyGroup
 __all__ = ["COMMANDS", "bench"]
 
 COMMANDS = {
+    "agent": ("wattbench.harness.cli.agent", "Serve this machine's power sensors to a run on another machine."),
     "attach-power": ("wattbench.harness.cli.attaching", "Attach an external meter's recording to a finished result."),
     "calibrate": ("wattbench.harness.cli.calibrate", "Hold a power sensor against a trusted meter, and keep the line."),
     "ceilings": ("wattbench.harness.cli.ceilings", "Measure what a device can do at most: products, memory, copies."),

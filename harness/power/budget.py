@@ -48,7 +48,8 @@ class BudgetInputs:
     the sensor looks (None: unknown, treated as points), `spread_rel` the spread of power over its mean,
     `independent_s` the time between independent looks. `residual` is counter/integral - 1. `windows` is how many spans
     the duration is made of. `alias_rel` stands in for the fair sample where the looks are none (None: they are one).
-    `resolution` is the part of the sensor's least step, `offset` that of an uncalibrated offset (None: there is none).
+    `resolution` is the part of the sensor's least step, `offset` that of an uncalibrated offset, `alignment` that of
+    another machine's clock (None: there is none).
     """
 
     duration_s: float
@@ -67,6 +68,7 @@ class BudgetInputs:
     alias_basis: str = ""
     resolution: Share | None = None
     offset: Share | None = None
+    alignment: Share | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +89,7 @@ def window_budget(inputs: BudgetInputs) -> tuple[BudgetTerm, ...]:
         None if inputs.offset is None else _line("offset", inputs.offset),
         _edges(inputs),
         BudgetTerm(name="lag", kind="B", u_rel=inputs.lag_rel, absolute_only=False, basis=inputs.lag_basis),
+        None if inputs.alignment is None else _line("alignment", inputs.alignment),
         None if inputs.resolution is None else _line("resolution", inputs.resolution),
         _part_time(inputs),
         _residual(inputs),

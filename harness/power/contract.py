@@ -6,12 +6,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from wattbench.results.availability import Availability
 from wattbench.results.energy import ChannelRecord
+from wattbench.results.remote_clock import RemoteClock
 
 __all__ = [
     "Availability",
     "Batching",
     "Block",
     "ChannelRecord",
+    "Clocked",
     "Deferring",
     "Paced",
     "Reading",
@@ -86,6 +88,15 @@ class Paced(Protocol):
     """
 
     poll_period_s: float
+
+
+@runtime_checkable
+class Clocked(Protocol):
+    """A sampler whose values are stamped by another machine's clock, which it places on the run's: optional too."""
+
+    def remote_clock(self) -> RemoteClock | None:
+        """Return how that clock stood so far, None before the first exchange; in any thread, also after `close`."""
+        ...
 
 
 @runtime_checkable

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+from wattbench.harness.power.hosts import DEPLOYMENT, as_on_host, by_host, host_of
 from wattbench.harness.power.supplies import supply_of
 from wattbench.results.covers import device_name, devices_of, is_among
 from wattbench.results.energy import ChannelEnergy, ChannelRecord
@@ -46,9 +47,11 @@ def rungs(energies: Sequence[ChannelEnergy], covers: str | None = None) -> tuple
     and each has its own; psys, node and wall are never added to anything (but the supplies of one machine, "supply
     1/2", to each other), and scope "other" (cores, uncore, unknown rails) makes no rung. Two samplers' views of the
     same thing are never added, and psys has the first one's. A sum with one unknown member is unknown, with that
-    member's reason.
+    member's reason. Serving hosts that are read from afar make rungs of their own: a scope that each of them has, added
+    up over all.
     """
-    found: list[RungEnergy] = []
+    found = _deployment_rungs(by_host(energies))
+    energies = [e for e in energies if host_of(e.covers) is None]
     for scope in ("board", "module"):
         views = _first_views(energies, scope)
         found += [_rung(scope, e.covers, [e]) for e in views]
@@ -111,6 +114,28 @@ def absent_rung(found: Sequence[RungEnergy], covers: str | None) -> RungEnergy:
         u_comparison_rel=None,
         reason=no_rung_reason(found, covers),
     )
+
+
+def _deployment_rungs(hosts: Sequence[Sequence[ChannelEnergy]]) -> list[RungEnergy]:
+    """Return a rung for each scope that every serving host has a view of: the sum of these views.
+
+    A host's view of a scope is its widest one: all of its boards together, all of its packages.
+    """
+    ladders = [rungs([as_on_host(e) for e in energies]) for energies in hosts]
+    count = "the serving host" if len(hosts) == 1 else f"all {len(hosts)} serving hosts"
+    found = []
+    for scope in _ORDER:
+        each = [_widest(ladder, scope, energies) for ladder, energies in zip(ladders, hosts, strict=True)]
+        if each and all(each):
+            rung = _rung(scope, DEPLOYMENT, [e for members in each for e in members])
+            found.append(replace(rung, boundary=f"{count}, read by an agent there: {rung.boundary}"))
+    return found
+
+
+def _widest(found: Sequence[RungEnergy], scope: str, energies: Sequence[ChannelEnergy]) -> list[ChannelEnergy]:
+    """Return the members of a host's rung of a scope, of the one with the most of them; none without such a rung."""
+    rung = max((r for r in found if r.scope == scope), key=lambda r: len(r.channels), default=None)
+    return [] if rung is None else [e for e in energies if as_on_host(e).channel in rung.channels]
 
 
 def _host_rungs(energies: Sequence[ChannelEnergy]) -> list[RungEnergy]:
@@ -206,6 +231,8 @@ def _added_u_rel(members: Sequence[ChannelEnergy], shares: Sequence[float | None
 
 
 def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
+    if seen == DEPLOYMENT or host_of(seen) is not None:
+        return scope != "other"
     if scope in _WIDE or scope == "other":
         return scope != "other" and supply_of(seen) is None
     if seen == _CHIP:
@@ -215,7 +242,7 @@ def _sees(scope: str, seen: str | None, covers: str | None) -> bool:
 
 def _sees_all(rung: RungEnergy, covers: str | None) -> bool:
     """Return whether a rung that sees one of the devices under test sees each of them, and no other device."""
-    if covers is None or rung.scope in _WIDE or rung.covers == _CHIP:
+    if covers is None or rung.scope in _WIDE or rung.covers in (_CHIP, DEPLOYMENT):
         return True
     return {device_name(one) for one in devices_of(rung.covers)} == {device_name(one) for one in devices_of(covers)}
 

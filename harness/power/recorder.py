@@ -99,6 +99,10 @@ class Recorder:
         """Return a snapshot of every poll of every channel so far."""
         return tuple(polls for track in self._tracks for polls in track.polls())
 
+    def drain(self) -> tuple[Polls, ...]:
+        """Return the polls since the last call and forget them, so that a log without an end needs no memory."""
+        return tuple(polls for track in self._tracks for polls in track.drain())
+
     def health(self) -> tuple[RecorderHealth, ...]:
         """Return how well each sampler has been read so far."""
         return tuple(track.health() for track in self._tracks)

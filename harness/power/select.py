@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from wattbench.harness.power.contract import Availability, ChannelRecord, Sampler, SamplerOptions
+from wattbench.harness.power.contract import Availability, ChannelRecord, Clocked, Sampler, SamplerOptions
+from wattbench.harness.power.hosts import require_hosts_alone
 from wattbench.harness.power.meters.argument import refuse_secrets
 from wattbench.harness.power.supplies import require_told_apart
 from wattbench.results.energy import SamplerRecord
@@ -19,6 +20,7 @@ ON_REQUEST = (
     "model",
     "declared",
     "replay",
+    "agent",
     "dcgm",
     "ipmi",
     "kasa",
@@ -69,7 +71,10 @@ def open_samplers(wanted: Sequence[str], covers: str | None) -> Selection:
     try:
         records = _open_all(wishes, covers, opened)
         _require_one_provenance(wishes, opened)
-        require_told_apart([c for sampler in opened for c in sampler.channels])
+        channels = [c for sampler in opened for c in sampler.channels]
+        require_told_apart(channels)
+        clocks = [s.remote_clock() for s in opened if isinstance(s, Clocked)]
+        require_hosts_alone(channels, [clock.boot for clock in clocks if clock is not None])
     except WattbenchError:
         for sampler in opened:
             sampler.close()

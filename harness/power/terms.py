@@ -85,6 +85,7 @@ def budget_of(sight: Sight) -> tuple[BudgetTerm, ...]:
             edge_s=edge_s,
         ),
         offset=_offset(channel, sight.energy_j / sight.duration_s),
+        alignment=_alignment(sight),
     )
     return window_budget(inputs)
 
@@ -119,6 +120,20 @@ def _offset(channel: ChannelRecord, power_w: float) -> Share | None:
         comparison_rel=ratio_share_rel(u_w, power_w, 1 / at_w),
         basis=f"boards of this make are off by {u_w:.3g} W; the gain holds it at {at_w:.4g} W, this is {power_w:.4g} W",
     )
+
+
+def _alignment(sight: Sight) -> Share | None:
+    """Return the part of another machine's clock, which may be off by its bound either way (rectangular).
+
+    Both edges of a window move together, so it counts what the energy changes by when the window is shifted: the steps
+    of power at its edges, times the shift.
+    """
+    bound_s = sight.chosen.channel.clock_bound_s
+    if bound_s is None:
+        return None
+    u_rel = _lag_rel(sight, bound_s / math.sqrt(3))
+    basis = f"the serving host's clock is placed within {bound_s:.3g} s, by shifting the window over the log"
+    return Share(u_rel=u_rel, comparison_rel=u_rel, basis=basis)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -115,6 +115,13 @@ class _Column:
         rows = zip(taken, before_ns[first:], self.value[first:], strict=True)
         return [(read_ns if taken_ns is None else taken_ns, v) for taken_ns, read_ns, v in rows if v is not None]
 
+    def clear(self) -> None:
+        """Forget every row, and the times of it, which several columns may share."""
+        for rows in (self.value, self.sensor_ns, self.taken_ns, self.errors):
+            rows.clear()
+        self.times.before_ns.clear()
+        self.times.after_ns.clear()
+
     def snapshot(self, name: str) -> Polls:
         """Return a copy of the columns; those that no value has are left out."""
         stamped, taken = (any(t is not None for t in column) for column in (self.sensor_ns, self.taken_ns))
@@ -236,6 +243,15 @@ class Track:
         with self._lock:
             self._sort_in()
             return tuple(column.snapshot(name) for name, column in self._columns.items())
+
+    def drain(self) -> tuple[Polls, ...]:
+        """Return the log since the last call and forget it, for whoever keeps it elsewhere; health goes on counting."""
+        with self._lock:
+            self._sort_in()
+            polls = tuple(column.snapshot(name) for name, column in self._columns.items())
+            for column in self._columns.values():
+                column.clear()
+        return polls
 
     def health(self) -> RecorderHealth:
         """Return the rate reached, the largest gap between good polls, the share of one core, and the failures."""

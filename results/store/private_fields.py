@@ -77,6 +77,7 @@ RULES: dict[str, dict[Rule, str]] = {
     "RateProbe": {"text": "reason"},
     "RateSearch": {"plain": "slo", "text": "reason"},
     "RecorderHealth": {"plain": "sampler"},
+    "RemoteClock": {"plain": "boot", "text": "source"},
     "Result": {"plain": "schema id"},
     "RunRecord": {"plain": "id started_at", "command": "command"},
     "SamplerRecord": {"plain": "name", "text": "reason", "cited": "remedy"},

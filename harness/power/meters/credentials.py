@@ -9,7 +9,7 @@ from wattbench.harness.power.meters.argument import Argument
 from wattbench.results.errors import UsageError
 from wattbench.results.guarded import guarded_text
 
-__all__ = ["Credentials", "load_credentials"]
+__all__ = ["Credentials", "load_credentials", "read_credentials"]
 
 _KEYS = ("user", "password", "token")
 _HIDDEN = "***"
@@ -60,9 +60,14 @@ def load_credentials(argument: Argument) -> Credentials:
     """
     path = argument.options.get("credentials")
     if path is not None:
-        return Credentials(**_read(Path(path)))
+        return read_credentials(Path(path))
     prefix = f"WATTBENCH_{argument.sampler.upper()}_"
     return Credentials(**{key: os.environ.get(prefix + key.upper()) or None for key in _KEYS})
+
+
+def read_credentials(path: Path) -> Credentials:
+    """Return the credentials in a file. Raises UsageError unless it belongs to this user alone and is understood."""
+    return Credentials(**_read(path))
 
 
 def _read(path: Path) -> dict[str, str]:

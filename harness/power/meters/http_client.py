@@ -31,13 +31,15 @@ _BODY_BYTES = 4 * 2**20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One answer with our UTC seconds around it."""
+    """One answer with our UTC seconds around it, and the same two instants on the run's clock."""
 
     status: int
     headers: dict[str, str]
     body: bytes
     sent_s: float
     received_s: float
+    sent_ns: int
+    received_ns: int
 
     @property
     def exchange(self) -> Exchange | None:
@@ -181,16 +183,24 @@ class HttpClient:
         }
         if data is not None:
             headers["Content-Type"] = "application/json"
-        sent_s = time.time()
+        sent_s, sent_ns = time.time(), time.perf_counter_ns()
         connection.request(method, target, body=data, headers=headers)
         _limit(connection.sock, deadline_s)
         response = connection.getresponse()
-        received_s = time.time()
+        received_s, received_ns = time.time(), time.perf_counter_ns()
         content = _body(response, connection.sock, deadline_s)
         if response.will_close:
             self.close()
         found = {key.lower(): value for key, value in response.getheaders()}
-        return Reply(status=response.status, headers=found, body=content, sent_s=sent_s, received_s=received_s)
+        return Reply(
+            status=response.status,
+            headers=found,
+            body=content,
+            sent_s=sent_s,
+            received_s=received_s,
+            sent_ns=sent_ns,
+            received_ns=received_ns,
+        )
 
     def _open(self, deadline_s: float) -> http.client.HTTPConnection:
         if self._connection is None:

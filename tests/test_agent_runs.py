@@ -1,0 +1,125 @@
+"""Whole runs whose watts come from agents: joules that are right, clocks that are apart, and agents that get lost."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from agent_service import Agent, recording
+
+from wattbench.results.document import Result
+from wattbench.results.files import read_result
+
+SHORT = ("--quick", "--load", "tiny-decoder/tiny", "--window", "1", "--warm-up-max", "0.1", "--idle", "0.5")
+LIMIT_S = 120
+WATTS = 200.0
+
+
+class Run:
+    """`bench run` on the mock, as a process, with its power from agents."""
+
+    def __init__(self, folder: Path, *power: str, repeats: int = 2) -> None:
+        self.out = folder / "out"
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("WATTBENCH_")}
+        places = {"WATTBENCH_DATA": str(folder / "data"), "WATTBENCH_CACHE": str(folder / "cache")}
+        words = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", "run", "--backend", "mock", *SHORT]
+        words += ["--repeats", str(repeats), "--out", str(self.out)]
+        words += [word for one in power for word in ("--power", one)]
+        self.process = subprocess.Popen(
+            words, env={**kept, **places}, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+
+    def end(self) -> Result:
+        """Wait for the end and return the result, read through every check."""
+        stdout, stderr = self.process.communicate(timeout=LIMIT_S)
+
+        assert "Traceback" not in stderr, stderr
+        assert list(self.out.glob("*.json")), stdout + stderr
+        (path,) = self.out.glob("*.json")
+        return read_result(path)
+
+    def wait_for_repeat(self) -> None:
+        """Wait until the first repeat stands in the file."""
+        deadline_s = time.monotonic() + LIMIT_S
+        while time.monotonic() < deadline_s and self.process.poll() is None:
+            if any(json.loads(path.read_bytes())["repeats"] for path in self.out.glob("*.json")):
+                return
+            time.sleep(0.05)
+        raise AssertionError("no repeat was measured")
+
+
+def faked(seconds: float) -> dict[str, str]:
+    """Return the environment of a process whose clocks, the monotonic one too, are ahead by so many seconds."""
+    faketime = pytest.importorskip("libfaketime", reason="libfaketime sets the clock of one process")
+    library = next(Path(faketime.__file__).parent.rglob("libfaketime*.so.1"))
+    return {"LD_PRELOAD": str(library), "FAKETIME": f"+{seconds:g}", "NO_FAKE_STAT": "1"}
+
+
+def agent_of(agent: Agent, name: str) -> str:
+    """Return the `--power` of an agent."""
+    return f"agent:127.0.0.1:{agent.port},name={name}"
+
+
+def j_per_token(result: Result) -> float:
+    """Return the joules of an output token at the device's own rung."""
+    assert result.summary is not None
+    value = result.summary.efficiency.tokens_per_j.value
+    assert value is not None
+    return 1 / value
+
+
+def true_j_per_token(result: Result, watts: float) -> float:
+    """Return what a constant power makes of the measured windows: their time times the watts, over their tokens."""
+    per_window = sorted(
+        watts * repeat.window.duration_s / sum(repeat.completions.output_tokens) for repeat in result.repeats
+    )
+    return (per_window[0] + per_window[-1]) / 2
+
+
+@pytest.mark.parametrize("ahead_s", [0.0, 5.0])
+def test_joules_per_token_are_right_whatever_the_agents_clock_says(tmp_path: Path, ahead_s: float) -> None:
+    """A constant power through an agent gives J/token to 1 %, also with a clock that is 5 s ahead, which is told."""
+    environment = faked(ahead_s) if ahead_s else {}
+    with Agent(tmp_path, "--power", recording(tmp_path, WATTS), environment=environment) as agent:
+        result = Run(tmp_path, agent_of(agent, "host")).end()
+    (clock,) = result.power.clocks
+
+    assert "complete" == result.status
+    assert true_j_per_token(result, WATTS) == pytest.approx(j_per_token(result), rel=0.01)
+    assert abs(clock.offset_s - ahead_s) <= clock.bound_s + 1e-6
+    assert clock.worst_bound_s is not None
+    assert 0 < clock.worst_bound_s <= (result.power.channels[0].clock_bound_s or 0)
+    assert {"alignment"} <= {term.name for term in result.repeats[0].energy[0].budget}
+
+
+def test_two_hosts_are_one_deployment(tmp_path: Path) -> None:
+    """The powers of two agents' boards add up, and the rung says how many hosts there are."""
+    left, right = recording(tmp_path, 200), recording(tmp_path, 50)
+    with Agent(tmp_path, "--power", left) as one, Agent(tmp_path, "--power", right) as two:
+        result = Run(tmp_path, agent_of(one, "left"), agent_of(two, "right")).end()
+
+    assert true_j_per_token(result, 250) == pytest.approx(j_per_token(result), rel=0.01)
+    assert result.summary is not None
+    assert "all 2 serving hosts" in (result.summary.efficiency.tokens_per_j.boundary or "")
+    assert ["left", "right"] == [clock.source for clock in result.power.clocks]
+
+
+def test_an_agent_that_is_lost_costs_the_joules_and_nothing_else(tmp_path: Path) -> None:
+    """Throughput stands; energy is null with the reason, and a doubt says so."""
+    with Agent(tmp_path, "--power", recording(tmp_path, WATTS)) as agent:
+        run = Run(tmp_path, agent_of(agent, "host"), repeats=4)
+        run.wait_for_repeat()
+        agent.process.kill()
+        result = run.end()
+    last = result.repeats[-1]
+
+    assert ("complete", 4) == (result.status, len(result.repeats))
+    assert result.summary is not None
+    assert result.summary.throughput.output_tokens.value
+    assert last.energy[0].energy_j is None
+    assert last.energy[0].reason
+    assert result.summary.efficiency.tokens_per_j.value is None
+    assert {"sensor_failed"} <= {doubt.code for doubt in result.doubts}
