@@ -22,10 +22,15 @@ class Agent:
     """`bench agent` as a process; use it as a context manager."""
 
     def __init__(
-        self, folder: Path, *flags: str, listen: str = "127.0.0.1:0", environment: dict[str, str] | None = None
+        self,
+        folder: Path,
+        *flags: str,
+        listen: str = "127.0.0.1:0",
+        environment: dict[str, str] | None = None,
+        prefix: tuple[str, ...] = (),
     ):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("WATTBENCH_")}
-        words = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", "agent", "--listen", listen, *flags]
+        words = [*prefix, sys.executable, "-P", "-m", "wattbench.harness.cli.main", "agent", "--listen", listen, *flags]
         self.process = subprocess.Popen(
             words,
             env={**kept, **(environment or {})},

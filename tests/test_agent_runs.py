@@ -1,14 +1,17 @@
 """Whole runs whose watts come from agents: joules that are right, clocks that are apart, and agents that get lost."""
 
+import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from agent_service import Agent, recording
+from agent_service import Agent, proxy, recording, shifted
 
 from wattbench.results.document import Result
 from wattbench.results.files import read_result
@@ -51,11 +54,11 @@ class Run:
         raise AssertionError("no repeat was measured")
 
 
-def faked(seconds: float) -> dict[str, str]:
-    """Return the environment of a process whose clocks, the monotonic one too, are ahead by so many seconds."""
-    faketime = pytest.importorskip("libfaketime", reason="libfaketime sets the clock of one process")
-    library = next(Path(faketime.__file__).parent.rglob("libfaketime*.so.1"))
-    return {"LD_PRELOAD": str(library), "FAKETIME": f"+{seconds:g}", "NO_FAKE_STAT": "1"}
+@contextlib.contextmanager
+def ahead_by(agent: Agent, seconds: float) -> Iterator[int]:
+    """Give the port of an agent whose clock is ahead of ours: what it says goes through a proxy that shifts it."""
+    with proxy(agent.port, lambda _, status, body: (status, shifted(body, round(seconds * 1e9)))) as port:
+        yield port
 
 
 def agent_of(agent: Agent, name: str) -> str:
@@ -66,9 +69,10 @@ def agent_of(agent: Agent, name: str) -> str:
 def j_per_token(result: Result) -> float:
     """Return the joules of an output token at the device's own rung."""
     assert result.summary is not None
-    value = result.summary.efficiency.tokens_per_j.value
-    assert value is not None
-    return 1 / value
+    metric = result.summary.metric("energy.per_output_token")
+    assert metric is not None
+    assert metric.value is not None
+    return metric.value
 
 
 def true_j_per_token(result: Result, watts: float) -> float:
@@ -79,12 +83,30 @@ def true_j_per_token(result: Result, watts: float) -> float:
     return (per_window[0] + per_window[-1]) / 2
 
 
+def test_a_clock_of_another_kernel_is_placed(tmp_path: Path) -> None:
+    """An agent in a time namespace, whose monotonic clock is 5 s ahead in the kernel itself, gives the same joules."""
+    prefix = ("unshare", "-r", "-T", "--monotonic", "5")
+    if (
+        shutil.which("unshare") is None
+        or subprocess.run([*prefix, "true"], check=False, capture_output=True).returncode
+    ):
+        pytest.skip("needs unshare and the right to make a time namespace")
+    with Agent(tmp_path, "--power", recording(tmp_path, WATTS), prefix=prefix) as agent:
+        result = Run(tmp_path, agent_of(agent, "host")).end()
+    (clock,) = result.power.clocks
+
+    assert true_j_per_token(result, WATTS) == pytest.approx(j_per_token(result), rel=0.01)
+    assert abs(clock.offset_s - 5) <= clock.bound_s + 1e-6
+
+
 @pytest.mark.parametrize("ahead_s", [0.0, 5.0])
 def test_joules_per_token_are_right_whatever_the_agents_clock_says(tmp_path: Path, ahead_s: float) -> None:
     """A constant power through an agent gives J/token to 1 %, also with a clock that is 5 s ahead, which is told."""
-    environment = faked(ahead_s) if ahead_s else {}
-    with Agent(tmp_path, "--power", recording(tmp_path, WATTS), environment=environment) as agent:
-        result = Run(tmp_path, agent_of(agent, "host")).end()
+    with (
+        Agent(tmp_path, "--power", recording(tmp_path, WATTS)) as agent,
+        ahead_by(agent, ahead_s) as port,
+    ):
+        result = Run(tmp_path, f"agent:127.0.0.1:{port},name=host").end()
     (clock,) = result.power.clocks
 
     assert "complete" == result.status
@@ -103,7 +125,9 @@ def test_two_hosts_are_one_deployment(tmp_path: Path) -> None:
 
     assert true_j_per_token(result, 250) == pytest.approx(j_per_token(result), rel=0.01)
     assert result.summary is not None
-    assert "all 2 serving hosts" in (result.summary.efficiency.tokens_per_j.boundary or "")
+    lead = result.summary.metric("efficiency.tokens_per_j")
+    assert lead is not None
+    assert "all 2 serving hosts" in (lead.boundary or "")
     assert ["left", "right"] == [clock.source for clock in result.power.clocks]
 
 
@@ -118,8 +142,9 @@ def test_an_agent_that_is_lost_costs_the_joules_and_nothing_else(tmp_path: Path)
 
     assert ("complete", 4) == (result.status, len(result.repeats))
     assert result.summary is not None
-    assert result.summary.throughput.output_tokens.value
+    assert (speed := result.summary.metric("throughput.output_tokens")) is not None
+    assert speed.value
     assert last.energy[0].energy_j is None
     assert last.energy[0].reason
-    assert result.summary.efficiency.tokens_per_j.value is None
+    assert result.repeats[0].energy[0].energy_j is not None
     assert {"sensor_failed"} <= {doubt.code for doubt in result.doubts}
