@@ -70,8 +70,8 @@ def _request(knobs: dict[str, object], plan: Path | None) -> RunRequest:
     """Return the knobs of a call over those of its plan file. Raises UsageError naming one of a wrong type."""
     lists = {name: (one,) if isinstance(one := knobs[name], str) else one for name in ("power", "cross_check")}
     refuse_unknown(knobs, "traffic")
-    rate = knobs.get("rate")
-    words = {"rate": str(rate)} if isinstance(rate, int | float) else {}
+    numbers = {name: knobs.get(name) for name in ("rate", "sessions")}  # words too, such as "auto"
+    words = {name: str(value) for name, value in numbers.items() if isinstance(value, int | float)}
     checked = make_request({**knobs, **lists, **words}, "wattbench.run: wrong argument")
     return merge_requests(read_request(plan), checked) if plan is not None else checked
 

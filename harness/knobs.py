@@ -55,7 +55,6 @@ RANGES = {
     "arrival_shape": Range(flag="--arrival-shape", low=0.01, high=1000),
     "concurrency": Range(flag="--concurrency", low=1, high=65_536),
     "trace_scale": Range(flag="--trace-scale", low=1e-6, high=1e6),
-    "sessions": Range(flag="--sessions", low=1, high=65_536),
     "in_flight_max": Range(flag="--in-flight-max", low=1, high=65_536),
     "timeout_s": Range(flag="--timeout", low=0, high=DAY_S, unit=" s", above_zero=True),
     "workers": Range(flag="--workers", low=1, high=256),
@@ -65,8 +64,21 @@ RANGES = {
 
 TEXTS = (
     *("load", "backend", "device", "precision", "scenario", "weights", "tuning", "ceilings"),
-    *("cross_check_python", "source", "rate", "arrival", "ramp", "trace", "slo", "endpoint", "api", "model"),
-    *("key_env", "key_file", "ca_file", "tokenizer", "server_command"),
+    *(
+        "cross_check_python",
+        "source",
+        "rate",
+        "arrival",
+        "ramp",
+        "trace",
+        "slo",
+        "sessions",
+        "input_lengths",
+        "endpoint",
+        "api",
+        "model",
+    ),
+    *("output_lengths", "key_env", "key_file", "ca_file", "tokenizer", "server_command"),
 )
 
 

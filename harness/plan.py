@@ -96,7 +96,7 @@ def resolve(request: RunRequest) -> Resolved:
     check_knobs(request)
     load = find_load(implied_load(request, DEFAULT_LOAD))
     scenario, timing = _scenario(request), _timing(request)
-    traffic, endpoint = traffic_plan(request, scenario), endpoint_plan(request)
+    traffic, endpoint = traffic_plan(request, scenario, load.shape, timing.window_s), endpoint_plan(request)
     backend = open_backend(_backend_name(request, load))
     device = device_of(backend, request.device)
     ranks = _ranks(backend, load, device, request)

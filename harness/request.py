@@ -56,7 +56,9 @@ class RunRequest:
     ramp: str | None = None
     trace: str | None = None
     trace_scale: float | None = None
-    sessions: int | None = None
+    sessions: str | None = None
+    input_lengths: str | None = None
+    output_lengths: str | None = None
     slo: str | None = None
     in_flight_max: int | None = None
     endpoint: str | None = None

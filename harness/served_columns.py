@@ -66,6 +66,7 @@ def traffic_of(
             server_total_s=_maybe_seconds(served.server_total_s),
         ),
         health=served.health,
+        query_size=schedule.query_size,
     )
 
 

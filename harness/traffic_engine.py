@@ -3,13 +3,15 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy
 
 from wattbench.backends.traffic import Schedule, Served
-from wattbench.harness.drawing import Draw, draw_schedule
 from wattbench.harness.messages import Measured, Serve, WarmUp
 from wattbench.harness.served_columns import completions_of, traffic_of
+from wattbench.harness.traffic.drawing import Draw, draw_schedule
+from wattbench.harness.traffic.trace_file import Trace, read_trace
 from wattbench.models.load import Load
 from wattbench.results.measurement import WarmupRecord, Window
 from wattbench.results.plan import Scenario
@@ -57,6 +59,7 @@ class TrafficEngine:
         self._origin_ns = origin_ns
         self._calls_per_s = 0.0
         self._drawn = 0
+        self._trace: Trace | None = read_trace(Path(traffic.trace)) if traffic.trace is not None else None
 
     def warm_up(self, command: WarmUp, seed: int) -> WarmupRecord:
         """Serve the plan's traffic until requests are served at a steady speed or the cap is reached.
@@ -110,7 +113,8 @@ class TrafficEngine:
             self._serve(self._schedule(seconds, command.rate_per_s, command.seed + LEAD_SEED + self._next()))
 
     def _schedule(self, seconds: float, rate_per_s: float | None, seed: int) -> Schedule:
-        places = self._traffic.concurrency or self._traffic.in_flight_max or 1
+        traffic = self._traffic
+        places = traffic.concurrency or traffic.sessions or traffic.samples or traffic.in_flight_max or 1
         scenario: Scenario = self._scenario
         if scenario == "server" and rate_per_s is None:  # a rate that is still to be found
             scenario = "single-stream"
@@ -124,6 +128,7 @@ class TrafficEngine:
                 calls=max(FIRST_CALLS * places, math.ceil(SPARE * self._calls_per_s * seconds) + places),
                 give_up_s=self._give_up_s,
                 seed=seed,
+                trace=self._trace,
             )
         )
 

@@ -1,7 +1,12 @@
 """What a user asks of load generation and of an endpoint, turned into records: checked, contradictions refused."""
 
+from pathlib import Path
+
 from wattbench.backends.endpoint.address import is_here, target_of
 from wattbench.harness.request import RunRequest
+from wattbench.harness.traffic.drawing import Draw, draw_schedule
+from wattbench.harness.traffic.trace_file import read_trace
+from wattbench.models.load import RequestShape
 from wattbench.models.served import SERVED
 from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import UsageError
@@ -16,6 +21,9 @@ ENDPOINT = "endpoint"
 
 AUTO = "auto"
 TIMEOUT_S = 600.0
+TRIED_PER_S = 1000.0
+"""Any rate does where one is still to be found: the schedule is drawn to see whether the rest can be meant."""
+
 SAMPLES = 8
 """Samples of one query of multi-stream: MLPerf Inference's edge scenario."""
 
@@ -87,23 +95,22 @@ def implied_load(request: RunRequest, default: str) -> str:
     return f"{name}@{tokens_in}" if tokens_out is None else f"{name}@{tokens_in}x{tokens_out}"
 
 
-def traffic_plan(request: RunRequest, scenario: Scenario) -> TrafficPlan | None:
+def traffic_plan(request: RunRequest, scenario: Scenario, shape: RequestShape, window_s: float) -> TrafficPlan | None:
     """Return how requests are to arrive; None for batches back to back in a process of our own.
 
-    Raises UsageError for a knob that the scenario does not take, or lacks.
+    Raises UsageError for a knob that the scenario does not take, or lacks, and for one that no schedule follows from.
     """
     _refuse_strange(request, scenario)
     if request.endpoint is None and scenario in ("offline", "single-stream"):
-        for knob in ("slo", "in_flight_max"):
-            if getattr(request, knob) is not None:
-                why = f"batches of {scenario} run one after the other in this process"
-                raise UsageError(f"{_flag(knob)} says nothing here", why, "Choose --scenario server or concurrency.")
+        _refuse_alone(request, scenario)
         return None
     rate, rate_auto = _rate(request.rate)
+    sessions, session = _sessions(request.sessions)
+    trace = read_trace(Path(request.trace)) if request.trace is not None else None
     if rate_auto and request.slo is None:
         why = "the highest rate is searched at which limits hold"
         raise UsageError("--rate auto needs --slo", why, "For example --slo ttft.p99=2s,tpot.p99=200ms.")
-    return TrafficPlan(
+    plan = TrafficPlan(
         arrival=_arrival(request, scenario),
         arrival_shape=request.arrival_shape,
         rate_per_s=rate,
@@ -112,11 +119,30 @@ def traffic_plan(request: RunRequest, scenario: Scenario) -> TrafficPlan | None:
         samples=SAMPLES if scenario == "multi-stream" else None,
         ramp=request.ramp,
         trace=request.trace,
+        trace_digest=trace.digest if trace is not None else None,
+        trace_format=trace.format if trace is not None else None,
         trace_scale=request.trace_scale if request.trace_scale is not None else 1.0,
-        sessions=request.sessions,
+        sessions=sessions,
+        session=session,
+        input_lengths=request.input_lengths,
+        output_lengths=request.output_lengths,
         slo=request.slo,
         in_flight_max=request.in_flight_max or (OFFLINE_IN_FLIGHT if scenario == "offline" else None),
     )
+    draw_schedule(
+        Draw(
+            scenario=scenario,
+            traffic=plan,
+            shape=shape,
+            window_s=window_s,
+            rate_per_s=rate or TRIED_PER_S,
+            calls=1,
+            give_up_s=0.0,
+            seed=request.seed or 0,
+            trace=trace,
+        )
+    )
+    return plan
 
 
 def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
@@ -171,6 +197,22 @@ def _rate(text: str | None) -> tuple[float | None, bool]:
         why = f"got {text!r}, it must be requests per second, more than 0 and at most 1000000, or auto"
         raise UsageError("--rate is no rate", why, "For example --rate 5.")
     return rate, False
+
+
+def _refuse_alone(request: RunRequest, scenario: Scenario) -> None:
+    """Refuse what belongs to traffic where batches run alone."""
+    for knob in ("slo", "in_flight_max", "input_lengths", "output_lengths"):
+        if getattr(request, knob) is not None:
+            why = f"batches of {scenario} run one after the other in this process"
+            raise UsageError(f"{_flag(knob)} says nothing here", why, "Choose --scenario server or concurrency.")
+
+
+def _sessions(text: str | None) -> tuple[int | None, str | None]:
+    """Return how many sessions are in progress, and the words that say how one is built."""
+    first, _, rest = (text or "").partition(",")
+    if not first.strip().isdecimal():
+        return None, text
+    return int(first), rest or None
 
 
 def _arrival(request: RunRequest, scenario: Scenario) -> Arrival | None:

@@ -44,7 +44,7 @@ class TrafficRecord:
     """One window of traffic: the schedule by its seed and digest, its calls, and how well the client kept up.
 
     `scheduled` calls were drawn, of which those that a closed loop had no time for were not sent. `rate_per_s` is the
-    rate that they were drawn at, None in a closed loop.
+    rate that they were drawn at, None in a closed loop. `query_size` calls in a row were one query (multi-stream).
     """
 
     schedule_digest: str
@@ -54,6 +54,7 @@ class TrafficRecord:
     rate_per_s: float | None
     calls: Calls
     health: ClientHealth
+    query_size: int = 1
 
     def __post_init__(self) -> None:
         require_not_negative(scheduled=self.scheduled, rate_per_s=self.rate_per_s)
@@ -61,9 +62,10 @@ class TrafficRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateProbe:
-    """One rate that a search tried: what was reached, whether the limits held, and why not."""
+    """One rate that a search tried: in which step of it, what was reached, whether the limits held, and why not."""
 
     rate_per_s: float
+    step: str
     seconds: float
     requests: int
     failed: int
@@ -77,9 +79,16 @@ class RateProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateSearch:
-    """How the highest rate that holds was found: every probe in its order, and the rate (None: none held)."""
+    """How the highest rate that holds was found: every probe in its order, and the rate (None: none held).
+
+    `failed_per_s` is the lowest rate above it at which the limits did not hold, `ended` why the search ended. `breaks`
+    are pairs of rates that contradict each other: the limits held at the second, and not at the first.
+    """
 
     slo: str
     probes: tuple[RateProbe, ...]
     rate_per_s: float | None
+    failed_per_s: float | None
+    ended: str
     reason: str
+    breaks: tuple[tuple[float, float], ...] = ()

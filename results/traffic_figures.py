@@ -1,6 +1,7 @@
 """What a run of traffic adds to a summary: rates, failures, caches, counts, and the server's own times."""
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
@@ -88,6 +89,10 @@ def traffic_latencies(repeats: Sequence[Repeat]) -> tuple[QuantileMetric, ...]:
     found = [_distribution(name, formula, both, rows, reason) for name, (formula, rows, reason) in ROWS.items()]
     if any(len(succeeded(done)) < len(done) for done, _ in both):
         found += [_with_failures(name, both, rows) for name, rows in (("request", _latency), ("ttft", _first))]
+    if any(record.query_size > 1 for _, record in both):
+        formula = "latest end of its calls - planned start, of queries whose calls all succeeded"
+        queries = [span for done, record in both for span in _query_spans_s(done, record)]
+        found.append(_quantile_metric("query", formula, queries, NONE_SUCCEEDED))
     spans = [span for repeat in repeats for span in session_spans_s(repeat)]
     if any(session is not None for _, record in both for session in record.calls.session):
         formula = "end of its last call - planned start of its first, of sessions whose calls all succeeded"
@@ -103,6 +108,19 @@ def planned_rate(done: Completions) -> float | None:
 def achieved_rate(done: Completions) -> float | None:
     """Return the rate at which successful requests ended, in requests per second; None for fewer than two."""
     return _rate([done.end_ns[i] for i in succeeded(done)])
+
+
+def _query_spans_s(done: Completions, record: TrafficRecord) -> list[float]:
+    """Return how long each whole query of several calls took: as long as its slowest call."""
+    rows: dict[int, list[int]] = defaultdict(list)
+    for row, call in enumerate(record.calls.call):
+        rows[call // record.query_size].append(row)
+    whole = [found for found in rows.values() if all(done.error[row] is None for row in found)]
+    return [
+        (max(done.end_ns[row] for row in found) - min(done.planned_start_ns[row] for row in found)) / 1e9
+        for found in whole
+        if len(found) == record.query_size
+    ]
 
 
 def _rate(at_ns: Sequence[int]) -> float | None:

@@ -64,7 +64,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._whole(int(fault), {"error": {"message": f"made-up failure {fault}"}})
             return
         with self.places or contextlib.nullcontext():
-            self._stream(body["max_tokens"], len(prompt.split()), fault)
+            if body["stream"]:
+                self._stream(body["max_tokens"], len(prompt.split()), fault)
+            else:
+                self._at_once(body["max_tokens"], len(prompt.split()))
+
+    def _at_once(self, tokens: int, words: int) -> None:
+        time.sleep(self.behaviour.first_s + self.behaviour.gap_s * (tokens - 1))
+        message = {"role": "assistant", "content": " ".join(f"word{token}" for token in range(tokens))}
+        usage = {"prompt_tokens": words + 7, "completion_tokens": tokens + self.behaviour.usage_extra}
+        choice = {"index": 0, "message": message, "finish_reason": "length"}
+        self._whole(200, {"choices": [choice], "usage": usage})
 
     def _stream(self, tokens: int, words: int, fault: str | None) -> None:
         told = self.behaviour

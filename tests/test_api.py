@@ -97,10 +97,17 @@ def test_a_wrong_type_names_its_argument(wrong: dict[str, object]) -> None:
 
 
 def test_every_knob_is_an_argument() -> None:
-    """run() takes each knob of a request, and besides them a plan file and a place for the result."""
+    """run() takes each knob of a request, those of traffic by name, a plan file and a place for the result."""
     names = set(inspect.signature(wattbench.run).parameters)
+    traffic = {knob for knob in (f.name for f in fields(RunRequest)) if f"`{knob}`" in traffic_row()}
 
-    assert {f.name for f in fields(RunRequest)} | {"plan", "out"} == names
+    assert {f.name for f in fields(RunRequest)} - traffic | {"traffic", "plan", "out"} == names
+
+
+def traffic_row() -> str:
+    """Return the row of docs/python.md that lists the knobs of traffic."""
+    page = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
+    return next(line for line in page.splitlines() if "traffic={...}" in line)
 
 
 def test_arguments_win_over_the_plan_file(tmp_path: Path) -> None:

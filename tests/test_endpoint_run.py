@@ -175,3 +175,42 @@ def test_an_endpoint_that_is_not_there_ends_in_a_valid_file(tmp_path: Path) -> N
     assert result.error is not None
 
     assert (1, "error", "DeviceError") == (found.return_value, result.status, result.error.kind)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "scenario", "distribution"),
+    [
+        ({"sessions": "3,calls=3,new=8"}, "agentic", "latency.session"),
+        ({"scenario": "multi-stream"}, "multi-stream", "latency.query"),
+        ({"ramp": "1,2,4"}, "ramp", "latency.ttft"),
+        ({"scenario": "offline", "in_flight_max": 8, "no_stream": True}, "offline", "latency.request"),
+    ],
+)
+def test_every_scenario_goes_the_whole_way(
+    tmp_path: Path, knobs: dict[str, Any], scenario: str, distribution: str
+) -> None:
+    """Sessions, queries of several calls, ramps and whole answers end in figures of their own."""
+    with endpoint_server(Behaviour()) as url:
+        result = run(url, tmp_path, repeats=1, **knobs)
+    assert result.summary is not None
+    counts = {latency.name: latency.count for latency in result.summary.latencies}
+
+    assert scenario == result.plan.scenario
+    assert counts[distribution]
+    assert 0 == result.summary.failed_requests
+
+
+def test_a_trace_is_replayed_by_its_own_times(tmp_path: Path) -> None:
+    """Calls go out when the trace says, with its lengths; the plan has the digest of its bytes."""
+    rows = [{"at_s": 0.05 * i, "input_tokens": 20 + i, "output_tokens": 3} for i in range(8)]
+    trace = tmp_path / "trace.jsonl"
+    trace.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with endpoint_server(Behaviour()) as url:
+        result = run(url, tmp_path, repeats=1, trace=str(trace))
+    done = result.repeats[0].completions
+    assert result.plan.traffic is not None
+    assert result.plan.traffic.trace_digest is not None
+
+    assert result.plan.traffic.trace_digest.startswith("sha256:")
+    assert [50] * 7 == [round((b - a) / 1e6) for a, b in pairwise(done.planned_start_ns)]
+    assert {3} == set(done.output_tokens)

@@ -68,9 +68,9 @@ def _rates(summary: Summary) -> Iterator[Line]:
     if cached is not None and cached.value:
         yield "cached", f"{100 * cached.value:.1f} % of the input tokens"
     goodput = summary.metric("traffic.goodput")
-    share = summary.metric("traffic.goodput_share")
-    if goodput is not None and goodput.value is not None and share is not None and share.value is not None:
-        yield "goodput", f"{goodput.value:.4g} requests/s within the limits ({100 * share.value:.1f} % of all)"
+    good = summary.metric("traffic.goodput_share")
+    if goodput is not None and goodput.value is not None and good is not None and good.value is not None:
+        yield "goodput", f"{goodput.value:.4g} requests/s within the limits ({100 * good.value:.1f} % of all)"
 
 
 def _latencies(summary: Summary) -> Iterator[Line]:

@@ -20,7 +20,16 @@ KEPT = frozenset(
         *("--idle", "--power-rate", "--tuning", "--slots", "--tensor-parallel", "--ceilings", "--cross-check"),
         *("--input-tokens", "--power-limit", "--together", "--latency", "--slo-latency-s", "--push-timeout"),
         *("--output-tokens", "--rate", "--arrival", "--arrival-shape", "--concurrency", "--ramp", "--trace-scale"),
-        *("--sessions", "--slo", "--in-flight-max", "--api", "--timeout", "--workers"),
+        *(
+            "--sessions",
+            "--slo",
+            "--in-flight-max",
+            "--input-lengths",
+            "--output-lengths",
+            "--api",
+            "--timeout",
+            "--workers",
+        ),
     )
 )
 """Options whose values say what was measured; those of all others are left out."""
