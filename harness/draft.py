@@ -8,6 +8,7 @@ from wattbench.harness.clock import RunClock
 from wattbench.harness.plan import Resolved
 from wattbench.harness.version import harness_record
 from wattbench.models.work import load_record
+from wattbench.results.calls import RateSearch
 from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.document import ErrorRecord, Result, RunRecord, Status
 from wattbench.results.doubts import Doubt, judge
@@ -41,6 +42,7 @@ class Draft:
     repeats: list[Repeat] = field(default_factory=list)
     tuning: TuningRecord | None = None
     ceilings: CeilingsRecord | None = None
+    search: RateSearch | None = None
 
     @property
     def stamp(self) -> str:
@@ -94,4 +96,5 @@ class Draft:
             error=error,
             tuning=self.tuning,
             ceilings=self.ceilings,
+            search=self.search,
         )

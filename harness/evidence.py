@@ -35,6 +35,7 @@ def summarise_draft(draft: Draft, power: PowerSession, derived: Derived | None =
         no_energy_reason=power.unavailable_reason,
         backend=draft.backend,
         ceilings=draft.ceilings,
+        traffic=draft.resolved.plan.traffic,
     )
 
 

@@ -167,7 +167,7 @@ def _work(e: Evidence) -> Iterator[Doubt]:
 
 
 def _traffic(e: Evidence) -> Iterator[Doubt]:
-    yield from traffic_doubts(e.plan, e.summary, e.repeats, None)
+    yield from traffic_doubts(e.plan, e.summary, e.repeats)
 
 
 def _limits(e: Evidence) -> Iterator[Doubt]:

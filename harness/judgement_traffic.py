@@ -5,9 +5,12 @@ from collections.abc import Iterator, Sequence
 
 from wattbench.results.calls import TrafficRecord
 from wattbench.results.doubts import Doubt
+from wattbench.results.goodput import LimitVerdict
+from wattbench.results.kept_limits import kept_limits
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
+from wattbench.results.slo import parse_slo
 
 __all__ = ["failure_doubts", "traffic_doubts"]
 
@@ -40,17 +43,14 @@ def failure_doubts(summary: Summary, repeats: Sequence[Repeat]) -> Iterator[Doub
     yield Doubt(code="failed_requests", severity="severe" if grave else "doubt", facts=facts, advice=advice)
 
 
-def traffic_doubts(
-    plan: Plan, summary: Summary | None, repeats: Sequence[Repeat], first_token_limit_s: float | None
-) -> Iterator[Doubt]:
-    """Yield what is to be doubted of a run of traffic; nothing for other runs.
-
-    `first_token_limit_s` is the limit that was promised on the first token, None without one.
-    """
+def traffic_doubts(plan: Plan, summary: Summary | None, repeats: Sequence[Repeat]) -> Iterator[Doubt]:
+    """Yield what is to be doubted of a run of traffic; nothing for other runs."""
     records = [repeat.traffic for repeat in repeats if repeat.traffic is not None]
     if not records or summary is None:
         return
-    yield from _lateness(records, summary, first_token_limit_s)
+    slo = parse_slo(plan.traffic.slo) if plan.traffic is not None and plan.traffic.slo is not None else None
+    yield from _lateness(records, summary, slo.limit_s("ttft") if slo is not None else None)
+    yield from _limits(plan, repeats)
     yield from _starvation(records)
     yield from _counts(plan, summary)
     yield from _rate(summary)
@@ -77,6 +77,20 @@ def _measured_median(summary: Summary) -> tuple[float | None, str]:
         if found is not None:
             return found.quantiles[0].value, what
     return None, ""
+
+
+def _limits(plan: Plan, repeats: Sequence[Repeat]) -> Iterator[Doubt]:
+    """Yield that limits which were promised do not hold, or are not proven, over all repeats together."""
+    kept = kept_limits(repeats, plan.traffic)
+    for verdict in kept.limits if kept is not None else ():
+        if verdict.standing != "holds":
+            yield _doubt("slo_missed", _limit_words(verdict), "Ask for a lower rate, or longer windows to prove it.")
+
+
+def _limit_words(verdict: LimitVerdict) -> str:
+    value = "infinite" if verdict.value_s is None else f"{verdict.value_s:.4g} s"
+    facts = f"{verdict.limit.words} is {verdict.standing}: {value} over {verdict.count} samples, {verdict.over} over it"
+    return facts if verdict.needed is None else f"{facts} ({verdict.needed} samples are needed)"
 
 
 def _starvation(records: Sequence[TrafficRecord]) -> Iterator[Doubt]:

@@ -20,6 +20,7 @@ from wattbench.harness.messages import Measured, PreparedReply, Truth, TruthRepl
 from wattbench.harness.plan import Resolved
 from wattbench.harness.power.alias import rhythms
 from wattbench.harness.power.derive import derive
+from wattbench.harness.rate_search import find_rate
 from wattbench.harness.reference import StoredReference, reference_for
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.storage import Destination, choose_path
@@ -194,7 +195,7 @@ class Run:
         """Go the way from the first idle window to the last; each yield is a place where other runs may take turns."""
         self._idle("machine")
         self._take_ceilings()
-        reference = self._in_phase("reference", None, self._reference)
+        reference = self._in_phase("reference", None, partial(reference_for, self._draft.resolved, self._reporter))
         yield
         with WorkerClient() as worker, self._surroundings.watching():
             self._worker = worker
@@ -204,6 +205,7 @@ class Run:
             self._idle("loaded")
             self._draft.warmup = self._in_phase("warm-up", self._plan.warmup_min_s, lambda: self._warm_up(worker))
             yield
+            self._find_rate(worker)
             yield from self._repeats(worker)
             self._idle("after")
         if exceeded(self._draft.ceilings, self._summary()):
@@ -242,9 +244,6 @@ class Run:
         take = partial(ceilings_for, draft.resolved, self._power, draft.clock, self._reporter, so_far=draft.ceilings)
         draft.ceilings = self._in_phase("ceilings", None, take)
 
-    def _reference(self) -> StoredReference | None:
-        return reference_for(self._draft.resolved, self._reporter)
-
     def _prepare(self, worker: WorkerClient, reference: StoredReference | None) -> None:
         clock = self._draft.clock
         ready = worker.ask(prepare_command(self._plan, clock.origin_ns), PreparedReply, PREPARE_TIMEOUT_S)
@@ -272,6 +271,15 @@ class Run:
         timeout_s = 2 * self._plan.warmup_max_s + PREPARE_TIMEOUT_S
         covers = self._draft.resolved.covers
         return warm_up(worker, self._plan, self._power, self._draft.clock, covers, timeout_s)
+
+    def _find_rate(self, worker: WorkerClient) -> None:
+        """Search the highest rate that holds, where the plan asks for it; the measured windows are at that rate."""
+        plan, draft = self._plan, self._draft
+        if plan.traffic is not None and plan.traffic.rate_auto:
+            ask = partial(worker.ask, expected=Measured, timeout_s=self._answer_timeout(plan.window_s))
+            search = partial(find_rate, ask, plan, draft.warmup, self._reporter)
+            draft.search = self._in_phase("rate search", None, search)
+            self._rate_per_s = draft.search.rate_per_s
 
     def _answer_timeout(self, seconds: float) -> float:
         """Return how long to wait for a command that should take `seconds` and some whole executions or time-outs."""
@@ -346,8 +354,7 @@ class Run:
         done, seconds = repeat.completions, repeat.window.duration_s
         out, requests = sum(done.output_tokens), sum(done.requests)
         rate = f"{out / seconds:.1f} tokens/s" if out else f"{requests / seconds:.2f} requests/s"
-        watts = self._power.primary_w(repeat.energy)
-        self._reporter.repeat(repeat.index + 1, self._plan.repeats_max, rate, watts)
+        self._reporter.repeat(repeat.index + 1, self._plan.repeats_max, rate, self._power.primary_w(repeat.energy))
 
     def _close(self, status: Status, error: WattbenchError | None, kind: str | None = None) -> None:
         """Write the final document, summarised as far as the run went; from here on signals are ignored."""

@@ -12,6 +12,7 @@ from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import UsageError
 from wattbench.results.plan import Scenario
 from wattbench.results.plugins import nearest_lines
+from wattbench.results.slo import parse_slo
 from wattbench.results.traffic_plan import Arrival, TrafficPlan
 
 __all__ = ["ENDPOINT", "endpoint_plan", "implied_load", "implied_scenario", "serves_here", "traffic_plan"]
@@ -105,6 +106,8 @@ def traffic_plan(request: RunRequest, scenario: Scenario, shape: RequestShape, w
         _refuse_alone(request, scenario)
         return None
     rate, rate_auto = _rate(request.rate)
+    if request.slo is not None:
+        parse_slo(request.slo)
     sessions, session = _sessions(request.sessions)
     trace = read_trace(Path(request.trace)) if request.trace is not None else None
     if rate_auto and request.slo is None:

@@ -58,6 +58,7 @@ DOUBT_CODES: dict[str, str] = {
     "client_starved": "The load generator had to wait for a processor.",
     "usage_mismatch": "The server counts other tokens than our own tokenizer.",
     "cached_prompts": "The server answered from a cache of prompts that were meant to be new.",
+    "slo_missed": "A limit that was to hold does not, or too few requests prove it.",
     "rate_not_reached": "The server did not serve requests at the rate that they came.",
     "interrupted": "The run was interrupted before its plan was done.",
     "worker_died": "The worker process died during the run.",

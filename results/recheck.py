@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wattbench.results.document import Result
+from wattbench.results.kept_limits import goodput_metrics
 from wattbench.results.latency import latency_metrics
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import Work, throughput_metrics, work_of
@@ -65,7 +66,7 @@ def _expected(result: Result, summary: Summary) -> Figures:
         figures |= _metric_figures(metric.name, metric)
     for metric in _utilisations(result, summary):
         figures |= _metric_figures(metric.name, metric)
-    for metric in traffic_metrics(result.repeats):
+    for metric in (*traffic_metrics(result.repeats), *goodput_metrics(result.repeats, result.plan.traffic)):
         figures |= _metric_figures(metric.name, metric)
     for latency in (*latency_metrics(result.load, result.repeats), *traffic_latencies(result.repeats)):
         figures |= _latency_figures(latency)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.energy_figures import energy_metrics
 from wattbench.results.figures import figure
+from wattbench.results.kept_limits import goodput_metrics
 from wattbench.results.latency import latency_metrics
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, Summary
@@ -12,6 +13,7 @@ from wattbench.results.rates import throughput_metrics, work_of
 from wattbench.results.rungs import PhaseEnergies, RungEnergy
 from wattbench.results.subject import BackendRecord, LoadRecord
 from wattbench.results.traffic_figures import traffic_latencies, traffic_metrics
+from wattbench.results.traffic_plan import TrafficPlan
 from wattbench.results.utilisation import utilisation_metrics
 
 __all__ = ["RungEnergy", "summarise"]
@@ -28,6 +30,7 @@ def summarise(
     backend: BackendRecord | None = None,
     ceilings: CeilingsRecord | None = None,
     phases: Sequence[PhaseEnergies | None] = (),
+    traffic: TrafficPlan | None = None,
 ) -> Summary:
     """Return every metric of docs/metrics.md; what is not known stands there as None with a reason.
 
@@ -35,6 +38,7 @@ def summarise(
     `no_energy_reason` says why. `idle_power_w` is the idle power by rung name that net energy was counted from.
     `phases` has the energies of prefill and decode at the primary rung, one entry a repeat; empty where they were not
     told apart. `backend` and `ceilings` are what utilisation is counted from; None where the run has none.
+    `traffic` has the limits that goodput is counted by.
     """
     works = [work_of(repeat) for repeat in repeats]
     failed = sum(work.failed for work in works)
@@ -46,6 +50,7 @@ def summarise(
             _memory(memory_peak_bytes),
             *utilisation_metrics(load, repeats, backend, ceilings),
             *traffic_metrics(repeats),
+            *goodput_metrics(repeats, traffic),
         ),
         latencies=(*latency_metrics(load, repeats), *traffic_latencies(repeats)),
         requests=failed + sum(work.requests for work in works),

@@ -15,6 +15,7 @@ from wattbench.harness.cli.group import bench
 from wattbench.results.document import Result
 from wattbench.results.errors import UsageError
 from wattbench.results.files import read_result
+from wattbench.results.recheck import summary_differences
 
 QUICK: dict[str, Any] = {
     "window_s": 0.6,
@@ -214,3 +215,25 @@ def test_a_trace_is_replayed_by_its_own_times(tmp_path: Path) -> None:
     assert result.plan.traffic.trace_digest.startswith("sha256:")
     assert [50] * 7 == [round((b - a) / 1e6) for a, b in pairwise(done.planned_start_ns)]
     assert {3} == set(done.output_tokens)
+
+
+def test_the_highest_rate_that_holds_is_found(tmp_path: Path) -> None:
+    """Two requests at once of 17 ms each are 115 a second; the search ends below, and the windows are at its rate."""
+    with endpoint_server(Behaviour(at_once=2)) as url:
+        result = run(url, tmp_path, rate="auto", slo="ttft.p50=100ms")
+    search = result.search
+    assert search is not None
+    assert search.rate_per_s is not None
+    assert result.summary is not None
+    goodput = result.summary.metric("traffic.goodput")
+    assert goodput is not None
+
+    assert search.rate_per_s < 130
+    assert any(not probe.held for probe in search.probes)
+    assert {search.rate_per_s} == {r.traffic.rate_per_s for r in result.repeats if r.traffic is not None}
+    assert goodput.value is not None
+
+
+def test_what_was_measured_is_computed_again_from_the_file(closed: Result) -> None:
+    """Every figure of traffic follows from the rows of the document."""
+    assert () == summary_differences(closed)

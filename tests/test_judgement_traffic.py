@@ -12,13 +12,14 @@ from wattbench.harness.judgement_traffic import failure_doubts, traffic_doubts
 from wattbench.results.doubts import Doubt
 from wattbench.results.measurement import Repeat
 from wattbench.results.summarise import summarise
+from wattbench.results.traffic_plan import TrafficPlan
 
 
 @pytest.fixture(name="doubts")
 def _doubts(factories: ModuleType) -> Any:  # any: a function of the next lines
     """Give what is doubted of windows of traffic."""
 
-    def found(repeats: Sequence[Repeat], *, limit_s: float | None = None, scenario: str = "server") -> list[Doubt]:
+    def found(repeats: Sequence[Repeat], *, slo: str | None = None, scenario: str = "server") -> list[Doubt]:
         summary = summarise(
             factories.make_load(),
             repeats,
@@ -27,8 +28,8 @@ def _doubts(factories: ModuleType) -> Any:  # any: a function of the next lines
             memory_peak_bytes=None,
             no_energy_reason="no meter",
         )
-        plan = replace(factories.make_plan(), scenario=scenario)
-        return [*traffic_doubts(plan, summary, repeats, limit_s), *failure_doubts(summary, repeats)]
+        plan = replace(factories.make_plan(), scenario=scenario, traffic=TrafficPlan(slo=slo))
+        return [*traffic_doubts(plan, summary, repeats), *failure_doubts(summary, repeats)]
 
     return found
 
@@ -50,8 +51,8 @@ def test_lateness_is_held_against_the_limit_where_there_is_one(doubts: Any) -> N
     """1 ms is nothing beside a limit of 2 s, and too much beside one of 50 ms."""
     late = [make_traffic_repeat(health=make_health(send_late_p99_s=1e-3))]
 
-    assert [] == doubts(late, limit_s=2.0)
-    assert ["client_late"] == [doubt.code for doubt in doubts(late, limit_s=0.05)]
+    assert "client_late" not in {doubt.code for doubt in doubts(late, slo="ttft.p90=2s")}
+    assert "client_late" in {doubt.code for doubt in doubts(late, slo="ttft.p90=50ms")}
 
 
 def test_a_generator_without_a_processor_is_told(doubts: Any) -> None:
@@ -100,3 +101,14 @@ def test_failures_are_counted_by_kind(doubts: Any) -> None:
         (d.severity, d.facts) for d in few if d.code == "failed_requests"
     ]
     assert "severe" in {d.severity for d in many if d.code == "failed_requests"}
+
+
+def test_limits_that_do_not_hold_or_are_not_proven_are_told(doubts: Any) -> None:
+    """A hundred requests of 200 ms break a limit of 100 ms, hold one of 1 s at p90, and prove nothing of p99."""
+    sound = [make_traffic_repeat()]
+    (broken,) = doubts(sound, slo="latency.p90=100ms")
+    (unproven,) = doubts(sound, slo="latency.p99=1s")
+
+    assert [] == doubts(sound, slo="latency.p90=1s")
+    assert ("slo_missed", "latency.p90=0.1s is broken: 0.2 s over 100 samples") == (broken.code, broken.facts[:55])
+    assert "is unproven" in unproven.facts

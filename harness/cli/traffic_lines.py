@@ -39,6 +39,8 @@ def traffic_lines(result: Result) -> Iterator[Line]:
     summary = result.summary
     if not records or summary is None:
         return
+    if result.search is not None:
+        yield "rate search", f"{result.search.reason}; {len(result.search.probes)} probes"
     yield from _rates(summary)
     yield from _latencies(summary)
     kinds = Counter(kind for record in records for kind in record.calls.error_kind if kind is not None)

@@ -137,6 +137,7 @@ def _with_meter(original: Result, meter: _Meter, recording: MeterRecording, atta
         no_energy_reason=None,
         backend=original.backend,
         ceilings=original.ceilings,
+        traffic=original.plan.traffic,
     )
     changed = replace(
         original,

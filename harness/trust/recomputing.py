@@ -101,6 +101,7 @@ def _summary_differences(result: Result) -> list[Difference]:
         no_energy_reason="not looked at",
         backend=result.backend,
         ceilings=result.ceilings,
+        traffic=result.plan.traffic,
     )
     pairs: list[Pair] = [
         (f"summary.{name}", getattr(stored, name), getattr(expected, name))
