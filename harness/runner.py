@@ -274,17 +274,16 @@ class Run:
 
     def _find_rate(self, worker: WorkerClient) -> None:
         """Search the highest rate that holds, where the plan asks for it; the measured windows are at that rate."""
-        plan, draft = self._plan, self._draft
-        if plan.traffic is not None and plan.traffic.rate_auto:
+        if (plan := self._plan).traffic is not None and plan.traffic.rate_auto:
             ask = partial(worker.ask, expected=Measured, timeout_s=self._answer_timeout(plan.window_s))
-            search = partial(find_rate, ask, plan, draft.warmup, self._reporter)
-            draft.search = self._in_phase("rate search", None, search)
-            self._rate_per_s = draft.search.rate_per_s
+            search = partial(find_rate, ask, plan, self._draft.warmup, self._reporter)
+            found = self._draft.search = self._in_phase("rate search", None, search)
+            self._rate_per_s = found.rate_per_s
 
     def _answer_timeout(self, seconds: float) -> float:
         """Return how long to wait for a command that should take `seconds` and some whole executions or time-outs."""
         execution_s = self._draft.warmup.execution_s if self._draft.warmup else None
-        timeout_s = self._plan.endpoint.timeout_s if self._plan.endpoint is not None else 0.0
+        timeout_s = self._plan.endpoint.timeout_s if self._plan.endpoint else 0.0
         return 3 * (seconds + timeout_s) + 10 * (execution_s or 0.0) + ANSWER_SLACK_S
 
     def _repeats(self, worker: WorkerClient) -> Iterator[None]:
@@ -351,8 +350,8 @@ class Run:
         return self._summaries.get(count)
 
     def _report(self, repeat: Repeat) -> None:
-        done, seconds = repeat.completions, repeat.window.duration_s
-        out, requests = sum(done.output_tokens), sum(done.requests)
+        seconds, out = repeat.window.duration_s, sum(repeat.completions.output_tokens)
+        requests = sum(repeat.completions.requests)
         rate = f"{out / seconds:.1f} tokens/s" if out else f"{requests / seconds:.2f} requests/s"
         self._reporter.repeat(repeat.index + 1, self._plan.repeats_max, rate, self._power.primary_w(repeat.energy))
 

@@ -102,6 +102,7 @@ def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ..
         result_id=result_id,
         must={
             "load": load.name,
+            **({} if backend is None or backend.served_model is None else {"model": backend.served_model}),
             "load version": f"{load.version} ({load.digest.removeprefix('sha256:')[:12]})",
             "precision": precision if compute == precision else f"{precision}, products in {compute}",
             "scenario": plan.scenario,

@@ -220,7 +220,7 @@ def test_a_trace_is_replayed_by_its_own_times(tmp_path: Path) -> None:
 def test_the_highest_rate_that_holds_is_found(tmp_path: Path) -> None:
     """Two requests at once of 17 ms each are 115 a second; the search ends below, and the windows are at its rate."""
     with endpoint_server(Behaviour(at_once=2)) as url:
-        result = run(url, tmp_path, rate="auto", slo="ttft.p50=100ms")
+        result = run(url, tmp_path, rate="auto", slo="ttft.p50=30ms")
     search = result.search
     assert search is not None
     assert search.rate_per_s is not None
@@ -232,6 +232,18 @@ def test_the_highest_rate_that_holds_is_found(tmp_path: Path) -> None:
     assert any(not probe.held for probe in search.probes)
     assert {search.rate_per_s} == {r.traffic.rate_per_s for r in result.repeats if r.traffic is not None}
     assert goodput.value is not None
+
+
+def test_a_stub_of_our_own_is_a_mock(tmp_path: Path) -> None:
+    """A server that calls itself a wattbench stub computes nothing: its result is invalid and says so."""
+    with endpoint_server(Behaviour(name="wattbench-stub")) as url:
+        result = run(url, tmp_path, concurrency=1, repeats=1)
+    assert result.backend is not None
+    assert result.verdict is not None
+
+    assert result.backend.mock
+    assert "mock" in {doubt.code for doubt in result.doubts if doubt.severity == "severe"}
+    assert "invalid" == result.verdict.standing
 
 
 def test_what_was_measured_is_computed_again_from_the_file(closed: Result) -> None:

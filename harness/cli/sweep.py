@@ -18,6 +18,7 @@ from wattbench.harness.cli.progress import later_s
 from wattbench.harness.cli.run import command as run_command
 from wattbench.harness.cli.run import parse_affinity
 from wattbench.harness.cli.sharing import check_push, combined_code, push_after_run, push_options
+from wattbench.harness.cli.traffic_options import traffic_knobs
 from wattbench.harness.knobs import user_path
 from wattbench.harness.plan import DEFAULT_LOAD, Resolved
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
@@ -30,6 +31,7 @@ from wattbench.harness.sweep.planning import Planned, loads_with_lengths, plan_p
 from wattbench.harness.sweep.points import Axes
 from wattbench.harness.sweep.powerlimit import CONSENT, PowerLimit, require_consent
 from wattbench.harness.sweep.table import LATENCIES, SweepReport, report_of
+from wattbench.harness.traffic_request import implied_load
 from wattbench.harness.watts import PowerSession
 from wattbench.results.covers import devices_of
 from wattbench.results.errors import InterruptedRunError, StorageError, UsageError, WattbenchError
@@ -43,12 +45,21 @@ Flags = Mapping[str, Any]  # any: click's values; `make_request` and the parsers
 TOGETHER = 6
 """How many runs may be open at once: more would stretch each of them over hours."""
 
-LISTS = ("load", "batch", "precision", "tuning", "threads", "input_tokens", "power_limit")
+RATE_MAX_PER_S = 1e6
+
+LISTS = ("load", "batch", "precision", "tuning", "threads", "input_tokens", "power_limit", "concurrency", "rate")
+
+TRAFFIC = (
+    *("endpoint", "api", "model", "key_env", "key_file", "ca_file", "no_stream", "tokenizer", "timeout_s", "workers"),
+    *("arrival", "arrival_shape", "sessions", "slo", "in_flight_max", "input_lengths", "output_lengths"),
+)
+"""Those of traffic and endpoints among them."""
 
 SHARED = (
     *("backend", "device", "scenario", "weights", "seed", "affinity", "quick", "window_s", "repeats", "repeats_max"),
     *("warmup_min_s", "warmup_max_s", "idle_s", "power", "power_rate_hz", "allow_fallback", "ceilings", "plan_file"),
     *("slots", "tensor_parallel", "quiet"),
+    *TRAFFIC,
 )
 """The options of `bench run` that mean the same here: they hold for every point."""
 
@@ -59,6 +70,8 @@ SHARED = (
 @click.option("--precision", "-p", metavar="LIST", help="Precisions, e.g. float32,bfloat16.")
 @click.option("--tuning", metavar="LIST", help="Levels, e.g. eager,compiled [default: the fastest of each point].")
 @click.option("--threads", metavar="LIST", help="Numbers of CPU threads, e.g. 1,2.")
+@click.option("--concurrency", metavar="LIST", help="Requests in progress of closed loops, e.g. 1,2,4,8.")
+@click.option("--rate", metavar="LIST", help="Requests/s of open loops, e.g. 1,2,4.")
 @click.option("--input-tokens", metavar="LIST", help="Input lengths of the loads, e.g. 128,512.")
 @click.option("--power-limit", metavar="LIST", help=f"Power limits in W; needs {CONSENT}.")
 @click.option(CONSENT, "consent", is_flag=True, help="Let --power-limit set the limit; it is restored afterwards.")
@@ -152,7 +165,8 @@ def _plan(flags: Flags) -> SweepPlan:
     batches, auto, largest = _batches(flags["batch"])
     axes = Axes(
         load=loads_with_lengths(
-            _listed(flags, "load", str) or (base.load or DEFAULT_LOAD,), _listed(flags, "input_tokens", _whole) or ()
+            _listed(flags, "load", str) or (implied_load(base, DEFAULT_LOAD),),
+            _listed(flags, "input_tokens", _whole) or (),
         ),
         precision=_listed(flags, "precision", str) or (),
         tuning=_listed(flags, "tuning", str) or (),
@@ -161,13 +175,16 @@ def _plan(flags: Flags) -> SweepPlan:
         batch=batches,
         batch_auto=auto,
         batch_max=largest,
+        concurrency=_listed(flags, "concurrency", _whole) or (),
+        rate_per_s=_listed(flags, "rate", _rate) or (),
     )
     return SweepPlan(axes=axes, request=replace(base, load=None), together=flags["together"] or TOGETHER)
 
 
 def _shared_request(flags: Flags) -> RunRequest:
     """Return the knobs that all points share, as far as flags set them."""
-    knobs = {name: flags[name] for name in SHARED if name not in ("plan_file", "quiet", "affinity")}
+    knobs = {name: flags[name] for name in SHARED if name not in ("plan_file", "quiet", "affinity", *TRAFFIC)}
+    knobs |= traffic_knobs()
     knobs["affinity"] = parse_affinity(flags["affinity"])
     return make_request(
         {k: v for k, v in knobs.items() if not (v is None or v is False or v == ())}, "A knob has a wrong value"
@@ -207,6 +224,14 @@ def _whole(text: str) -> int:
     if not (text.isdecimal() and text.isascii() and len(text) <= 9 and int(text) > 0):
         raise ValueError(text)
     return int(text)
+
+
+def _rate(text: str) -> float:
+    """Return requests per second above 0. Raises ValueError for anything else."""
+    value = float(text)
+    if not 0 < value <= RATE_MAX_PER_S:
+        raise ValueError(text)
+    return value
 
 
 def _watts(text: str) -> float:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import product
 
 from wattbench.harness.request import RunRequest
 
@@ -22,6 +23,8 @@ class Point:
     threads: int | None = None
     power_limit_w: float | None = None
     batch: int | None = None
+    concurrency: int | None = None
+    rate_per_s: float | None = None
 
     @property
     def series(self) -> "Point":
@@ -34,7 +37,9 @@ class Point:
         threads = None if self.threads is None else f"{self.threads} thread{'s' if self.threads > 1 else ''}"
         limit = None if self.power_limit_w is None else f"limit {self.power_limit_w:.12g} W"
         batch = None if self.batch is None else f"batch {self.batch}"
-        parts = (self.load, self.precision, self.tuning, threads, limit, batch)
+        places = None if self.concurrency is None else f"concurrency {self.concurrency}"
+        rate = None if self.rate_per_s is None else f"rate {self.rate_per_s:.12g}"
+        parts = (self.load, self.precision, self.tuning, threads, limit, batch, places, rate)
         return ", ".join(part for part in parts if part is not None)
 
     @property
@@ -52,6 +57,8 @@ class Point:
             tuning=self.tuning if self.tuning is not None else base.tuning,
             threads=self.threads if self.threads is not None else base.threads,
             batch=self.batch if self.batch is not None else base.batch,
+            concurrency=self.concurrency if self.concurrency is not None else base.concurrency,
+            rate=f"{self.rate_per_s:.12g}" if self.rate_per_s is not None else base.rate,
         )
 
 
@@ -71,13 +78,27 @@ class Axes:
     batch: tuple[int, ...] = ()
     batch_auto: bool = False
     batch_max: int | None = None
+    concurrency: tuple[int, ...] = ()
+    rate_per_s: tuple[float, ...] = ()
 
 
 def product_of(axes: Axes) -> Iterator[Point]:
     """Yield every combination of the lists but the batch: the series, whose points lie side by side in this order."""
-    for load in axes.load:
-        for limit in axes.power_limit_w or (None,):
-            for precision in axes.precision or (None,):
-                for tuning in axes.tuning or (None,):
-                    for threads in axes.threads or (None,):
-                        yield Point(load=load, precision=precision, tuning=tuning, threads=threads, power_limit_w=limit)
+    for load, limit, precision, tuning, threads, places, rate in product(
+        axes.load,
+        axes.power_limit_w or (None,),
+        axes.precision or (None,),
+        axes.tuning or (None,),
+        axes.threads or (None,),
+        axes.concurrency or (None,),
+        axes.rate_per_s or (None,),
+    ):
+        yield Point(
+            load=load,
+            precision=precision,
+            tuning=tuning,
+            threads=threads,
+            power_limit_w=limit,
+            concurrency=places,
+            rate_per_s=rate,
+        )
