@@ -37,11 +37,12 @@ from wattbench.harness.messages import (
     WarmUp,
 )
 from wattbench.harness.quality import compare
+from wattbench.harness.traffic.inprocess import InProcessServer
 from wattbench.harness.traffic_engine import TrafficEngine
 from wattbench.models.find import find_load
 from wattbench.models.inputs import make_arrays
 from wattbench.models.load import Load
-from wattbench.results.errors import UsageError, WorkerError
+from wattbench.results.errors import WorkerError
 from wattbench.results.measurement import Completions, WarmupRecord, Window
 from wattbench.results.plugins import load_plugin
 from wattbench.results.stats import STEADY_TEST, is_steady
@@ -99,7 +100,7 @@ class Engine:
         )
         if c.traffic is not None:
             self._traffic = self._traffic_engine(c)
-        else:
+        if not isinstance(self._backend, TrafficServer):
             self._batches = [make_batch(self._load, c.batch, c.seed + 1 + i) for i in range(BATCH_POOL)]
         return PreparedReply(
             backend=prepared.backend,
@@ -206,14 +207,14 @@ class Engine:
         self._backend.close()
 
     def _traffic_engine(self, c: Prepare) -> TrafficEngine:
-        if not isinstance(self._backend, TrafficServer):
-            why = "it executes batches, one after the other"
-            raise UsageError(f"{self._backend.name} serves no traffic", why, "Use --endpoint, or --scenario offline.")
+        """Return what serves the plan's traffic: the backend itself, or this process, execution by execution."""
         assert c.traffic is not None
+        if isinstance(self._backend, TrafficServer):
+            serve = self._backend.serve
+        else:
+            serve = InProcessServer(self._backend, self._load, c.batch, c.seed).serve
         give_up_s = c.endpoint.timeout_s if c.endpoint is not None else GIVE_UP_S
-        return TrafficEngine(
-            self._backend.serve, self._load, c.scenario, c.traffic, give_up_s=give_up_s, origin_ns=c.origin_ns
-        )
+        return TrafficEngine(serve, self._load, c.scenario, c.traffic, give_up_s=give_up_s, origin_ns=c.origin_ns)
 
     def _execute(self, batches: list[Batch] | None = None) -> Executed:
         self._turn = (self._turn + 1) % len(self._batches)

@@ -17,6 +17,7 @@ from wattbench.harness.idling import idle_length_s, idle_window, opened_context
 from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
 from wattbench.harness.judgement import doubts_of, interval_goals
 from wattbench.harness.messages import Measured, PreparedReply, Truth, TruthReply
+from wattbench.harness.own_server import own_server
 from wattbench.harness.plan import Resolved
 from wattbench.harness.power.alias import rhythms
 from wattbench.harness.power.derive import derive
@@ -197,7 +198,7 @@ class Run:
         self._take_ceilings()
         reference = self._in_phase("reference", None, partial(reference_for, self._draft.resolved, self._reporter))
         yield
-        with WorkerClient() as worker, self._surroundings.watching():
+        with own_server(self._plan.endpoint, self._reporter), WorkerClient() as worker, self._surroundings.watching():
             self._worker = worker
             self._idle_context(worker)
             self._in_phase("prepare", None, lambda: self._prepare(worker, reference))
@@ -223,8 +224,7 @@ class Run:
             self._draft.end_phase(name, start_ns)
 
     def _idle(self, state: str) -> None:
-        seconds = idle_length_s(self._plan, self._power)
-        if seconds > 0:
+        if (seconds := idle_length_s(self._plan, self._power)) > 0:
             expected_s = seconds + self._power.settle_before_idle_s + self._power.lag_s
             window = partial(idle_window, state, seconds, self._power, self._surroundings, self._draft.clock)
             self._draft.idle.append(self._in_phase("idle", expected_s, window, state))
@@ -351,8 +351,8 @@ class Run:
 
     def _report(self, repeat: Repeat) -> None:
         seconds, out = repeat.window.duration_s, sum(repeat.completions.output_tokens)
-        requests = sum(repeat.completions.requests)
-        rate = f"{out / seconds:.1f} tokens/s" if out else f"{requests / seconds:.2f} requests/s"
+        requests_per_s = sum(repeat.completions.requests) / seconds
+        rate = f"{out / seconds:.1f} tokens/s" if out else f"{requests_per_s:.2f} requests/s"
         self._reporter.repeat(repeat.index + 1, self._plan.repeats_max, rate, self._power.primary_w(repeat.energy))
 
     def _close(self, status: Status, error: WattbenchError | None, kind: str | None = None) -> None:

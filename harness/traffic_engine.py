@@ -13,12 +13,16 @@ from wattbench.harness.served_columns import completions_of, traffic_of
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
 from wattbench.harness.traffic.trace_file import Trace, read_trace
 from wattbench.models.load import Load
+from wattbench.results.errors import DeviceError
 from wattbench.results.measurement import WarmupRecord, Window
 from wattbench.results.plan import Scenario
 from wattbench.results.stats import STEADY_TEST, is_steady, median
 from wattbench.results.traffic_plan import TrafficPlan
 
 __all__ = ["SPEED_TEST", "TrafficEngine"]
+
+STAMPS_MAX = 2_000_000
+"""Stamps of one window that a document holds in itself: some 30 MB of text."""
 
 PARTS = 8
 """Speeds that one stretch of warm-up gives: the steadiness test asks for six."""
@@ -97,6 +101,7 @@ class TrafficEngine:
         cpu_ns = time.process_time_ns()
         served = self._serve(schedule)
         cpu_ns = time.process_time_ns() - cpu_ns
+        _refuse_too_much(served)
         self._lead(command.lead_out_s, command)
         return Measured(
             window=self._window(served.window_start_ns, served.window_end_ns),
@@ -142,6 +147,14 @@ class TrafficEngine:
 
     def _window(self, start_ns: int, end_ns: int) -> Window:
         return Window(start_ns=start_ns - self._origin_ns, end_ns=end_ns - self._origin_ns)
+
+
+def _refuse_too_much(served: Served) -> None:
+    """Raise DeviceError for a window with more token stamps than a result can hold."""
+    stamps = sum(map(len, served.token_ns))
+    if stamps > STAMPS_MAX:
+        why = f"it brought {stamps} pieces of output with a time of their own, a result holds {STAMPS_MAX} a window"
+        raise DeviceError("One window is too much for a result", why, "Choose a shorter --window, or --no-stream.")
 
 
 def _latencies_s(served: Served) -> list[float]:

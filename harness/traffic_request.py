@@ -4,6 +4,7 @@ from pathlib import Path
 
 from wattbench.backends.endpoint.address import is_here, target_of
 from wattbench.harness.request import RunRequest
+from wattbench.harness.serving.process import split_command
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
 from wattbench.harness.traffic.trace_file import read_trace
 from wattbench.models.load import RequestShape
@@ -178,6 +179,11 @@ def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
         ca_file=request.ca_file,
         server_command=request.server_command,
     )
+    if plan.server_command is not None:
+        split_command(plan.server_command)
+        if not serves_here(plan):
+            why = f"{plan.url} is not this machine's own address"
+            raise UsageError("--server-command contradicts --endpoint", why, "Give --endpoint http://127.0.0.1:PORT.")
     target_of(plan)
     return plan
 

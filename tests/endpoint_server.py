@@ -130,11 +130,11 @@ class _Server(ThreadingHTTPServer):
 
 
 @contextlib.contextmanager
-def endpoint_server(behaviour: Behaviour) -> Iterator[str]:
-    """Yield the URL of a server that lives as long as the context."""
+def endpoint_server(behaviour: Behaviour, port: int = 0) -> Iterator[str]:
+    """Yield the URL of a server that lives as long as the context, at a free port unless one is given."""
     places = threading.Semaphore(behaviour.at_once) if behaviour.at_once is not None else None
     facts = {"behaviour": behaviour, "places": places, "lock": threading.Lock()}
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), facts))
+    server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), facts))
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
