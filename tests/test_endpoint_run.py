@@ -1,6 +1,9 @@
 """`bench run --endpoint`: requests through a real socket to a server of known behaviour, into a result file."""
 
 import json
+import shlex
+import socket
+import sys
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -11,11 +14,15 @@ from click.testing import CliRunner
 from endpoint_server import Behaviour, endpoint_server
 
 import wattbench
+from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.group import bench
 from wattbench.results.document import Result
-from wattbench.results.errors import UsageError
+from wattbench.results.errors import UsageError, WorkerError
 from wattbench.results.files import read_result
 from wattbench.results.recheck import summary_differences
+from wattbench.results.report.blocks import Facts, Table
+from wattbench.results.report.subject import Subject
+from wattbench.results.report.traffic import curve_section, traffic_section
 
 QUICK: dict[str, Any] = {
     "window_s": 0.6,
@@ -246,6 +253,75 @@ def test_a_stub_of_our_own_is_a_mock(tmp_path: Path) -> None:
     assert "invalid" == result.verdict.standing
 
 
+def test_pages_and_text_tell_of_the_traffic(closed: Result) -> None:
+    """One page has how requests came and how the client did; two results have a curve over the load, rising."""
+    section = traffic_section(closed)
+    subjects = [Subject(name=name, result_id=name, document=closed, data=b"") for name in ("one", "two")]
+    curve = curve_section(subjects)
+    assert section is not None
+    assert curve is not None
+    (facts,), (table,) = section.blocks, curve.blocks
+    assert isinstance(facts, Facts)
+    assert isinstance(table, Table)
+
+    assert "concurrency: 4 in progress" == facts.facts[0].text
+    assert {"from the send", "client"} <= {fact.label for fact in facts.facts}
+    assert ["4 in progress"] * 2 == [row[0].text for row in table.rows]
+    assert any(line.startswith("client") for line in result_lines(closed))
+
+
 def test_what_was_measured_is_computed_again_from_the_file(closed: Result) -> None:
     """Every figure of traffic follows from the rows of the document."""
     assert () == summary_differences(closed)
+
+
+def test_a_backend_in_this_process_serves_a_schedule_too(tmp_path: Path) -> None:
+    """The mock serves an open loop: rows of single requests, stamped here, with the queue in their latency."""
+    knobs = {name: value for name, value in QUICK.items() if name != "repeats"}
+    result = wattbench.run(
+        "tiny-decoder/tiny",
+        backend="mock",
+        traffic={"rate": 100, "arrival": "constant"},
+        repeats=1,
+        out=tmp_path / "result.json",
+        **knobs,
+    )
+    record = result.repeats[0].traffic
+    assert record is not None
+
+    assert ("server", "user", 100.0) == (result.plan.scenario, record.health.stamps, record.rate_per_s)
+    assert {1} == set(result.repeats[0].completions.requests)
+
+
+SERVER = """
+import sys, time
+sys.path.insert(0, sys.argv[1])
+from endpoint_server import Behaviour, endpoint_server
+with endpoint_server(Behaviour(), int(sys.argv[2])):
+    time.sleep(600)
+"""
+
+
+def test_a_server_is_started_for_the_run_and_stopped_after_it(tmp_path: Path) -> None:
+    """The run waits until the server answers, and nothing listens any more when it has ended."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    script = tmp_path / "serve.py"
+    script.write_text(SERVER)
+    command = shlex.join([sys.executable, str(script), str(Path(__file__).parent), str(port)])
+    result = run(f"http://127.0.0.1:{port}", tmp_path, server_command=command, concurrency=2, repeats=1)
+    with socket.socket() as again:
+        refused = again.connect_ex(("127.0.0.1", port))
+
+    assert "complete" == result.status
+    assert 0 != refused
+
+
+def test_a_server_that_ends_says_what_it_wrote(tmp_path: Path) -> None:
+    """The last lines of its output are in the error, and the file is valid."""
+    command = shlex.join([sys.executable, "-c", "print('made-up last words')"])
+    with pytest.raises(WorkerError, match="made-up last words"):
+        run("http://127.0.0.1:9", tmp_path, server_command=command, concurrency=1)
+
+    assert "error" == read_result(tmp_path / "result.json").status

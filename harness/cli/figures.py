@@ -6,13 +6,13 @@ from wattbench.harness.cli.attached_lines import attached_lines
 from wattbench.harness.cli.device_lines import device_lines
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.peer_lines import peer_lines
-from wattbench.harness.cli.traffic_lines import traffic_lines, traffic_words
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt
 from wattbench.results.energy import PowerRecord
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
 from wattbench.results.stats import median
+from wattbench.results.traffic_words import traffic_lines, traffic_words
 from wattbench.results.tuning import TuningRecord
 from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, reached, scaled
 

@@ -26,6 +26,7 @@ from wattbench.results.report.money import cost_section
 from wattbench.results.report.origins import environment_section, raw_section, reproduce_section
 from wattbench.results.report.single import FOOT
 from wattbench.results.report.subject import Subject, badges_of, subtitle_of, title_of, verdict_section
+from wattbench.results.report.traffic import curve_section
 from wattbench.results.report.words import absolute, amount, name_of, number, spread, time, unit_of
 
 __all__ = ["several_page"]
@@ -73,6 +74,9 @@ def _common(subjects: Sequence[Subject]) -> str:
 
 def _sections(subjects: Sequence[Subject], comparison: Comparison) -> Iterator[Section]:
     yield _standings(subjects)
+    curve = curve_section(subjects)
+    if curve is not None:
+        yield curve
     yield _ratios(comparison)
     yield _differences(comparison)
     for place, subject in enumerate(subjects, start=1):

@@ -13,6 +13,7 @@ from wattbench.results.report.money import cost_section
 from wattbench.results.report.origins import environment_section, raw_section, reproduce_section
 from wattbench.results.report.subject import Subject, badges_of, subtitle_of, title_of, verdict_section
 from wattbench.results.report.trace import curves_of, trace_chart
+from wattbench.results.report.traffic import traffic_section
 from wattbench.results.report.words import number, time, unit_of
 
 __all__ = ["FOOT", "single_page"]
@@ -44,6 +45,9 @@ def _sections(subject: Subject) -> Iterator[Section]:
     yield headline_section(subject)
     if isinstance(document, ImportedResult):
         yield _official_section(document)
+    traffic = traffic_section(document)
+    if traffic is not None:
+        yield traffic
     yield _trace_section(subject)
     yield _distributions_section(document)
     if isinstance(document, Result):

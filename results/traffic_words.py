@@ -1,4 +1,4 @@
-"""What a run of traffic has to say in `bench show`: how requests came, what became of them, how the client kept up."""
+"""What a run of traffic has to say, as labels and texts: how requests came, what became of them, how the client did."""
 
 from collections import Counter
 from collections.abc import Iterator
