@@ -78,7 +78,8 @@ class LoadRecord:
 class WeightsRecord:
     """Which weights ran: synthetic by seed or real from a path or hub, with a digest of the values.
 
-    Behind an endpoint they are unknown: `source` is the server's name for the model, and there is no digest.
+    Behind an endpoint they are unknown: `source` is "as-served" (the
+    backend's record has the server's name for the model), and there is no digest.
     """
 
     origin: WeightsOrigin

@@ -74,7 +74,7 @@ def test_what_is_behind_an_endpoint_is_unknown(closed: Result) -> None:
     assert utilisation is not None
 
     assert (None, None) == (closed.load.parameters, closed.load.work)
-    assert ("unknown", "made-up-1b", None) == (closed.weights.origin, closed.weights.source, closed.weights.digest)
+    assert ("unknown", "as-served", None) == (closed.weights.origin, closed.weights.source, closed.weights.digest)
     assert ("made-up/1", "made-up-1b") == (closed.backend.engine, closed.backend.served_model)
     assert (None, "the server's model is not known") == (utilisation.value, utilisation.reason)
 

@@ -74,7 +74,7 @@ class EndpointBackend:
         facts = self._client.probe()
         return Prepared(
             backend=_record(target, plan, facts, preparation),
-            weights=_weights(target),
+            weights=_weights(),
             build_s=reached_s,
             first_execution_s=time.perf_counter() - start - reached_s,
         )
@@ -128,10 +128,10 @@ def _counter(folder: str | None) -> Callable[[str], int] | None:
     return counter_of(folder)
 
 
-def _weights(target: Target) -> WeightsRecord:
+def _weights() -> WeightsRecord:
     return WeightsRecord(
         origin="unknown",
-        source=target.model,
+        source=AS_SERVED,
         revision=None,
         seed=None,
         distribution="the server's own: a client cannot see them",
