@@ -26,12 +26,20 @@ class FixedEncoder:
 
 
 def fixed_encoder(
-    model: ModelSpec, *, weights: str, seed: int, precision: str, requests: int, positions: int, wide_tokens: bool
+    model: ModelSpec,
+    *,
+    weights: str,
+    seed: int,
+    precision: str,
+    requests: int,
+    positions: int,
+    wide_tokens: bool,
+    flat: bool = False,
 ) -> FixedEncoder:
     """Return an encoder for `requests` requests of `positions` tokens, or for as many images.
 
     `weights`, `seed` and `precision` are those of `torch_build.build`; `wide_tokens` asks for tokens in int64 rather
-    than int32. Raises what `build` raises, and OutOfMemoryError with figures.
+    than int32, `flat` is that of `plain_encoder`. Raises what `build` raises, and OutOfMemoryError with figures.
     """
     with memory_errors(f"exporting {model.name}", 8 * model.parameter_count, CPU):
         built = build(model, weights=weights, seed=seed, dtype=getattr(torch, precision), device=CPU)
@@ -40,4 +48,4 @@ def fixed_encoder(
         example = torch.zeros(requests, channels, side, side)
     else:
         example = torch.ones(requests, positions, dtype=torch.int64 if wide_tokens else torch.int32)
-    return FixedEncoder(module=plain_encoder(built.module), weights=built.weights, example=example)
+    return FixedEncoder(module=plain_encoder(built.module, flat=flat), weights=built.weights, example=example)

@@ -55,6 +55,7 @@ def _made(request: ProgramRequest, folder: Path) -> Program:
         requests=request.requests,
         positions=request.positions,
         wide_tokens=True,
+        flat=True,
     )
     with torch.no_grad():
         exported = torch.export.export(encoder.module, (encoder.example,))
