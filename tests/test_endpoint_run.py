@@ -23,6 +23,7 @@ from wattbench.results.recheck import summary_differences
 from wattbench.results.report.blocks import Facts, Table
 from wattbench.results.report.subject import Subject
 from wattbench.results.report.traffic import curve_section, traffic_section
+from wattbench.results.sessions import whole_sessions
 
 QUICK: dict[str, Any] = {
     "window_s": 0.6,
@@ -37,7 +38,7 @@ QUICK: dict[str, Any] = {
 
 def run(url: str, folder: Path, **knobs: Any) -> Result:  # any: values of any knob
     """Return the result of a short run."""
-    own = {name: knobs.pop(name) for name in ("repeats", "out") if name in knobs}
+    own = {name: knobs.pop(name) for name in ("repeats", "out", "power") if name in knobs}
     traffic = {"endpoint": url, "input_tokens": 32, "output_tokens": 8, **knobs}
     return wattbench.run(traffic=traffic, **{"out": folder / "result.json", **QUICK, **own})
 
@@ -268,6 +269,22 @@ def test_pages_and_text_tell_of_the_traffic(closed: Result) -> None:
     assert {"from the send", "client"} <= {fact.label for fact in facts.facts}
     assert ["4 in progress"] * 2 == [row[0].text for row in table.rows]
     assert any(line.startswith("client") for line in result_lines(closed))
+
+
+def test_joules_are_those_of_a_known_power(tmp_path: Path) -> None:
+    """At a constant 100 W a request costs 100 W x window / requests, and a session so many times its calls, to 1 %."""
+    recording = tmp_path / "power.csv"
+    recording.write_text("time_s,power_w,scope\n0,100,node\n")
+    with endpoint_server(Behaviour()) as url:
+        result = run(url, tmp_path, sessions="3,calls=3,new=8", repeats=2, power=f"replay:{recording}")
+    assert result.summary is not None
+    request, session = (result.summary.metric(f"energy.per_{name}") for name in ("request", "session"))
+    assert request is not None
+    assert session is not None
+    windows = [(100 * r.window.duration_s, r) for r in result.repeats]
+
+    assert [pytest.approx(joules / len(r.completions), rel=0.01) for joules, r in windows] == list(request.samples)
+    assert [pytest.approx(joules / len(whole_sessions(r)), rel=0.01) for joules, r in windows] == list(session.samples)
 
 
 def test_what_was_measured_is_computed_again_from_the_file(closed: Result) -> None:
