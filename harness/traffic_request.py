@@ -103,6 +103,7 @@ def traffic_plan(request: RunRequest, scenario: Scenario, shape: RequestShape, w
     Raises UsageError for a knob that the scenario does not take, or lacks, and for one that no schedule follows from.
     """
     _refuse_strange(request, scenario)
+    _refuse_split_queries(request, scenario)
     if request.endpoint is None and scenario in ("offline", "single-stream"):
         _refuse_alone(request, scenario)
         return None
@@ -245,6 +246,13 @@ def _refuse_strange(request: RunRequest, scenario: Scenario) -> None:
         if getattr(request, knob) is not None and scenario not in scenarios:
             why = f"it belongs to {', '.join(scenarios)}"
             raise UsageError(f"{_flag(knob)} contradicts --scenario {scenario}", why, "Drop one of the two.")
+
+
+def _refuse_split_queries(request: RunRequest, scenario: Scenario) -> None:
+    """Refuse several processes for queries whose calls belong together."""
+    if scenario == "multi-stream" and (request.workers or 1) > 1:
+        why = "the calls of one query go out together, from one process"
+        raise UsageError("--workers contradicts --scenario multi-stream", why, "Leave out --workers.")
 
 
 def _flag(knob: str) -> str:

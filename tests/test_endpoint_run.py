@@ -163,6 +163,7 @@ def test_the_key_reaches_the_server_and_nothing_else(tmp_path: Path, monkeypatch
         (["--endpoint", "http://127.0.0.1:9", "--scenario", "server"], "needs --rate"),
         (["--endpoint", "http://127.0.0.1:9", "--api", "soap"], "Unknown API"),
         (["--endpoint", "http://127.0.0.1:9", "--key-env", "A", "--key-file", "b"], "--key-env contradicts"),
+        (["--endpoint", "http://127.0.0.1:9", "--scenario", "multi-stream", "--workers", "2"], "--workers contradicts"),
         (["--model", "x"], "--model says nothing"),
         (["--load", "served/chat"], "needs an endpoint"),
         (["--backend", "mock", "--load", "tiny-decoder/tiny", "--slo", "ttft.p99=1s"], "says nothing here"),
@@ -207,6 +208,18 @@ def test_every_scenario_goes_the_whole_way(
     assert scenario == result.plan.scenario
     assert counts[distribution]
     assert 0 == result.summary.failed_requests
+
+
+def test_a_query_of_several_calls_goes_out_together(tmp_path: Path) -> None:
+    """Eight calls have one planned start, and the next eight go out when the slowest of them has ended."""
+    with endpoint_server(Behaviour()) as url:
+        result = run(url, tmp_path, repeats=1, scenario="multi-stream")
+    done = result.repeats[0].completions
+    queries = [range(at, at + 8) for at in range(0, len(done), 8)]
+
+    assert [1] * len(queries) == [len({done.planned_start_ns[row] for row in rows}) for rows in queries]
+    for before, after in pairwise(queries):
+        assert max(done.end_ns[row] for row in before) <= min(done.start_ns[row] for row in after)
 
 
 def test_a_trace_is_replayed_by_its_own_times(tmp_path: Path) -> None:

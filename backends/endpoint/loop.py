@@ -160,11 +160,16 @@ class Loop:
         while self._next < len(self._first) and (limit is None or len(self._busy) < limit):
             index = self._first[self._next]
             due = self._origin + self._due[index]
-            if due > now:
+            if due > now or not self._query_fits(index):
                 return
             self._next += 1
             free = max(due, self._place_free)
             self._send(index, free, free)
+
+    def _query_fits(self, index: int) -> bool:
+        """Return whether a query has all of its places when its first call comes; its others follow at once."""
+        size, limit = self._schedule.query_size, self._schedule.in_flight_max
+        return limit is None or index % size > 0 or limit - len(self._busy) >= size
 
     def _send(self, index: int, planned_ns: int, free_ns: int) -> None:
         call = Call(index, planned_ns, free_ns)
