@@ -2,10 +2,13 @@
 
 from pathlib import Path
 
-__all__ = ["EXTENSIONS", "PLACEHOLDER", "TPU", "install"]
+__all__ = ["EXTENSIONS", "HEADER_LIKE", "PLACEHOLDER", "TPU", "install"]
 
 PLACEHOLDER = "WRONG PACKAGE. Please install the package from Neuron Repository - pip.repos.neuron.amazonaws.com"
 """The description of torch-neuronx 1.0 on PyPI."""
+
+HEADER_LIKE = "## Installation\nFirst: install it.\n\nSecond: use it."
+"""A description with lines like headers, as that of torch_tpu 0.2.0: Python can read it, and not write it out again."""
 
 TPU = """
 import os, sys, types

@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("torch", reason="this is the torch backend")
 
 import psutil
-from fake_packages import EXTENSIONS, PLACEHOLDER, TPU, install
+from fake_packages import EXTENSIONS, HEADER_LIKE, PLACEHOLDER, TPU, install
 
 from wattbench.backends.torch import probing
 from wattbench.backends.torch.backend import TorchBackend
@@ -46,7 +46,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     for name, code in EXTENSIONS.items():
         install(folder, name, "1.0", code, extension=name)
-    install(folder, "torch-tpu", "0.2.0", TPU, extension="torch_tpu")
+    install(folder, "torch-tpu", "0.2.0", TPU, extension="torch_tpu", text=HEADER_LIKE)
     install(folder, "torch-neuronx", "1.0", "raise ImportError('WRONG PACKAGE')", text=PLACEHOLDER)
     install(folder, "torch-npu", "2.1.0", "raise ImportError('built for another torch')", extension="torch_npu")
     return folder

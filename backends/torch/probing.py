@@ -121,7 +121,8 @@ def _missing_in_torch(vendor: Vendor) -> Availability | None:
 
 
 def _is_placeholder(package: Distribution) -> bool:
-    return PLACEHOLDER in str(package.metadata)
+    """Tell it from the file as it is: TorchTPU 0.2.0's cannot be written out again once it is parsed."""
+    return PLACEHOLDER in (package.read_text("METADATA") or "")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
