@@ -21,6 +21,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # Two installers at once would trip over each other.
 .NOTPARALLEL:
 .PHONY: help run test test-edge test-servers lint dev bench-self power-peers clean
+.PHONY: help run test test-tpu lint dev bench-self power-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what each target does
@@ -50,6 +51,16 @@ $(EDGE)/.wheel: pyproject.toml constraints/edge.txt $(BUILT)
 	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints/edge.txt \
 	  "$(WHEEL)[executorch,litert,coreml]" hypothesis pytest
 	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall "$(WHEEL)"
+# TorchTPU and a plug-in of XLA's for the processor; the tests build what joins the two.
+TPU := build/tpu
+test-tpu: $(TPU)/.wheel ## test the device tpu by Google's own software on the processor (3 GB, some minutes)
+	$(TPU)/bin/pytest -p no:anyio --import-mode=importlib -m torchtpu $(PYTEST_FLAGS) tests/test_torchtpu.py
+$(TPU)/.wheel: pyproject.toml constraints/tested.txt $(BUILT)
+	$(PYTHON) -m venv $(TPU)
+	$(TPU)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+	  --constraint constraints/tested.txt "$(WHEEL)[torch]" hypothesis pytest \
+	  torch_tpu==0.2.0 libtpu==0.0.52 lammps-jax-pjrt-cpu==0.11.2
+	$(TPU)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall "$(WHEEL)"
 	touch $@
 
 # The two checkers of types take most of the time and one core each.

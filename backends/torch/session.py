@@ -155,6 +155,11 @@ class Session:
         """Return how many requests of a batch are in progress at once."""
         return min(self._p.batch, self._p.slots or self._p.batch)
 
+    @property
+    def _attention(self) -> str:
+        """Return the attention to ask for: an emulation has no kernels of the vendor's, so plain operations there."""
+        return "sdpa" if self._info.emulated_on is None else "eager"
+
     def _sealed(self) -> AbstractContextManager[Any]:
         """Return the context that forbids compiling; nothing is compiled at the lowest level."""
         return nullcontext() if self._level in (EAGER, CONTINUOUS) else sealed()
@@ -202,7 +207,15 @@ class Session:
     def _built(self, dtype: torch.dtype) -> BuiltModel:
         p = self._p
         sharing = None if self._ranks is None else Sharing(self._ranks.share, self._ranks.summed)
-        return build(p.load.model, weights=p.weights, seed=p.seed, dtype=dtype, device=self._device, sharing=sharing)
+        return build(
+            p.load.model,
+            weights=p.weights,
+            seed=p.seed,
+            dtype=dtype,
+            device=self._device,
+            attention=self._attention,
+            sharing=sharing,
+        )
 
     def _execute_first(self, level: str, made: Made) -> None:
         batch = first_batch(self._p.load, self._p.batch, self._p.seed)
