@@ -17,6 +17,9 @@ __all__ = ["failure_doubts", "traffic_doubts"]
 LATE_SHARE = 0.01
 """How late the generator may be, as a share of the limit on the first token, or of its median without a limit."""
 
+LATE_SEVERE_SHARE = 0.1
+"""Of that median, a lateness beyond which the latencies are wrong (our choice)."""
+
 STARVED_SHARE = 0.05
 """The share of its time that the generator may wait for a processor (our choice)."""
 
@@ -61,11 +64,13 @@ def _lateness(records: Sequence[TrafficRecord], summary: Summary, limit_s: float
     base_s, what = (limit_s, "the limit on the first token") if limit_s is not None else _measured_median(summary)
     if base_s is None or late_s <= LATE_SHARE * base_s:
         return
+    grave = limit_s is not None or late_s > LATE_SEVERE_SHARE * base_s
     facts = (
         f"99 % of the calls went out at most {1e3 * late_s:.3g} ms late, which is {100 * late_s / base_s:.2g} % of "
         f"{what} ({1e3 * base_s:.4g} ms); 1 % is allowed"
     )
-    yield _severe("client_late", facts, "Raise --workers, or quieten the machine that sends.")
+    advice = "Raise --workers, or quieten the machine that sends."
+    yield Doubt(code="client_late", severity="severe" if grave else "doubt", facts=facts, advice=advice)
 
 
 def _measured_median(summary: Summary) -> tuple[float | None, str]:

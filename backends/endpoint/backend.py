@@ -32,7 +32,7 @@ class EndpointBackend:
     def __init__(self) -> None:
         self._client: Client | None = None
         self._seed = 0
-        self._windows = 0
+        self._windows = self._run = 0
 
     def probe(self) -> Availability:
         """Say that a client needs nothing but a network."""
@@ -70,6 +70,7 @@ class EndpointBackend:
             target = replace(target, model=_only_model(server_facts(target, key), plan.url))
         self._client = Client(target, key=key, workers=plan.workers, count=_counter(plan.tokenizer))
         self._seed = preparation.seed
+        self._run = time.time_ns()
         reached_s = time.perf_counter() - start
         facts = self._client.probe()
         return Prepared(
@@ -97,7 +98,10 @@ class EndpointBackend:
         )
 
     def serve(self, schedule: Schedule) -> Served:
-        """Send every call of a schedule when it is due; the prompts are new ones in each window.
+        """Send every call of a schedule when it is due.
+
+        The prompts are new ones in each window and in each run, of the lengths that the schedule has from its seed: a
+        server's cache could answer those of an earlier run.
 
         Raises DeviceError when the server cannot be reached at all.
         """
@@ -105,7 +109,9 @@ class EndpointBackend:
             raise DeviceError("The endpoint is not prepared", "it was closed or never prepared")
         self._windows += 1
         window = f"{self._seed}-{self._windows}"
-        seed = int.from_bytes(numpy.random.SeedSequence([self._seed, self._windows]).generate_state(2).tobytes())
+        seed = int.from_bytes(
+            numpy.random.SeedSequence([self._seed, self._windows, self._run]).generate_state(2).tobytes()
+        )
         return self._client.serve(schedule, self._client.prompts(schedule, seed), mark=f"wattbench-{window}")
 
     def close(self) -> None:
