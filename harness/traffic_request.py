@@ -6,7 +6,7 @@ from wattbench.backends.endpoint.address import is_here, target_of
 from wattbench.harness.request import RunRequest
 from wattbench.harness.serving.process import split_command
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
-from wattbench.harness.traffic.trace_file import read_trace
+from wattbench.harness.traffic.trace_file import Trace, read_trace
 from wattbench.models.load import RequestShape
 from wattbench.models.served import SERVED
 from wattbench.results.endpoint_plan import EndpointPlan
@@ -134,20 +134,27 @@ def traffic_plan(request: RunRequest, scenario: Scenario, shape: RequestShape, w
         slo=request.slo,
         in_flight_max=request.in_flight_max or (OFFLINE_IN_FLIGHT if scenario == "offline" else None),
     )
+    _try_to_draw(plan, scenario, shape, window_s, trace)
+    return plan
+
+
+def _try_to_draw(
+    plan: TrafficPlan, scenario: Scenario, shape: RequestShape, window_s: float, trace: Trace | None
+) -> None:
+    """Draw one schedule and forget it. Raises UsageError when none follows from the plan."""
     draw_schedule(
         Draw(
             scenario=scenario,
             traffic=plan,
             shape=shape,
             window_s=window_s,
-            rate_per_s=rate or TRIED_PER_S,
+            rate_per_s=plan.rate_per_s or TRIED_PER_S,
             calls=1,
             give_up_s=0.0,
-            seed=request.seed or 0,
+            seed=0,
             trace=trace,
         )
     )
-    return plan
 
 
 def endpoint_plan(request: RunRequest) -> EndpointPlan | None:

@@ -393,10 +393,10 @@ def test_the_server_gone_in_the_middle_leaves_rows() -> None:
     """What was in progress is cut short, what comes after is unreachable, and the window ends."""
     with Stub(PACED) as stub:
         client = client_of(stub)
-        client.probe()
-        threading.Timer(0.5, lambda: os.kill(stub.pid, signal.SIGKILL)).start()
         schedule = open_loop(200, 100.0, None, input_tokens=16, output_tokens=8, give_up_s=20)
-        done = served(client, schedule)
+        prompts = client.prompts(schedule, 7)
+        threading.Timer(1.0, lambda: os.kill(stub.pid, signal.SIGKILL)).start()
+        done = client.serve(schedule, prompts)
     assert len(done) == 200
     assert {"truncated", "unreachable"} >= {kind for kind in done.error_kind if kind is not None} != set()
     assert done.error_kind.count(None) > 10

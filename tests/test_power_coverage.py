@@ -15,6 +15,9 @@ MODULES = (
 )
 """What must be covered whole, and everything about calibration besides."""
 
+ELSEWHERE = ("hosts", "remote_line")
+"""Tests of what these modules do with the sensors of several hosts."""
+
 CONFIG = """
 [run]
 branch = True
@@ -34,7 +37,9 @@ def test_every_branch_of_the_energy_is_tested(tmp_path: Path) -> None:
     pytest.importorskip("coverage", reason="needs the package coverage of the extra `dev`")
     calibration = sorted(path.stem for path in POWER.glob("calibrat*.py"))
     names = (*MODULES, *calibration)
-    wanted = [TESTS / f"test_power_{name}.py" for name in names] + sorted(TESTS.glob("test_*calibrat*.py"))
+    wanted = [TESTS / f"test_power_{name}.py" for name in (*names, *ELSEWHERE)] + sorted(
+        TESTS.glob("test_*calibrat*.py")
+    )
     tests = [str(path) for path in dict.fromkeys(wanted) if path.exists() and not path.stem.endswith("_cli")]
     config = tmp_path / "coveragerc"
     include = "\n    ".join(f"*/harness/power/{name}.py" for name in names)

@@ -143,11 +143,11 @@ def test_a_server_that_is_killed_leaves_rows(model: Path) -> None:
     """Every call of the schedule ends: served before, broken, or refused after."""
     with llama_server(model) as server:
         client = client_of(server)
-        client.probe()
-        threading.Timer(0.5, lambda: os.kill(server.process.pid, signal.SIGKILL)).start()
-        schedule = open_loop(150, 100.0, None, input_tokens=24, output_tokens=20, give_up_s=30)
-        done: Served = client.serve(schedule, client.prompts(schedule, 8))
-    assert len(done) == 150
+        schedule = open_loop(200, 100.0, None, input_tokens=24, output_tokens=20, give_up_s=30)
+        prompts = client.prompts(schedule, 8)
+        threading.Timer(1.0, lambda: os.kill(server.process.pid, signal.SIGKILL)).start()
+        done: Served = client.serve(schedule, prompts)
+    assert len(done) == 200
     kinds = set(done.error_kind)
     assert None in kinds
     assert kinds & {"unreachable", "truncated"}

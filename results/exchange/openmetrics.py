@@ -21,6 +21,7 @@ UNITS = {
     "W": "watts",
     "J": "joules",
     "J/{request}": "joules_per_request",
+    "J/{session}": "joules_per_session",
     "J/{token}": "joules_per_token",
     "{token}/J": "tokens_per_joule",
     "{request}/J": "requests_per_joule",
