@@ -74,7 +74,8 @@ class ClockLine:
             raise ValueError("its answer was under way for less than no time")
         self.exchanges += 1
         self.least_ns = trip.width_ns if self.least_ns is None else min(self.least_ns, trip.width_ns)
-        seen = _Interval(at_ns=trip.received_ns, low_ns=trip.low_ns, high_ns=trip.high_ns)
+        moved_ns = RATE_REL * (trip.received_ns - trip.sent_ns)  # what was true while it was under way may have moved
+        seen = _Interval(at_ns=trip.received_ns, low_ns=trip.low_ns - moved_ns, high_ns=trip.high_ns + moved_ns)
         if self._now is None:
             self._first = self._now = seen
             return None
