@@ -67,7 +67,17 @@ def traffic_of(
         ),
         health=served.health,
         query_size=schedule.query_size,
+        cut_sessions=_cut_sessions(served, schedule),
     )
+
+
+def _cut_sessions(served: Served, schedule: Schedule) -> tuple[int, ...]:
+    """Return the sessions that began and have calls that were never sent."""
+    unsent = numpy.ones(len(schedule), dtype=bool)
+    unsent[served.call] = False
+    begun = schedule.session[served.call]
+    cut = numpy.intersect1d(schedule.session[unsent], begun)
+    return tuple(cut[cut != NONE].tolist())
 
 
 def _times(column: numpy.ndarray, origin_ns: int) -> tuple[int, ...]:

@@ -45,6 +45,7 @@ class TrafficRecord:
 
     `scheduled` calls were drawn, of which those that a closed loop had no time for were not sent. `rate_per_s` is the
     rate that they were drawn at, None in a closed loop. `query_size` calls in a row were one query (multi-stream).
+    `cut_sessions` began, and have calls that were never sent: the window ended before their turn.
     """
 
     schedule_digest: str
@@ -55,6 +56,7 @@ class TrafficRecord:
     calls: Calls
     health: ClientHealth
     query_size: int = 1
+    cut_sessions: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require_not_negative(scheduled=self.scheduled, rate_per_s=self.rate_per_s)

@@ -8,15 +8,19 @@ __all__ = ["session_spans_s", "whole_sessions"]
 
 
 def whole_sessions(repeat: Repeat) -> tuple[tuple[int, ...], ...]:
-    """Return the rows of each session of a repeat whose calls all succeeded, in the order of their starts."""
+    """Return the rows of each session of a repeat whose calls were all sent and succeeded, in the order of starts."""
     if repeat.traffic is None:
         return ()
     rows: dict[int, list[int]] = defaultdict(list)
     for row, session in enumerate(repeat.traffic.calls.session):
         if session is not None:
             rows[session].append(row)
-    errors = repeat.completions.error
-    return tuple(tuple(found) for found in rows.values() if all(errors[row] is None for row in found))
+    errors, cut = repeat.completions.error, set(repeat.traffic.cut_sessions)
+    return tuple(
+        tuple(found)
+        for session, found in rows.items()
+        if session not in cut and all(errors[row] is None for row in found)
+    )
 
 
 def session_spans_s(repeat: Repeat) -> tuple[float, ...]:

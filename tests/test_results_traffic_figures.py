@@ -1,5 +1,6 @@
 """What traffic adds to a summary follows from the rows alone."""
 
+from dataclasses import replace
 from types import ModuleType
 
 import pytest
@@ -67,3 +68,13 @@ def test_a_session_counts_when_all_of_its_calls_succeeded() -> None:
     repeat = make_traffic_repeat(calls=4, session=(0, 1, 0, 1), errors={3: "timeout"})
 
     assert (0.4,) == session_spans_s(repeat)
+
+
+def test_a_session_that_the_end_of_the_window_cut_is_not_whole() -> None:
+    """A session whose later calls were never sent counts for nothing, though all that were sent succeeded."""
+    repeat = make_traffic_repeat(calls=4, session=(0, 1, 0, 1))
+    assert repeat.traffic is not None
+    cut = replace(repeat, traffic=replace(repeat.traffic, cut_sessions=(1,)))
+
+    assert (0.4,) == session_spans_s(cut)
+    assert 2 == len(session_spans_s(repeat))
