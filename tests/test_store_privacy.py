@@ -20,6 +20,7 @@ from wattbench.harness.recompute import ENERGY, recompute
 from wattbench.results.codec import result_schema, to_builtins
 from wattbench.results.document import ErrorRecord, Result
 from wattbench.results.doubts import Doubt, judge
+from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.energy import PollsFile
 from wattbench.results.files import document_of, read_document, write_result
 from wattbench.results.polls_file import decode_polls
@@ -384,3 +385,18 @@ def test_a_made_up_device_still_agrees_with_its_doubts(factories: ModuleType, tm
     assert document.verdict is not None
     assert f"foreign_process: {document.doubts[0].facts}" == document.verdict.reasons[0]
     assert "mmuster42x" not in document.doubts[0].facts
+
+
+@pytest.mark.parametrize("host", ["inference01", "gpu17.corp.example.com"])
+def test_the_name_of_an_endpoints_host_leaves_in_no_field(tmp_path: Path, factories: ModuleType, host: str) -> None:
+    """The backend's device has the host without a scheme, and is hashed like the address of the plan."""
+    made = factories.make_result()
+    endpoint = EndpointPlan(url=f"http://{host}:8000", api="chat", model=None, stream=True, timeout_s=600.0, workers=1)
+    assert made.backend is not None
+    backend = replace(made.backend, device_name=f"{host}:8000")
+    path = tmp_path / "result.json"
+    write_result(replace(made, plan=replace(made.plan, endpoint=endpoint), backend=backend), path)
+
+    data = public(path).data
+    assert host.encode() not in data
+    assert b"example.com:8000" not in data

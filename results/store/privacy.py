@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from wattbench.results.codec import to_builtins
 from wattbench.results.document import Result
@@ -84,11 +85,21 @@ def _known_in(document: Document, hasher: Hasher) -> dict[str, str]:
         known |= {uuid: hasher.hash_of(uuid) for uuid in uuids if len(uuid) > 6 and hasher.text(uuid) == uuid}
         known |= {item.file: hasher.hash_of(item.file) for item in document.attachments}
         known |= known_in_meters(document.plan.power, hasher)
+        known |= _endpoint_host(document, hasher)
         weights = document.plan.weights
         known |= {weights: weights_word(weights, hasher)} if weights_word(weights, hasher) != weights else {}
     elif document.system.meter is not None:
         identities.append(document.system.meter)
     return known | {serial: hasher.hash_of(serial) for text in identities for serial in _serials(text)}
+
+
+def _endpoint_host(document: Result, hasher: Hasher) -> dict[str, str]:
+    """Return the name of the endpoint's host, which stands without its scheme in other texts; not an address."""
+    plan = document.plan.endpoint
+    host = urlsplit(plan.url).hostname if plan is not None and not is_hashed(plan.url) else None
+    if host is None or host == "localhost" or not is_distinctive(host) or not any(map(str.isalpha, host)):
+        return {}
+    return {} if hasher.text(f"http://{host}") == f"http://{host}" else {host: hasher.hash_of(host)}
 
 
 def _serials(identity: str) -> Iterator[str]:
