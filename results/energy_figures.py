@@ -118,7 +118,7 @@ def _session_metrics(column: _Column) -> list[Metric]:
     """Return the energy of a session where there were any."""
     if not any(work.sessions for work in column.works):
         return []
-    method = "gross energy of the window / sessions whose calls all succeeded"
+    method = "gross energy of the window / (its calls that succeeded / calls of a whole session)"
     return [
         _metric(
             column,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from wattbench.results.figures import figure
 from wattbench.results.measurement import Completions, Repeat
 from wattbench.results.metrics import Metric
-from wattbench.results.sessions import whole_sessions
+from wattbench.results.sessions import sessions_worth
 from wattbench.results.subject import LoadRecord
 
 __all__ = [
@@ -29,7 +29,7 @@ NO_OUTPUT = "the load has no tokens out"
 class Work:
     """What the successful executions of one repeat did, how many requests failed, and the window's length.
 
-    `sessions` counts chains of calls of which all succeeded.
+    `sessions` is how many whole chains of calls the successful calls are worth.
     """
 
     requests: int
@@ -37,7 +37,7 @@ class Work:
     input_tokens: int
     output_tokens: int
     duration_s: float
-    sessions: int = 0
+    sessions: float = 0.0
 
 
 def work_of(repeat: Repeat) -> Work:
@@ -50,7 +50,7 @@ def work_of(repeat: Repeat) -> Work:
         input_tokens=sum(done.input_tokens[i] for i in rows),
         output_tokens=sum(done.output_tokens[i] for i in rows),
         duration_s=repeat.window.duration_s,
-        sessions=len(whole_sessions(repeat)),
+        sessions=sessions_worth(repeat),
     )
 
 

@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from wattbench.results.measurement import Repeat
 
-__all__ = ["session_spans_s", "whole_sessions"]
+__all__ = ["session_spans_s", "sessions_worth", "whole_sessions"]
 
 
 def whole_sessions(repeat: Repeat) -> tuple[tuple[int, ...], ...]:
@@ -21,6 +21,21 @@ def whole_sessions(repeat: Repeat) -> tuple[tuple[int, ...], ...]:
         for session, found in rows.items()
         if session not in cut and all(errors[row] is None for row in found)
     )
+
+
+def sessions_worth(repeat: Repeat) -> float:
+    """Return how many whole sessions the calls that succeeded are worth; 0 where no session was whole.
+
+    A session that the window's end cut, or that failed, counts by its calls: the window's joules paid for them too.
+    """
+    whole = whole_sessions(repeat)
+    if not whole or repeat.traffic is None:
+        return 0.0
+    errors = repeat.completions.error
+    calls = sum(
+        1 for row, session in enumerate(repeat.traffic.calls.session) if session is not None and errors[row] is None
+    )
+    return calls * len(whole) / sum(map(len, whole))
 
 
 def session_spans_s(repeat: Repeat) -> tuple[float, ...]:

@@ -23,7 +23,6 @@ from wattbench.results.recheck import summary_differences
 from wattbench.results.report.blocks import Facts, Table
 from wattbench.results.report.subject import Subject
 from wattbench.results.report.traffic import curve_section, traffic_section
-from wattbench.results.sessions import whole_sessions
 
 QUICK: dict[str, Any] = {
     "window_s": 0.6,
@@ -285,7 +284,7 @@ def test_pages_and_text_tell_of_the_traffic(closed: Result) -> None:
 
 
 def test_joules_are_those_of_a_known_power(tmp_path: Path) -> None:
-    """At a constant 100 W a request costs 100 W x window / requests, and a session so many times its calls, to 1 %."""
+    """At a constant 100 W a request costs 100 W x window / requests, and a session of three calls three times that, to 1 %."""
     recording = tmp_path / "power.csv"
     recording.write_text("time_s,power_w,scope\n0,100,node\n")
     with endpoint_server(Behaviour()) as url:
@@ -297,7 +296,7 @@ def test_joules_are_those_of_a_known_power(tmp_path: Path) -> None:
     windows = [(100 * r.window.duration_s, r) for r in result.repeats]
 
     assert [pytest.approx(joules / len(r.completions), rel=0.01) for joules, r in windows] == list(request.samples)
-    assert [pytest.approx(joules / len(whole_sessions(r)), rel=0.01) for joules, r in windows] == list(session.samples)
+    assert [pytest.approx(3 * joules / len(r.completions), rel=0.01) for joules, r in windows] == list(session.samples)
 
 
 def test_what_was_measured_is_computed_again_from_the_file(closed: Result) -> None:

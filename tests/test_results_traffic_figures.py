@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from traffic_rows import make_traffic_repeat
 
-from wattbench.results.sessions import session_spans_s
+from wattbench.results.sessions import session_spans_s, sessions_worth
 from wattbench.results.summarise import summarise
 from wattbench.results.traffic_figures import achieved_rate, planned_rate, traffic_latencies, traffic_metrics
 
@@ -68,6 +68,15 @@ def test_a_session_counts_when_all_of_its_calls_succeeded() -> None:
     repeat = make_traffic_repeat(calls=4, session=(0, 1, 0, 1), errors={3: "timeout"})
 
     assert (0.4,) == session_spans_s(repeat)
+
+
+def test_the_windows_joules_are_shared_by_cut_and_failed_sessions_too() -> None:
+    """Three of four calls succeeded, and a whole session has two: the window paid for one and a half sessions."""
+    repeat = make_traffic_repeat(calls=4, session=(0, 1, 0, 1), errors={3: "timeout"})
+    none = make_traffic_repeat(calls=2, session=(0, 1), errors={0: "timeout", 1: "timeout"})
+
+    assert 1.5 == sessions_worth(repeat)
+    assert 0 == sessions_worth(none)
 
 
 def test_a_session_that_the_end_of_the_window_cut_is_not_whole() -> None:
