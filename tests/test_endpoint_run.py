@@ -284,7 +284,7 @@ def test_pages_and_text_tell_of_the_traffic(closed: Result) -> None:
 
 
 def test_joules_are_those_of_a_known_power(tmp_path: Path) -> None:
-    """At a constant 100 W a request costs 100 W x window / requests, and a session of three calls three times that, to 1 %."""
+    """At a constant 100 W a request costs 100 W x window / requests, a session of three calls thrice that, to 1 %."""
     recording = tmp_path / "power.csv"
     recording.write_text("time_s,power_w,scope\n0,100,node\n")
     with endpoint_server(Behaviour()) as url:
