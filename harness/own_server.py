@@ -32,6 +32,5 @@ def own_server(plan: EndpointPlan | None, reporter: Reporter) -> Iterator[None]:
 
 def _ready_url(plan: EndpointPlan) -> str:
     target = target_of(plan)
-    path = "/v2/health/ready" if target.api == "kserve" else "/models"
     host = f"[{target.host}]" if ":" in target.host else target.host
-    return f"{target.parts.scheme}://{host}:{target.port}{target.base}{path}"
+    return f"{target.parts.scheme}://{host}:{target.port}{target.base}/models"

@@ -47,7 +47,7 @@ class Client:
         """
         if self._facts is None:
             facts = server_facts(self.target, self._key)
-            self._facts = facts if self.target.api == "kserve" else negotiated(self.target, self._key, facts)
+            self._facts = negotiated(self.target, self._key, facts)
         return self._facts
 
     def prompts(self, schedule: Schedule, seed: int) -> list[str]:

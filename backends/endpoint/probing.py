@@ -86,12 +86,11 @@ def server_facts(target: Target, key: Key) -> ServerFacts:
     Raises DeviceError when it cannot be reached or refuses the key, UsageError with its list for a model that it lacks.
     """
     resolve(target)
-    path = f"{target.base}/v2" if target.api == "kserve" else f"{target.base}/models"
-    status, server, data = _get(target, key, path)
+    status, server, data = _get(target, key, f"{target.base}/models")
     if status in UNAUTHORISED:
         why = f"HTTP {status}: {key.scrub(_words(data))}"
         raise DeviceError(f"The endpoint {target.url} refuses the key", why, "Give it by --key-env or --key-file.")
-    models = _models(data) if status == OK and target.api != "kserve" else None
+    models = _models(data) if status == OK else None
     if models is not None and target.model and target.model not in models:
         why, remedy = nearest_lines(target.model, models[:MODELS_SHOWN])
         raise UsageError(f"The endpoint has no model {target.model!r}", why, remedy)

@@ -10,7 +10,7 @@ from wattbench.results.plugins import nearest_lines
 
 __all__ = ["Api", "Target", "make_target"]
 
-Api = Literal["chat", "completions", "kserve"]
+Api = Literal["chat", "completions"]
 
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 
@@ -53,15 +53,13 @@ class Target:
 
     @property
     def base(self) -> str:
-        """Return the path before an API's own: "/v1" unless the URL has it, or the API has none."""
+        """Return the path before an API's own: "/v1" unless the URL has it."""
         path = self.parts.path.rstrip("/")
-        return path if self.api == "kserve" or path.endswith("/v1") else f"{path}/v1"
+        return path if path.endswith("/v1") else f"{path}/v1"
 
     @property
     def path(self) -> str:
         """Return the path that requests are posted to."""
-        if self.api == "kserve":
-            return f"{self.base}/v2/models/{self.model}/infer"
         return f"{self.base}{PATHS[self.api]}"
 
 
