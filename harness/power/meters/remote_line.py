@@ -7,6 +7,9 @@ __all__ = ["RATE_REL", "ClockLine", "Drift", "Roundtrip"]
 RATE_REL = 1e-3
 """The most that two monotonic clocks drift apart: each is slewed by 500 ppm at most (MAXFREQ, linux/timex.h)."""
 
+STAMP_NS = 1
+"""Stamps are whole nanoseconds."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Roundtrip:
@@ -74,7 +77,7 @@ class ClockLine:
             raise ValueError("its answer was under way for less than no time")
         self.exchanges += 1
         self.least_ns = trip.width_ns if self.least_ns is None else min(self.least_ns, trip.width_ns)
-        moved_ns = RATE_REL * (trip.received_ns - trip.sent_ns)  # what was true while it was under way may have moved
+        moved_ns = RATE_REL * (trip.received_ns - trip.sent_ns) + STAMP_NS  # it may move while it is under way
         seen = _Interval(at_ns=trip.received_ns, low_ns=trip.low_ns - moved_ns, high_ns=trip.high_ns + moved_ns)
         if self._now is None:
             self._first = self._now = seen
