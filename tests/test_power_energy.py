@@ -279,6 +279,20 @@ def test_a_step_at_an_edge_shows_in_the_lag_term() -> None:
     assert stopping > 0.001
 
 
+def test_another_machines_clock_costs_the_step_at_an_edge_times_its_bound() -> None:
+    """0.3 s either way, rectangular, beside a step of 250 W: 43 J of 3000; nothing under a steady load, or at home."""
+    stops: list[float | None] = [300.0 if t < 10 * SECOND else 50.0 for t in TIMES]
+    afar = replace(POWER, clock_bound_s=0.3)
+    steady, stopping = (
+        next(t.u_rel for t in energy_of([afar], polls_of(afar, v)).budget if t.name == "alignment")
+        for v in (constant(300.0), stops)
+    )
+
+    assert 0.0 == pytest.approx(steady, abs=1e-12)
+    assert 250 * 0.3 / math.sqrt(3) / 3000 == pytest.approx(stopping, rel=0.25)
+    assert "alignment" not in {t.name for t in energy_of([POWER], polls_of(POWER, stops)).budget}
+
+
 def test_a_log_without_room_for_a_shift_takes_the_worst() -> None:
     """Where the window cannot be shifted over the log, the lag's uncertainty counts in full."""
     times = [n * 50 * MS for n in range(201)]
