@@ -17,10 +17,12 @@ import wattbench
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.group import bench
 from wattbench.results.document import Result
+from wattbench.results.economics.inputs import parse_inputs
 from wattbench.results.errors import UsageError, WorkerError
 from wattbench.results.files import read_result
 from wattbench.results.recheck import summary_differences
 from wattbench.results.report.blocks import Facts, Table
+from wattbench.results.report.money import cost_section
 from wattbench.results.report.subject import Subject
 from wattbench.results.report.traffic import curve_section, traffic_section
 
@@ -297,6 +299,23 @@ def test_joules_are_those_of_a_known_power(tmp_path: Path) -> None:
 
     assert [pytest.approx(joules / len(r.completions), rel=0.01) for joules, r in windows] == list(request.samples)
     assert [pytest.approx(3 * joules / len(r.completions), rel=0.01) for joules, r in windows] == list(session.samples)
+
+
+def test_a_page_with_a_cost_file_says_what_a_session_costs(tmp_path: Path) -> None:
+    """A session of three calls costs three queries."""
+    recording = tmp_path / "power.csv"
+    recording.write_text("time_s,power_w,scope\n0,100,node\n")
+    with endpoint_server(Behaviour()) as url:
+        result = run(url, tmp_path, sessions="3,calls=3,new=8", repeats=2, power=f"replay:{recording}")
+    inputs = parse_inputs("cloud:\n  usd_per_h: {value: 2.5, source: for illustration}\n", {})
+    section = cost_section(Subject(name="one", result_id="one", document=result, data=b"", cost=inputs))
+    assert section is not None
+    (facts,) = [block for block in section.blocks if isinstance(block, Facts)]
+    said = {fact.label: fact.text for fact in facts.facts}
+    query_usd, session_usd = (float(said[f"{name}, usage"].split()[0]) for name in ("query", "session"))
+
+    assert 3 * query_usd == pytest.approx(session_usd, rel=0.01)
+    assert "3 calls" in said["session, usage"]
 
 
 def test_what_was_measured_is_computed_again_from_the_file(closed: Result) -> None:

@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 
+from wattbench.results.document import Result
 from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.economics.measured import measured_of
 from wattbench.results.economics.query import Money, QueryCost, query_cost
+from wattbench.results.imported import Document
 from wattbench.results.report.blocks import (
     Badge,
     Block,
@@ -20,6 +22,7 @@ from wattbench.results.report.blocks import (
 )
 from wattbench.results.report.subject import Subject
 from wattbench.results.report.words import number
+from wattbench.results.sessions import whole_sessions
 
 __all__ = ["cost_section"]
 
@@ -40,7 +43,7 @@ def cost_section(subject: Subject) -> Section | None:
     )
     blocks: list[Block] = [
         Entries(entries=(marked,)),
-        Facts(facts=tuple(_amounts(cost))),
+        Facts(facts=(*_amounts(cost), *_of_sessions(cost, subject.document))),
         _rungs(cost),
         Fold(summary="Inputs, each with where it comes from", blocks=(_inputs(inputs),)),
     ]
@@ -65,6 +68,19 @@ def _amounts(cost: QueryCost) -> Iterator[Fact]:
     for name, price in prices.items():
         if price is not None:
             yield Fact(label=f"million {name} tokens", text=f"{_usd(price)} (usage)")
+
+
+def _of_sessions(cost: QueryCost, document: Document) -> Iterator[Fact]:
+    """Yield what a whole session costs: its calls, at the cost of a query."""
+    repeats = document.repeats if isinstance(document, Result) else ()
+    calls = [len(rows) for repeat in repeats for rows in whole_sessions(repeat)]
+    if not calls:
+        return
+    mean = sum(calls) / len(calls)
+    for name, money in (("usage", cost.usage), ("reserved", cost.reservation)):
+        if money is not None:
+            text = f"{_money(money.times(mean))}: {number(mean)} calls at the cost of a query"
+            yield Fact(label=f"session, {name}", text=text)
 
 
 def _rungs(cost: QueryCost) -> Table:
