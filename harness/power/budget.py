@@ -131,7 +131,7 @@ def beyond(whole: float, counted: float) -> float:
 
     So that one cause behind two lines counts once: both together are then the larger of the two.
     """
-    return math.sqrt(max(0.0, whole**2 - counted**2))
+    return min(abs(whole), math.sqrt(max(0.0, whole**2 - counted**2)))  # squares of the smallest numbers are rounded
 
 
 def _line(name: str, share: Share) -> BudgetTerm:
