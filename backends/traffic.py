@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, fields
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypedDict, runtime_checkable
 
 import numpy
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from wattbench.results.checks import require
 from wattbench.results.traffic import ClientHealth, ErrorKind
 
-__all__ = ["NONE", "Schedule", "Served", "TrafficServer"]
+__all__ = ["NONE", "Columns", "Schedule", "Served", "TrafficServer", "lone_calls"]
 
 NONE = -1
 """What an integer column holds where there is nothing: no predecessor, no session, no stamp, not known."""
@@ -80,6 +80,34 @@ class Schedule:
         for name, column in self.columns.items():
             digest.update(name.encode() + column.astype("<i8").tobytes())
         return f"sha256:{digest.hexdigest()}"
+
+
+class Columns(TypedDict):
+    """The columns of a schedule by name."""
+
+    due_ns: Integers
+    after: Integers
+    pause_ns: Integers
+    input_tokens: Integers
+    output_tokens: Integers
+    session: Integers
+    prefix_group: Integers
+    prefix_tokens: Integers
+
+
+def lone_calls(due_ns: Integers, input_tokens: Integers, output_tokens: Integers) -> Columns:
+    """Return the columns of calls that follow no others and share no prefix."""
+    none, zero = numpy.full_like(due_ns, NONE), numpy.zeros_like(due_ns)
+    return {
+        "due_ns": due_ns,
+        "after": none,
+        "pause_ns": zero,
+        "input_tokens": input_tokens,
+        "output_tokens": output_tokens,
+        "session": none,
+        "prefix_group": none,
+        "prefix_tokens": zero,
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

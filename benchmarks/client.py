@@ -89,7 +89,7 @@ def latency(pairs: int, peers: Sequence["Peer"]) -> None:
         ideal = concurrency / (TTFT_S + GAP_S * (TOKENS - 1))
         with Stub(StubScript(ttft_s=TTFT_S, gap_s=GAP_S), processor=0) as stub:
             for _ in range(min(pairs, 3)):
-                found = of_child("paired", url=stub.url, calls=calls, concurrency=concurrency, tokens=TOKENS, stub=stub)
+                found = of_child("closed", url=stub.url, calls=calls, concurrency=concurrency, tokens=TOKENS, stub=stub)
                 print(f"  c={concurrency:<5}wattbench     {found['text']} of {ideal:.0f} ideal")
                 for peer in peers:
                     print(f"  c={concurrency:<5}{peer.name:<14}{peer.paced(stub.url, calls, concurrency, TOKENS)}")
@@ -159,7 +159,11 @@ def of_child(name: str, stub: Stub | None = None, **facts: object) -> dict:
         path = str(Path(folder) / "served.npz")
         command = ["taskset", "--cpu-list", "1", sys.executable, __file__, "--child", name]
         done = subprocess.run(
-            [*command, json.dumps({**facts, "path": path})], capture_output=True, text=True, check=False, timeout=300
+            [*command, json.dumps({**facts, "path": path, "keep": stub is not None})],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         if done.returncode:
             raise SystemExit(done.stderr)
@@ -181,7 +185,6 @@ def child(name: str, facts: dict) -> None:
     client.probe()
     {
         "closed": child_closed,
-        "paired": child_closed,
         "stall": child_stall,
         "faults": child_faults,
         "send": child_send,
@@ -195,7 +198,7 @@ def child_closed(client: Client, facts: dict) -> None:
     schedule = closed_loop(calls, facts["concurrency"], input_tokens=16, output_tokens=facts["tokens"], give_up_s=120)
     served = client.serve(schedule, client.prompts(schedule, 0))
     refuse_failures(served)
-    if facts["concurrency"] != 64:
+    if facts["keep"]:
         Path(facts["path"]).write_bytes(pickle.dumps(served))
     print(json.dumps({"rate": rate_of(served), "cpu_ms": served.health.cpu_s / calls * 1e3}))
 

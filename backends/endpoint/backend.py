@@ -12,7 +12,7 @@ from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.key import load_key
 from wattbench.backends.endpoint.probing import ServerFacts, server_facts
 from wattbench.backends.endpoint.target import Target
-from wattbench.backends.traffic import NONE, Schedule, Served
+from wattbench.backends.traffic import Schedule, Served, lone_calls
 from wattbench.models.served import AS_SERVED
 from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import DeviceError, UsageError
@@ -175,19 +175,13 @@ def _fixed(facts: ServerFacts) -> str:
 
 
 def _burst(batch: Batch) -> Schedule:
-    count, zeros = batch.requests, numpy.zeros(batch.requests, dtype=numpy.int64)
-    none = numpy.full(count, NONE, dtype=numpy.int64)
+    """Return the requests of a batch as calls that are all due at once."""
+    each = numpy.ones(batch.requests, dtype=numpy.int64)
+    tokens_in, tokens_out = batch.input_tokens // batch.requests, batch.output_tokens // batch.requests
     return Schedule(
-        due_ns=zeros,
-        after=none,
-        pause_ns=zeros,
-        input_tokens=numpy.full(count, batch.input_tokens // count, dtype=numpy.int64),
-        output_tokens=numpy.full(count, batch.output_tokens // count, dtype=numpy.int64),
-        session=none,
-        prefix_group=none,
-        prefix_tokens=zeros,
+        **lone_calls(0 * each, tokens_in * each, tokens_out * each),
         open_loop=False,
-        in_flight_max=count,
+        in_flight_max=batch.requests,
         issue_until_ns=None,
         give_up_ns=None,
     )

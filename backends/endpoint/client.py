@@ -1,6 +1,5 @@
 """The client of one endpoint: what it is, and how it serves a schedule, in this process or in several."""
 
-import gc
 import time
 from collections.abc import Callable, Sequence
 
@@ -9,10 +8,9 @@ from wattbench.backends.endpoint.collect import collect
 from wattbench.backends.endpoint.crew import Crew
 from wattbench.backends.endpoint.key import Key
 from wattbench.backends.endpoint.loop import Loop
-from wattbench.backends.endpoint.loop_records import Log, Peer
-from wattbench.backends.endpoint.own_cost import OwnCost, cost_since, look
+from wattbench.backends.endpoint.loop_records import Peer
 from wattbench.backends.endpoint.probing import ServerFacts, negotiated, resolve, server_facts, tls_context
-from wattbench.backends.endpoint.prompts import Words, prompts_of
+from wattbench.backends.endpoint.prompts import prompts_of
 from wattbench.backends.endpoint.target import Target
 from wattbench.backends.traffic import Schedule, Served
 
@@ -20,8 +18,6 @@ __all__ = ["Client"]
 
 START_NS = 20_000_000
 """A window starts so long after everything is ready."""
-
-OPENED_MAX = 4096
 
 
 class Client:
@@ -52,7 +48,7 @@ class Client:
 
     def prompts(self, schedule: Schedule, seed: int) -> list[str]:
         """Return a prompt for each call, as long as the schedule wants it by the server's own count."""
-        return prompts_of(schedule, seed, self.probe().lengths, Words())
+        return prompts_of(schedule, seed, self.probe().lengths)
 
     def serve(self, schedule: Schedule, prompts: Sequence[str], *, mark: str = "wattbench") -> Served:
         """Send every call of a schedule when it is due, and return when the last has ended or was given up.
@@ -68,11 +64,12 @@ class Client:
         peer = self._peer()
         if self._workers > 1:
             with Crew(peer, self.target, schedule, requests, self._workers) as crew:
-                logs, costs = crew.run()
+                logs = crew.run()
         else:
-            log, cost = run_here(peer, schedule, requests)
-            logs, costs = [log], [cost]
-        return collect(logs, costs, scrub=self._key.scrub, count=self._count)
+            loop = Loop(peer, schedule, requests)
+            loop.make_ready()
+            logs = [loop.run(time.perf_counter_ns() + START_NS)]
+        return collect(logs, scrub=self._key.scrub, count=self._count)
 
     def _peer(self) -> Peer:
         return Peer(
@@ -84,17 +81,3 @@ class Client:
             keep_text=self._count is not None,
             reuses=self.probe().reuses,
         )
-
-
-def run_here(
-    peer: Peer, schedule: Schedule, requests: Sequence[bytes], start_ns: int | None = None
-) -> tuple[Log, OwnCost]:
-    """Run a schedule in this process, from `start_ns` or as soon as the connections are open."""
-    loop = Loop(peer, schedule, requests)
-    if schedule.in_flight_max is not None and peer.reuses:
-        loop.connect(min(schedule.in_flight_max, len(schedule), OPENED_MAX))
-    gc.collect()
-    gc.freeze()  # the loop collects once more before its first call, which must not take that long again
-    before = look()
-    log = loop.run(start_ns if start_ns is not None else time.perf_counter_ns() + START_NS)
-    return log, cost_since(before)

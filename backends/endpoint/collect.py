@@ -5,21 +5,19 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy
 from numpy.typing import NDArray
 
+from wattbench.backends.client_health import lateness_of, quantile_of
 from wattbench.backends.endpoint.answer import Answer
 from wattbench.backends.endpoint.loop_records import Call, Log
-from wattbench.backends.endpoint.own_cost import OwnCost
 from wattbench.backends.traffic import NONE, Served
 from wattbench.results.traffic import ClientHealth
 
 __all__ = ["collect"]
 
 Integers = NDArray[numpy.int64]
-TENTH = 10
 
 
 def collect(
     logs: Sequence[Log],
-    costs: Sequence[OwnCost],
     *,
     scrub: Callable[[str], str],
     count: Callable[[str], int] | None = None,
@@ -57,7 +55,7 @@ def collect(
         server_total_s=_floats(answer.total_s for answer in answers),
         window_start_ns=min(log.start_ns for log in logs),
         window_end_ns=max([log.start_ns + 1 for log in logs] + ends),
-        health=_health(logs, clocks, costs, calls),
+        health=_health(logs, clocks, calls),
     )
 
 
@@ -91,13 +89,11 @@ def _counts(answer: Answer, pieces: int) -> Integers:
     return numpy.array(counts, dtype=numpy.int64)
 
 
-def _health(
-    logs: Sequence[Log], clocks: Sequence[int | None], costs: Sequence[OwnCost], calls: Sequence[Call]
-) -> ClientHealth:
-    late = numpy.array([call.start_ns - call.free_ns for call in calls], dtype=numpy.float64) / 1e9
+def _health(logs: Sequence[Log], clocks: Sequence[int | None], calls: Sequence[Call]) -> ClientHealth:
+    late = lateness_of(numpy.array([call.start_ns - call.free_ns for call in calls], dtype=numpy.float64) / 1e9)
     lags = _lags_s(logs, clocks)
     observed = max(log.end_ns for log in logs) - min(log.start_ns for log in logs)
-    tenth = len(late) // TENTH
+    costs = [log.cost for log in logs]
     waits = [cost.run_queue_wait_s for cost in costs]
     switches = [cost.involuntary_switches for cost in costs]
     return ClientHealth(
@@ -105,14 +101,14 @@ def _health(
         workers=len(logs),
         observed_s=max(0, observed) / 1e9,
         cpu_s=sum(cost.cpu_s for cost in costs),
-        send_late_p50_s=_quantile(late, 0.5),
-        send_late_p99_s=_quantile(late, 0.99),
-        send_late_max_s=_quantile(late, 1.0),
-        drift_s=float(numpy.median(late[-tenth:]) - numpy.median(late[:tenth])) if tenth else None,
+        send_late_p50_s=late.p50_s,
+        send_late_p99_s=late.p99_s,
+        send_late_max_s=late.max_s,
+        drift_s=late.drift_s,
         run_queue_wait_s=None if None in waits else sum(wait for wait in waits if wait is not None),
         involuntary_switches=None if None in switches else sum(s for s in switches if s is not None),
-        kernel_lag_p50_s=_quantile(lags, 0.5),
-        kernel_lag_p99_s=_quantile(lags, 0.99),
+        kernel_lag_p50_s=quantile_of(lags, 0.5),
+        kernel_lag_p99_s=quantile_of(lags, 0.99),
         connections_opened=sum(log.opened for log in logs),
         in_flight_peak=sum(log.peak for log in logs),
     )
@@ -126,10 +122,6 @@ def _lags_s(logs: Sequence[Log], clocks: Sequence[int | None]) -> NDArray[numpy.
             kernel, user = numpy.frombuffer(log.lags, dtype=numpy.int64).reshape(-1, 2).T
             found.append((user - kernel - offset) / 1e9)
     return numpy.concatenate(found)
-
-
-def _quantile(values: NDArray[numpy.float64], q: float) -> float | None:
-    return float(numpy.quantile(values, q, method="inverted_cdf")) if len(values) else None
 
 
 def _ints(values: Iterable[int]) -> Integers:

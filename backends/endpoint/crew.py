@@ -12,7 +12,6 @@ import numpy
 
 from wattbench.backends.endpoint.loop import Loop
 from wattbench.backends.endpoint.loop_records import Log, Peer
-from wattbench.backends.endpoint.own_cost import OwnCost, cost_since, look
 from wattbench.backends.endpoint.probing import tls_context
 from wattbench.backends.endpoint.target import Target
 from wattbench.backends.serving import become_child, private_answers
@@ -78,7 +77,7 @@ class Crew:
                 if pipe is not None:
                     pipe.close()
 
-    def run(self) -> tuple[list[Log], list[OwnCost]]:
+    def run(self) -> list[Log]:
         """Begin together and return what each process saw, its calls numbered as in the whole schedule.
 
         Raises WorkerError when one of them died.
@@ -88,14 +87,13 @@ class Crew:
         start_ns = time.perf_counter_ns() + START_NS
         for process in self._processes:
             _put(process.stdin, start_ns)
-        logs, costs = [], []
+        logs: list[Log] = []
         for process, share in zip(self._processes, self._shares, strict=True):
-            log, cost = _take(process.stdout)
+            log = _take(process.stdout)
             for call in log.calls:
                 call.index = share.calls[call.index]
             logs.append(log)
-            costs.append(cost)
-        return logs, costs
+        return logs
 
 
 def _put(pipe: IO[bytes] | None, value: object) -> None:
@@ -121,13 +119,9 @@ def main() -> int:
     answers = private_answers()
     peer, target, schedule, requests = pickle.load(sys.stdin.buffer)
     loop = Loop(replace(peer, context=tls_context(target)), schedule, requests)
-    if schedule.in_flight_max is not None and peer.reuses:
-        loop.connect(min(schedule.in_flight_max, len(schedule)))
+    loop.make_ready()
     pickle.dump("ready", answers)
-    start_ns = pickle.load(sys.stdin.buffer)
-    before = look()
-    log = loop.run(start_ns)
-    pickle.dump((log, cost_since(before)), answers)
+    pickle.dump(loop.run(pickle.load(sys.stdin.buffer)), answers)
     return 0
 
 

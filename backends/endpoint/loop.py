@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Sequence
 from time import perf_counter_ns
 
+from wattbench.backends.client_health import cost_since, look
 from wattbench.backends.endpoint.answer import Answer, read_answer
 from wattbench.backends.endpoint.connection import Connection
 from wattbench.backends.endpoint.loop_records import Call, Log, Peer
@@ -29,6 +30,8 @@ SPIN_NS = 100_000
 
 EVENTS_MAX = 256
 CONNECT_TIMEOUT_S = 10.0
+OPENED_MAX = 4096
+"""So many connections are opened before a window; the others when they are needed."""
 
 
 class Loop:
@@ -58,15 +61,17 @@ class Loop:
         self._next = self._peak = self._origin = self._place_free = 0
         self._stopped = self._queued = False
 
-    def connect(self, count: int) -> None:
-        """Open connections before the window, and wait for them; those that fail are left out."""
-        self._pool.fill(count, CONNECT_TIMEOUT_S)
+    def make_ready(self) -> None:
+        """Do what would cost time within the window: open connections where one outlives a call, collect garbage."""
+        limit = self._schedule.in_flight_max
+        if limit is not None and self._peer.reuses:
+            self._pool.fill(min(limit, len(self._schedule), OPENED_MAX), CONNECT_TIMEOUT_S)
+        gc.collect()
+        gc.freeze()
 
     def run(self, start_ns: int) -> Log:
         """Send everything from `start_ns` on and return when all has ended; Ctrl-C ends it early with what there is."""
-        before = align()
-        gc.collect()
-        gc.freeze()
+        cost, before = look(), align()
         gc.disable()
         try:
             self._origin = start_ns
@@ -80,7 +85,17 @@ class Loop:
             self._close()
         while self._unread:
             self._read_one()
-        return Log(self._calls, start_ns, end_ns, before, align(), self._pool.opened, max(self._peak, 0), self._lags)
+        return Log(
+            calls=self._calls,
+            start_ns=start_ns,
+            end_ns=end_ns,
+            before=before,
+            after=align(),
+            opened=self._pool.opened,
+            peak=self._peak,
+            lags=self._lags,
+            cost=cost_since(cost),
+        )
 
     def _turn(self) -> None:
         """Go round until nothing is to come: wait, stamp, send, and read answers while there is nothing else."""

@@ -4,6 +4,7 @@ import ssl
 from array import array
 from dataclasses import dataclass, field
 
+from wattbench.backends.client_health import OwnCost
 from wattbench.backends.endpoint.answer import Answer
 from wattbench.backends.endpoint.connection import Address
 from wattbench.backends.endpoint.reply import Reply
@@ -48,7 +49,10 @@ class Call:
 
 @dataclass(slots=True)
 class Log:
-    """Everything that a loop saw; `lags` has two numbers a read: the kernel's stamp, not aligned, and our own."""
+    """Everything that a loop saw; `lags` has two numbers a read: the kernel's stamp, not aligned, and our own.
+
+    `cost` is what the process itself took.
+    """
 
     calls: list[Call]
     start_ns: int
@@ -58,3 +62,4 @@ class Log:
     opened: int
     peak: int
     lags: "array[int]"
+    cost: OwnCost

@@ -11,7 +11,7 @@ from wattbench.backends.endpoint.answer import Answer, read_answer
 from wattbench.backends.endpoint.bodies import request_bytes
 from wattbench.backends.endpoint.connection import Address
 from wattbench.backends.endpoint.key import Key
-from wattbench.backends.endpoint.prompts import Lengths, Words, fit_lengths, prompt_of_words
+from wattbench.backends.endpoint.prompts import Lengths, fit_lengths, prompt_of_words
 from wattbench.backends.endpoint.reply import HttpError, Reply
 from wattbench.backends.endpoint.target import Target
 from wattbench.results.errors import DeviceError, UsageError
@@ -122,7 +122,7 @@ def ask_once(
     target: Target, key: Key, fixed: tuple[str, ...], *, words: int, output_tokens: int
 ) -> tuple[Answer, bool]:
     """Return what one short call brings, by plain blocking sockets, and whether its connection could serve another."""
-    prompt = prompt_of_words(words, f"probe {words}", Words())
+    prompt = prompt_of_words(words, f"probe {words}")
     request = request_bytes(target, prompt, output_tokens, key=key, fixed=fixed, request_id="wattbench-probe")
     reply, whole = Reply(), False
     try:

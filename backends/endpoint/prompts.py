@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from wattbench.backends.traffic import NONE, Schedule
 
-__all__ = ["Lengths", "Words", "fit_lengths", "prompt_of_words", "prompts_of"]
+__all__ = ["Lengths", "fit_lengths", "prompt_of_words", "prompts_of"]
 
 TEXT = (
     "about above after again air all along also always animal another answer any around ask away back because been "
@@ -22,15 +22,8 @@ TEXT = (
     "very walk want was watch water way well went were what when where which while white who why will with without "
     "word work world would write year you young your"
 )
+WORDS = tuple(TEXT.split())
 """Frequent English words: most vocabularies have each of them, with its space, as one token."""
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """The words that prompts are made of, and what joins them."""
-
-    words: tuple[str, ...] = tuple(TEXT.split())
-    joint: str = " "
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +45,23 @@ def fit_lengths(short: tuple[int, int], long: tuple[int, int]) -> Lengths:
     return Lengths(tokens_a - per_word * words_a, per_word) if per_word > 0 else Lengths()
 
 
-def prompt_of_words(count: int, seed: object, vocabulary: Words) -> str:
+def prompt_of_words(count: int, seed: object) -> str:
     """Return so many words, drawn from a seed."""
-    return vocabulary.joint.join(random.Random(str(seed)).choices(vocabulary.words, k=count))
+    return " ".join(random.Random(str(seed)).choices(WORDS, k=count))
 
 
-def prompts_of(schedule: Schedule, seed: int, lengths: Lengths, vocabulary: Words | None = None) -> list[str]:
+def prompts_of(schedule: Schedule, seed: int, lengths: Lengths) -> list[str]:
     """Return the prompt of each call.
 
     The first `prefix_tokens` of a call are those of its session, where it goes on with one, else of its prefix group;
     they are the same words in every call that has them. The rest is the call's own, so that no cache can have it.
     """
-    known = vocabulary or Words()
     prompts = []
     columns = (schedule.input_tokens, schedule.prefix_tokens, schedule.session, schedule.prefix_group)
     for call, (tokens, prefix, session, group) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
         whole = lengths.words_for(tokens)
         shared = min(whole - 1, round(prefix / lengths.per_word)) if prefix else 0
         name = f"session {session}" if session != NONE else f"group {group}"
-        parts = (
-            prompt_of_words(shared, f"{seed} {name}", known),
-            prompt_of_words(whole - shared, f"{seed} {call}", known),
-        )
-        prompts.append(known.joint.join(part for part in parts if part))
+        parts = (prompt_of_words(shared, f"{seed} {name}"), prompt_of_words(whole - shared, f"{seed} {call}"))
+        prompts.append(" ".join(part for part in parts if part))
     return prompts

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
-from wattbench.backends.traffic import NONE, Schedule, Served
+from wattbench.backends.traffic import Schedule, Served, lone_calls
 from wattbench.harness.selftest.script import Truth
 
 __all__ = ["Paired", "Spread", "closed_loop", "open_loop", "pair"]
@@ -81,16 +81,9 @@ def open_loop(
 def _equal(
     due: NDArray[numpy.int64], limit: int | None, tokens_in: int, tokens_out: int, give_up_s: float, is_open: bool
 ) -> Schedule:
-    zeros, none = numpy.zeros_like(due), numpy.full_like(due, NONE)
+    each = numpy.ones_like(due)
     return Schedule(
-        due_ns=due,
-        after=none,
-        pause_ns=zeros,
-        input_tokens=zeros + tokens_in,
-        output_tokens=zeros + tokens_out,
-        session=none,
-        prefix_group=none,
-        prefix_tokens=zeros,
+        **lone_calls(due, tokens_in * each, tokens_out * each),
         open_loop=is_open,
         in_flight_max=limit,
         issue_until_ns=None,

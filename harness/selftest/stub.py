@@ -53,7 +53,7 @@ class _Client:
     chat: bool = True
     left: int = 0
     fault: Fault | None = None
-    closing: bool = False
+    wants_room: bool = False
 
 
 def _chunk(data: bytes) -> bytes:
@@ -329,9 +329,9 @@ class StubServer:
                 sent = 0
             client.unsent = data[sent:]
         wanted = select.EPOLLIN | (select.EPOLLOUT if client.unsent else 0)
-        if client.unsent or client.closing:
+        if client.unsent or client.wants_room:
             self._epoll.modify(client.sock.fileno(), wanted)
-        client.closing = bool(client.unsent)
+        client.wants_room = bool(client.unsent)
 
     def _close(self, client: _Client) -> None:
         fd = client.sock.fileno()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy
 from numpy.typing import NDArray
 
-from wattbench.backends.traffic import NONE, Schedule
+from wattbench.backends.traffic import NONE, Schedule, lone_calls
 from wattbench.harness.traffic.streams import checked_count
 
 __all__ = ["Drawn", "Limits", "alone", "assemble"]
@@ -40,18 +40,7 @@ class Limits:
 
 def alone(due_ns: Integers, input_tokens: Integers, output_tokens: Integers) -> Drawn:
     """Return calls that follow no others and share no prefix."""
-    none = numpy.full(len(due_ns), NONE, dtype=numpy.int64)
-    zero = numpy.zeros(len(due_ns), dtype=numpy.int64)
-    return Drawn(
-        due_ns=due_ns,
-        after=none,
-        pause_ns=zero,
-        input_tokens=input_tokens,
-        output_tokens=output_tokens,
-        session=none,
-        prefix_group=none,
-        prefix_tokens=zero,
-    )
+    return Drawn(**lone_calls(due_ns, input_tokens, output_tokens))
 
 
 def assemble(drawn: Drawn, limits: Limits) -> Schedule:

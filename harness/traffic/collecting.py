@@ -7,8 +7,8 @@ from typing import Final
 import numpy
 from numpy.typing import NDArray
 
+from wattbench.backends.client_health import OwnCost, lateness_of
 from wattbench.backends.contract import Completion
-from wattbench.backends.endpoint.own_cost import OwnCost
 from wattbench.backends.traffic import NONE, Served
 from wattbench.results.traffic import ClientHealth, ErrorKind
 
@@ -16,7 +16,6 @@ __all__ = ["Sent", "collected"]
 
 ENGINE: Final = "engine"
 GAVE_UP: Final = "gave_up"
-TENTH = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +103,16 @@ def collected(sent: Sequence[Sent], late_ns: Sequence[int], cost: OwnCost, start
 
 def _health(calls: Sequence[Sent], late_s: NDArray[numpy.float64], cost: OwnCost, observed_s: float) -> ClientHealth:
     """Return how late calls went out although the backend was free; there are no connections, and no kernel between."""
-    tenth = len(late_s) // TENTH
-    drift = float(numpy.median(late_s[-tenth:]) - numpy.median(late_s[:tenth])) if tenth else None
+    late = lateness_of(late_s)
     return ClientHealth(
         stamps="user",
         workers=1,
         observed_s=max(0.0, observed_s),
         cpu_s=cost.cpu_s,
-        send_late_p50_s=_quantile(late_s, 0.5),
-        send_late_p99_s=_quantile(late_s, 0.99),
-        send_late_max_s=_quantile(late_s, 1.0),
-        drift_s=drift,
+        send_late_p50_s=late.p50_s,
+        send_late_p99_s=late.p99_s,
+        send_late_max_s=late.max_s,
+        drift_s=late.drift_s,
         run_queue_wait_s=cost.run_queue_wait_s,
         involuntary_switches=cost.involuntary_switches,
         kernel_lag_p50_s=None,
@@ -130,10 +128,6 @@ def _peak(calls: Sequence[Sent]) -> int:
     starts, ends = numpy.sort(_ints([c.start_ns for c in done])), numpy.sort(_ints([c.end_ns for c in done]))
     begun = numpy.searchsorted(starts, starts, side="right")
     return int(numpy.max(begun - numpy.searchsorted(ends, starts, side="right"), initial=0))
-
-
-def _quantile(values: NDArray[numpy.float64], q: float) -> float | None:
-    return float(numpy.quantile(values, q, method="inverted_cdf")) if len(values) else None
 
 
 def _ints(values: Sequence[int]) -> NDArray[numpy.int64]:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from wattbench.backends.client_health import OwnCost, cost_since, look
 from wattbench.backends.contract import Backend, Batch
-from wattbench.backends.endpoint.own_cost import OwnCost, cost_since, look
 from wattbench.backends.execution import Executed, executed
 from wattbench.backends.traffic import Schedule, Served
 from wattbench.harness.traffic.collecting import Sent, collected

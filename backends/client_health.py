@@ -1,11 +1,15 @@
-"""What the client itself took: processor time, waiting for a processor, switches; of this process, over a span."""
+"""What every load generator says of itself: how late its calls went out, and what it took of the processor."""
 
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["OwnCost", "cost_since", "look"]
+import numpy
+from numpy.typing import NDArray
 
+__all__ = ["Lateness", "OwnCost", "cost_since", "lateness_of", "look", "quantile_of"]
+
+TENTH = 10
 SCHEDSTAT = Path("/proc/self/schedstat")
 
 
@@ -16,6 +20,28 @@ class OwnCost:
     cpu_s: float
     run_queue_wait_s: float | None
     involuntary_switches: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """Seconds that calls went out late: quantiles, and the last tenth's median less the first's; None without calls."""
+
+    p50_s: float | None
+    p99_s: float | None
+    max_s: float | None
+    drift_s: float | None
+
+
+def lateness_of(late_s: NDArray[numpy.float64]) -> Lateness:
+    """Return the lateness of calls in the order in which they went out."""
+    tenth = len(late_s) // TENTH
+    drift = float(numpy.median(late_s[-tenth:]) - numpy.median(late_s[:tenth])) if tenth else None
+    return Lateness(quantile_of(late_s, 0.5), quantile_of(late_s, 0.99), quantile_of(late_s, 1.0), drift)
+
+
+def quantile_of(values: NDArray[numpy.float64], q: float) -> float | None:
+    """Return a nearest-rank quantile; None without values."""
+    return float(numpy.quantile(values, q, method="inverted_cdf")) if len(values) else None
 
 
 def look() -> OwnCost:
