@@ -5,7 +5,14 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["default_threads"]
+import psutil
+
+__all__ = ["default_threads", "threads_for"]
+
+
+def threads_for(threads: int | None, affinity: tuple[int, ...] | None) -> int:
+    """Return how many threads compute: those asked for, else the default for the processors that are bound to."""
+    return threads or default_threads(allowed=frozenset(affinity) if affinity else None)
 
 
 def default_threads(root: Path = Path("/"), allowed: frozenset[int] | None = None) -> int:
@@ -22,10 +29,10 @@ def default_threads(root: Path = Path("/"), allowed: frozenset[int] | None = Non
 
 
 def _allowed() -> frozenset[int]:
-    """Return the processors that the scheduler may use for this process."""
+    """Return the processors that the scheduler may use for this process; where it does not tell, one a core."""
     if hasattr(os, "sched_getaffinity"):
         return frozenset(os.sched_getaffinity(0))
-    return frozenset(range(os.cpu_count() or 1))
+    return frozenset(range(psutil.cpu_count(logical=False) or os.cpu_count() or 1))
 
 
 def _core(root: Path, processor: int) -> str:

@@ -19,8 +19,9 @@ from wattbench.backends.contract import (
     Preparation,
     Prepared,
 )
+from wattbench.backends.cpu_threads import threads_for
 from wattbench.backends.encoders import Execution, OpenEncoder, is_encoder
-from wattbench.backends.host import bind, default_threads, peak_resident_bytes
+from wattbench.backends.host import bind, peak_resident_bytes
 from wattbench.models.inputs import make_arrays
 from wattbench.models.load import Load
 from wattbench.models.work import memory_needed_bytes
@@ -103,9 +104,9 @@ class EncoderBackend:
         device = self._checked(preparation)
         bind(preparation.affinity)
         started = perf_counter()
-        asked = preparation.threads or (len(preparation.affinity) if preparation.affinity else default_threads())
+        threads = threads_for(preparation.threads, preparation.affinity)
         try:
-            opened = self._sdk.open(preparation, device, asked)
+            opened = self._sdk.open(preparation, device, threads)
         except (*FAILURES, MemoryError) as exc:
             raise self._failed("load", preparation, exc) from exc
         self._execution = Execution(opened, preparation.load)

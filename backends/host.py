@@ -1,16 +1,15 @@
 """What backends ask of the host: its processors, the process's own peak memory, the folder of what they built."""
 
+import contextlib
 import os
 import platform
 import resource
 import sys
 from pathlib import Path
 
-import psutil
-
 from wattbench.results.errors import UsageError
 
-__all__ = ["bind", "cache_folder", "cpu_model", "default_threads", "has_bfloat16", "peak_resident_bytes"]
+__all__ = ["bind", "cache_folder", "cpu_model", "has_bfloat16", "peak_resident_bytes"]
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -26,12 +25,6 @@ def cpu_model(cpuinfo: Path = CPUINFO) -> str:
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
     """Return whether Linux shows hardware for products in bfloat16."""
     return not BFLOAT16_FLAGS.isdisjoint(_first(cpuinfo, "flags").split())
-
-
-def default_threads() -> int:
-    """Return how many threads compute where nobody says: one for each physical core that this process may use."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, psutil.cpu_count(logical=False) or allowed)
 
 
 def cache_folder() -> Path:
@@ -63,7 +56,8 @@ def bind(affinity: tuple[int, ...] | None) -> None:
         return
     try:
         for task in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(task.name), affinity)
+            with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
+                os.sched_setaffinity(int(task.name), affinity)
     except (OSError, AttributeError) as exc:
         why = f"{exc}; this machine has CPUs 0..{(os.cpu_count() or 1) - 1}"
         raise UsageError(f"Cannot run on the CPUs {affinity}", why, "Name CPUs of this machine.") from exc

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from wattbench.backends.cpu_threads import default_threads
+from wattbench.backends.cpu_threads import default_threads, threads_for
 
 
 def machine(root: Path, *, siblings: dict[int, str], cgroup: str = "", quotas: dict[str, str] | None = None) -> Path:
@@ -62,3 +62,9 @@ def test_what_the_system_does_not_tell_does_not_limit(tmp_path: Path) -> None:
 def test_there_is_always_one() -> None:
     """Whatever machine runs the tests, at least one thread computes."""
     assert default_threads() >= 1
+
+
+def test_what_is_asked_for_comes_before_any_default() -> None:
+    """A number of threads stands; without one, the processors that are bound to limit it."""
+    assert 7 == threads_for(7, (0,))
+    assert 1 == threads_for(None, (0,))

@@ -13,7 +13,7 @@ import torch
 from wattbench.backends.contract import Preparation
 from wattbench.backends.torch import backend as backend_module
 from wattbench.backends.torch.backend import TorchBackend
-from wattbench.backends.torch.device import cpu_precision_default, exact_products, find_device
+from wattbench.backends.torch.device import exact_products, find_device
 from wattbench.backends.torch.record import placement, same_device
 from wattbench.backends.torch.session import Session
 from wattbench.models.find import find_load
@@ -218,15 +218,6 @@ def test_other_errors_of_torch_stay_bugs() -> None:
     """A RuntimeError about something else keeps its type."""
     with pytest.raises(RuntimeError, match="shape"), memory_errors("x", 1, torch.device("cpu")):
         raise RuntimeError("shape mismatch")
-
-
-@pytest.mark.parametrize(
-    ("flags", "precision"),
-    [("fpu avx512_bf16 sse", "bfloat16"), ("amx_bf16", "bfloat16"), ("fpu avx2", "float32"), ("", "float32")],
-)
-def test_the_cpu_s_default_precision_follows_its_flags(flags: str, precision: str) -> None:
-    """bfloat16 only where the CPU multiplies it in hardware."""
-    assert precision == cpu_precision_default(f"processor : 0\nflags\t\t: {flags}\n")
 
 
 def test_the_cpu_is_always_a_device() -> None:

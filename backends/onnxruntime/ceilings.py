@@ -1,15 +1,12 @@
 """The ceilings of the CPU through ONNX Runtime: single-node graphs, an independent check of other frameworks."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy
 import onnxruntime
-import psutil
 
 from wattbench.backends.ceilings import (
     SQUARE_CPU,
@@ -22,8 +19,9 @@ from wattbench.backends.ceilings import (
     product_flops,
 )
 from wattbench.backends.contract import CeilingReport, CeilingRequest
+from wattbench.backends.cpu_threads import threads_for
+from wattbench.backends.host import bind
 from wattbench.backends.onnxruntime.ceilings_node import ONNX_REFUSALS, Node, node_way
-from wattbench.results.errors import UsageError
 
 __all__ = ["measure_ceilings"]
 
@@ -54,7 +52,7 @@ def measure_ceilings(request: CeilingRequest) -> CeilingReport:
     bench = CeilingBench(
         request,
         library=f"onnxruntime {onnxruntime.__version__}",
-        threads=_threads(request),
+        threads=threads_for(request.threads, request.affinity),
         synchronise=_nothing,
         refusals=ONNX_REFUSALS,
     )
@@ -63,13 +61,13 @@ def measure_ceilings(request: CeilingRequest) -> CeilingReport:
     elif find_spec("onnx") is None:
         bench.skip("all", "the package onnx, which makes the graphs, is not installed (pip install onnx)")
     else:
-        _bind(request.affinity)
+        bind(request.affinity)
         _measure(bench, request)
     return bench.report()
 
 
 def _measure(bench: CeilingBench, request: CeilingRequest) -> None:
-    work = _Work(_threads(request))
+    work = _Work(threads_for(request.threads, request.affinity))
     for precision in request.precisions:
         if precision in ("float32", "float16"):
             bench.products(precision, partial(work.floats, precision), SQUARE_CPU)
@@ -188,28 +186,6 @@ class _Work:
 def _corner(a: numpy.ndarray, b: numpy.ndarray) -> numpy.ndarray:
     """Return the last rows and columns of a product, in float64."""
     return a[-CORNER:].astype(numpy.float64) @ b[:, -CORNER:].astype(numpy.float64)
-
-
-def _threads(request: CeilingRequest) -> int:
-    """Return how many threads compute: those asked for, else one for each physical core that may be used."""
-    if request.threads is not None:
-        return request.threads
-    if request.affinity is not None:
-        return len(request.affinity)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(allowed, psutil.cpu_count(logical=False) or allowed)
-
-
-def _bind(affinity: tuple[int, ...] | None) -> None:
-    """Bind every thread of this process to `affinity`, threads to come included."""
-    if affinity is None:
-        return
-    try:
-        for task in Path("/proc/self/task").iterdir():
-            os.sched_setaffinity(int(task.name), affinity)
-    except (OSError, AttributeError) as exc:
-        why = f"{exc}; this machine has CPUs 0..{(os.cpu_count() or 1) - 1}"
-        raise UsageError(f"Cannot run on the CPUs {affinity}", why, "Name CPUs of this machine.") from exc
 
 
 def _nothing() -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy
 
 from wattbench.backends.contract import Batch, Completion, Outputs, Preparation
-from wattbench.backends.host import cache_folder, default_threads
+from wattbench.backends.cpu_threads import threads_for
+from wattbench.backends.host import cache_folder
 from wattbench.backends.onnxruntime.engine import prompts_of, steps_of
 from wattbench.backends.onnxruntime.genai_build import GenaiGraph, genai_graph
 from wattbench.backends.onnxruntime.genai_support import (
@@ -96,7 +97,7 @@ class GenaiEngine:
         provider = PROVIDERS[kind_of(p.device)]
         graph = genai_graph(build_request(p, provider), cache_folder())
         placed = judge(provider.name, graph.nodes, device=p.device, allow_fallback=p.allow_fallback)
-        threads = p.threads or (len(p.affinity) if p.affinity else default_threads())
+        threads = threads_for(p.threads, p.affinity)
         used = threads if kind_of(p.device) == "cpu" else None
         with _genai_errors(p.load.name):
             model = _load(graph.path, p.device, used)

@@ -9,7 +9,8 @@ import numpy
 import psutil
 
 from wattbench.backends.contract import Batch, Completion, Outputs, Preparation, Prepared
-from wattbench.backends.host import bind, cache_folder, default_threads, peak_resident_bytes
+from wattbench.backends.cpu_threads import threads_for
+from wattbench.backends.host import bind, cache_folder, peak_resident_bytes
 from wattbench.backends.onnxruntime.decoder import DecoderEngine
 from wattbench.backends.onnxruntime.encoder import EncoderEngine
 from wattbench.backends.onnxruntime.engine import Engine
@@ -137,7 +138,7 @@ class Run:
 
     def _open_graph(self, offer: Offer) -> Facts:
         p = self._p
-        threads = p.threads or (len(p.affinity) if p.affinity else default_threads())
+        threads = threads_for(p.threads, p.affinity)
         wanted = settings_for(offer, p.precision, threads).graph
         graph = graph_for(p.load, weights=p.weights, seed=p.seed, precision=wanted, cache=cache_folder())
         opened = self._opened = open_session(

@@ -1,10 +1,5 @@
 """What a torch device is and can: names, memory, precisions, waiting for its work, without naming a vendor."""
 
-import contextlib
-import os
-import platform
-import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +8,8 @@ import psutil
 import torch
 
 from wattbench.backends.contract import DeviceInfo
-from wattbench.backends.cpu_threads import default_threads
+from wattbench.backends.cpu_threads import threads_for
+from wattbench.backends.host import bind, cpu_model, has_bfloat16, peak_resident_bytes
 from wattbench.backends.torch.extensions import load_extension
 from wattbench.backends.torch.precision import CPU_KERNELS, cuda_precisions
 from wattbench.backends.torch.vendors import emulation_of, vendor_of
@@ -26,7 +22,6 @@ __all__ = [
     "apply_threads",
     "cache_bytes_of",
     "cpu_precision",
-    "cpu_precision_default",
     "exact_products",
     "find_device",
     "make_current",
@@ -40,10 +35,6 @@ __all__ = [
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
-BFLOAT16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
-"""CPU flags of Linux that mean matrix products in bfloat16 are done by hardware."""
-
-CPUINFO = Path("/proc/cpuinfo")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -109,7 +100,7 @@ def synchroniser(device: torch.device) -> Callable[[], None]:
 def peak_memory_bytes(device: torch.device) -> int | None:
     """Return the peak memory so far in bytes (`memory_source` says of what), None when the SDK cannot tell."""
     if device.type == "cpu":
-        return _peak_resident_bytes()
+        return peak_resident_bytes()
     vendor = vendor_of(device.type)
     try:
         if vendor is not None and vendor.waits_for_memory:
@@ -117,16 +108,6 @@ def peak_memory_bytes(device: torch.device) -> int | None:
         return int(torch.accelerator.max_memory_allocated(device)) or None  # 0 means that it cannot tell
     except (RuntimeError, AttributeError, NotImplementedError):
         return None
-
-
-def _peak_resident_bytes(status: Path = Path("/proc/self/status")) -> int | None:
-    """Return this process's own peak; on Linux getrusage would not do, for it keeps the parent's over fork and exec."""
-    try:
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024  # proc(5): kB
-    except (OSError, StopIteration, ValueError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else None  # macOS counts in bytes and starts anew: getrusage(2)
 
 
 def memory_source(device: torch.device) -> str:
@@ -155,26 +136,13 @@ def apply_threads(threads: int | None, affinity: tuple[int, ...] | None) -> None
 
     None: one a physical core of those allowed, at most the cgroup's quota.
     """
-    if affinity is not None:
-        try:
-            for task in Path("/proc/self/task").iterdir():
-                with contextlib.suppress(ProcessLookupError):  # a thread that has just ended
-                    os.sched_setaffinity(int(task.name), affinity)
-        except (OSError, AttributeError) as exc:
-            why = f"{exc}; this machine has CPUs 0..{(os.cpu_count() or 1) - 1}"
-            raise UsageError(f"Cannot run on the CPUs {affinity}", why, "Name CPUs of this machine.") from exc
-    torch.set_num_threads(threads or default_threads(allowed=frozenset(affinity) if affinity else None))
+    bind(affinity)
+    torch.set_num_threads(threads_for(threads, affinity))
 
 
 def cpu_precision() -> str:
-    """Return the fastest plain precision of this machine's CPU."""
-    return cpu_precision_default(_cpuinfo())
-
-
-def cpu_precision_default(cpuinfo: str) -> str:
-    """Return bfloat16 when the text of /proc/cpuinfo shows hardware for it, else float32."""
-    flags = next((line for line in cpuinfo.splitlines() if line.startswith("flags")), "")
-    return "bfloat16" if BFLOAT16_FLAGS & set(flags.split()) else "float32"
+    """Return the fastest plain precision of this machine's CPU: bfloat16 where it has hardware for it, else float32."""
+    return "bfloat16" if has_bfloat16() else "float32"
 
 
 def version_facts() -> dict[str, str]:
@@ -244,15 +212,13 @@ def _ask(vendor: Any, function: str, index: int) -> Any:
 
 
 def _cpu_info() -> DeviceInfo:
-    cpuinfo = _cpuinfo()
-    names = (line.partition(":")[2].strip() for line in cpuinfo.splitlines() if line.startswith("model name"))
     rounded = (name for name, operators in CPU_KERNELS.items() if all(map(_has_cpu_kernel, operators)))
     return DeviceInfo(
         name="cpu",
-        description=next(names, None) or platform.processor() or platform.machine(),
+        description=cpu_model(),
         memory_bytes=psutil.virtual_memory().total,
         precisions=(*PRECISIONS, *rounded),
-        precision_default=cpu_precision_default(cpuinfo),
+        precision_default=cpu_precision(),
         power_covers="cpu",
         cache_bytes=cache_bytes_of(CACHES),
     )
@@ -274,7 +240,3 @@ def _has_cpu_kernel(operator: str) -> bool:
         return bool(torch._C._dispatch_has_kernel_for_dispatch_key(operator, "CPU"))
     except RuntimeError:  # an operator that it does not know
         return False
-
-
-def _cpuinfo() -> str:
-    return CPUINFO.read_text(encoding="utf-8") if CPUINFO.exists() else ""

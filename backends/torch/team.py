@@ -17,7 +17,7 @@ import torch
 
 from wattbench.backends.child_process import ChildProcess
 from wattbench.backends.contract import Batch, Completion, Outputs, Preparation, Prepared
-from wattbench.backends.cpu_threads import default_threads
+from wattbench.backends.cpu_threads import threads_for
 from wattbench.backends.lines import Failure, known_error
 from wattbench.backends.torch.compile import CompileError
 from wattbench.backends.torch.orders import (
@@ -209,8 +209,7 @@ def rank_preparation(p: Preparation, rank: int) -> Preparation:
         return replace(p, device=device)
     every = p.affinity
     part = None if every is None else every[len(every) * rank // ranks : len(every) * (rank + 1) // ranks]
-    threads = p.threads or default_threads(allowed=frozenset(every) if every else None)
-    return replace(p, device=device, affinity=part, threads=max(1, threads // ranks))
+    return replace(p, device=device, affinity=part, threads=max(1, threads_for(p.threads, every) // ranks))
 
 
 def _watch(follower: ChildProcess, ending: threading.Event) -> None:
