@@ -3,21 +3,23 @@
 import hashlib
 import importlib.util
 import json
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from wattbench.backends.host import cache_folder
-from wattbench.backends.kept import REQUEST, Job, kept_folder
+from wattbench.backends.kept import REQUEST, Job, kept_folder, tell_failure
+from wattbench.backends.serving import die_with_parent
 from wattbench.models.load import ModelSpec
 from wattbench.models.seeded import DISTRIBUTION
 from wattbench.models.torch_checkpoint import find_checkpoint
 from wattbench.results.codec import decode, to_builtins
-from wattbench.results.errors import DeviceError, UsageError
+from wattbench.results.errors import DeviceError, UsageError, WattbenchError
 from wattbench.results.subject import WeightsRecord
 
-__all__ = ["FILE", "Maker", "Program", "ProgramRequest", "keep_program", "program_for", "request_in", "versions_of"]
+__all__ = ["FILE", "Maker", "Program", "ProgramRequest", "build_in", "program_for", "versions_of"]
 
 FILE = "program"
 """The name of a program in its folder; a format that needs an ending adds it."""
@@ -102,14 +104,21 @@ def program_for(request: ProgramRequest, maker: Maker) -> Program:
     return replace(record, path=str(kept.path / record.path), digest=kept.path.name, cached=not kept.built)
 
 
-def request_in(folder: Path) -> ProgramRequest:
-    """Return the request that a builder finds in its folder."""
-    return decode(json.loads((folder / REQUEST).read_bytes()), ProgramRequest)
+def build_in(folder: Path, make: Callable[[ProgramRequest, Path], Program]) -> int:
+    """Make in a folder what its request asks for, in a process for it alone, and return that process's exit code.
 
-
-def keep_program(folder: Path, program: Program) -> None:
-    """Leave a program's record beside it."""
+    The program's record, or what went wrong, is written beside it.
+    """
+    die_with_parent()
+    warnings.simplefilter("ignore")  # of SDKs about their own old calls
+    try:
+        request = decode(json.loads((folder / REQUEST).read_bytes()), ProgramRequest)
+        program = make(request, folder)
+    except WattbenchError as exc:
+        tell_failure(folder, exc)
+        return 1
     (folder / RECORD).write_text(json.dumps(to_builtins(program)))
+    return 0
 
 
 def versions_of(packages: tuple[str, ...]) -> dict[str, str]:

@@ -8,35 +8,21 @@ there, as one archive, and its record, or what went wrong. It is a process of it
 
 import shutil
 import sys
-import warnings
 from pathlib import Path
 from time import perf_counter
 
 from wattbench.backends.coreml.maker import MAKER
 from wattbench.backends.encoders import HIDDEN, LOGITS, POOLED
-from wattbench.backends.kept import SCRATCH, tell_failure
-from wattbench.backends.programs import FILE, Program, ProgramRequest, keep_program, request_in, versions_of
-from wattbench.backends.serving import die_with_parent
-from wattbench.results.errors import WattbenchError
+from wattbench.backends.kept import SCRATCH
+from wattbench.backends.programs import FILE, Program, ProgramRequest, build_in, versions_of
 
-__all__ = ["main"]
+__all__ = ["make"]
 
 PACKAGE = f"{FILE}.mlpackage"
 
 
-def main(folder: Path) -> int:
-    """Make what a folder's request asks for and return the exit code; a failure is written beside it."""
-    die_with_parent()
-    warnings.simplefilter("ignore")  # of the converter about its own old calls
-    try:
-        keep_program(folder, _made(request_in(folder), folder))
-    except WattbenchError as exc:
-        tell_failure(folder, exc)
-        return 1
-    return 0
-
-
-def _made(request: ProgramRequest, folder: Path) -> Program:
+def make(request: ProgramRequest, folder: Path) -> Program:
+    """Convert a model of Core ML into its folder, as one archive, and return its record."""
     import coremltools
     import torch
 
@@ -76,4 +62,4 @@ def _made(request: ProgramRequest, folder: Path) -> Program:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(build_in(Path(sys.argv[1]), make))

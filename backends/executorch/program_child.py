@@ -7,36 +7,22 @@ its record there, or what went wrong. It is a process of its own: torch leaves t
 # The SDK has an environment of its own.
 
 import sys
-import warnings
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 from wattbench.backends.executorch.delegates import delegate_of
 from wattbench.backends.executorch.maker import MAKER
-from wattbench.backends.kept import tell_failure
-from wattbench.backends.programs import FILE, Program, ProgramRequest, keep_program, request_in, versions_of
-from wattbench.backends.serving import die_with_parent
-from wattbench.results.errors import UsageError, WattbenchError
+from wattbench.backends.programs import FILE, Program, ProgramRequest, build_in, versions_of
+from wattbench.results.errors import UsageError
 
-__all__ = ["main"]
+__all__ = ["make"]
 
 ENDING = ".pte"
 
 
-def main(folder: Path) -> int:
-    """Make what a folder's request asks for and return the exit code; a failure is written beside it."""
-    die_with_parent()
-    warnings.simplefilter("ignore")  # of ExecuTorch about its own old calls
-    try:
-        keep_program(folder, _made(request_in(folder), folder))
-    except WattbenchError as exc:
-        tell_failure(folder, exc)
-        return 1
-    return 0
-
-
-def _made(request: ProgramRequest, folder: Path) -> Program:
+def make(request: ProgramRequest, folder: Path) -> Program:
+    """Export a program of ExecuTorch into its folder and return its record; UsageError for an unknown target."""
     import torch
     from executorch.exir import to_edge_transform_and_lower
 
@@ -89,4 +75,4 @@ def _delegation(lowered: Any) -> tuple[int, dict[str, int]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(build_in(Path(sys.argv[1]), make))

@@ -7,36 +7,21 @@ record there, or what went wrong. It is a process of its own: the converter brin
 # The SDK has an environment of its own.
 
 import sys
-import warnings
 from pathlib import Path
 from time import perf_counter
 
-from wattbench.backends.kept import tell_failure
 from wattbench.backends.litert.maker import MAKER
-from wattbench.backends.programs import FILE, Program, ProgramRequest, keep_program, request_in, versions_of
-from wattbench.backends.serving import die_with_parent
-from wattbench.results.errors import WattbenchError
+from wattbench.backends.programs import FILE, Program, ProgramRequest, build_in, versions_of
 
-__all__ = ["main"]
+__all__ = ["make"]
 
 ENDING = ".tflite"
 EXPORTED = "float32"
 """The precision of every model; an NPU computes it in what it was asked for."""
 
 
-def main(folder: Path) -> int:
-    """Make what a folder's request asks for and return the exit code; a failure is written beside it."""
-    die_with_parent()
-    warnings.simplefilter("ignore")  # of the converter about its own old calls
-    try:
-        keep_program(folder, _made(request_in(folder), folder))
-    except WattbenchError as exc:
-        tell_failure(folder, exc)
-        return 1
-    return 0
-
-
-def _made(request: ProgramRequest, folder: Path) -> Program:
+def make(request: ProgramRequest, folder: Path) -> Program:
+    """Convert a model of LiteRT into its folder and return its record."""
     import litert_torch
 
     from wattbench.models.torch_plain import fixed_encoder
@@ -63,4 +48,4 @@ def _made(request: ProgramRequest, folder: Path) -> Program:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(build_in(Path(sys.argv[1]), make))

@@ -11,29 +11,16 @@ from typing import Any
 
 import numpy
 
-from wattbench.backends.kept import tell_failure
 from wattbench.backends.mlx.maker import MAKER
-from wattbench.backends.programs import FILE, Program, ProgramRequest, keep_program, request_in, versions_of
-from wattbench.backends.serving import die_with_parent
-from wattbench.results.errors import WattbenchError
+from wattbench.backends.programs import FILE, Program, ProgramRequest, build_in, versions_of
 
-__all__ = ["main"]
+__all__ = ["make"]
 
 ENDING = ".npz"
 
 
-def main(folder: Path) -> int:
-    """Write what a folder's request asks for and return the exit code; a failure is written beside it."""
-    die_with_parent()
-    try:
-        keep_program(folder, _made(request_in(folder), folder))
-    except WattbenchError as exc:
-        tell_failure(folder, exc)
-        return 1
-    return 0
-
-
-def _made(request: ProgramRequest, folder: Path) -> Program:
+def make(request: ProgramRequest, folder: Path) -> Program:
+    """Write a model's weights into its folder and return their record."""
     import torch
 
     from wattbench.models.torch_build import build
@@ -55,4 +42,4 @@ def _made(request: ProgramRequest, folder: Path) -> Program:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(build_in(Path(sys.argv[1]), make))
