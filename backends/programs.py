@@ -60,9 +60,13 @@ class ProgramRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maker:
-    """Who makes programs: the module that is run, its packages, its own sources, the name of its folder, the remedy."""
+    """Who makes programs: the module that is run, its packages, its own sources, the name of its folder, the remedy.
+
+    `makes` is what its SDK calls a program.
+    """
 
     name: str
+    makes: str
     module: str
     packages: tuple[str, ...]
     sources: tuple[str, ...]

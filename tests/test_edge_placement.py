@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from wattbench.backends import asking
+from wattbench.backends import asking, edge_sdk
 from wattbench.backends.coreml.backend import coreml_backend
 from wattbench.backends.coreml.placement import judge as judge_coreml
 from wattbench.backends.coreml.units import unit_of
@@ -22,7 +22,8 @@ from wattbench.backends.litert.backend import litert_backend
 from wattbench.backends.litert.placement import judge as judge_litert
 from wattbench.backends.mlx import backend as mlx_module
 from wattbench.backends.mlx.backend import mlx_backend
-from wattbench.backends.programs import Program
+from wattbench.backends.programs import Maker, Program
+from wattbench.results.availability import Availability
 from wattbench.results.errors import DeviceError
 from wattbench.results.subject import WeightsRecord
 
@@ -148,19 +149,55 @@ def test_an_npu_of_litert_takes_both_libraries_and_hardware(tmp_path: Path) -> N
     assert accelerators.availability_of(intel, vendors, tmp_path).usable
 
 
-@pytest.mark.parametrize(
-    ("module", "make"),
-    [(executorch_module, executorch_backend), (litert_module, litert_backend), (mlx_module, mlx_backend)],
-)
+@pytest.mark.parametrize("make", [executorch_backend, litert_backend, mlx_backend])
 def test_a_missing_sdk_is_absent_with_the_command(
-    monkeypatch: pytest.MonkeyPatch, module: object, make: Callable[[], EncoderBackend]
+    monkeypatch: pytest.MonkeyPatch, make: Callable[[], EncoderBackend]
 ) -> None:
     """Where the SDK is not installed the probe says so and names the pip command; no process is started."""
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
-    monkeypatch.setattr(module, "ask", None)
+    monkeypatch.setattr(edge_sdk, "find_spec", lambda _: None)
+    for module in (executorch_module, litert_module, mlx_module):
+        monkeypatch.setattr(module, "ask", None)
     backend = make()
 
     assert ("absent", f"pip install 'wattbench[{backend.name}]'") == (backend.probe().state, backend.probe().remedy)
+
+
+def refuse() -> str:
+    """Answer as an SDK that cannot be loaded."""
+    raise DeviceError("The SDK does not answer", "it ended with -6")
+
+
+@pytest.mark.parametrize(
+    ("packages", "answer", "expected"),
+    [
+        (("pytest", "no-such-package"), refuse, ("broken", "no program can be made without no-such-package")),
+        (("pytest",), refuse, ("broken", "The SDK does not answer: it ended with -6")),
+        (("pytest",), lambda: "The SDK 1.0", ("present", "The SDK 1.0")),
+    ],
+)
+def test_an_installed_sdk_is_asked(
+    packages: tuple[str, ...], answer: Callable[[], str], expected: tuple[str, str]
+) -> None:
+    """Without the packages that make its programs it is broken before it is asked, and when it does not answer."""
+    maker = Maker(name="sdk", makes="program", module="", packages=packages, sources=(), remedy="pip install sdk")
+    found = edge_sdk.probed("pytest", maker, answer, title="The SDK", facts=edge_sdk.NEVER_RUN)
+
+    assert expected == (found.state, found.reason)
+    assert edge_sdk.NEVER_RUN.items() <= found.facts.items()
+    assert (found.state == "present") == (not found.remedy)
+
+
+def test_parts_that_can_be_used_are_devices() -> None:
+    """The host's CPU is told by its name and has its watts; what is absent is no device."""
+    here = {"xnnpack", "qualcomm"}
+    findings = edge_sdk.part_findings(
+        DELEGATES, lambda d: Availability(state="present" if d.device in here else "absent", reason="said so")
+    )
+    cpu, npu = edge_sdk.part_infos(DELEGATES, findings, cpu="xnnpack")
+
+    assert ("xnnpack", "cpu", "float32") == (cpu.name, cpu.power_covers, cpu.precision_default)
+    assert cpu.description.endswith("(XNNPACK)")
+    assert ("qualcomm", None, "Qualcomm NPU (Hexagon)") == (npu.name, npu.power_covers, npu.description)
 
 
 @pytest.mark.skipif(platform.system() == "Darwin", reason="a Mac has Core ML")

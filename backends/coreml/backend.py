@@ -2,17 +2,15 @@
 
 import platform
 from functools import cached_property
-from importlib.util import find_spec
 
 from wattbench.backends.asking import ask
 from wattbench.backends.contract import Availability, DeviceFinding, DeviceInfo, Level, Preparation
 from wattbench.backends.coreml.maker import MAKER, REMEDY
-from wattbench.backends.coreml.units import UNITS
+from wattbench.backends.coreml.units import MAC, UNITS, availability_of
+from wattbench.backends.edge_sdk import NEVER_RUN, part_findings, part_infos, probed
 from wattbench.backends.encoder_backend import EncoderBackend
 from wattbench.backends.encoders import OpenEncoder
-from wattbench.backends.programs import versions_of
 from wattbench.models.load import Load
-from wattbench.results.errors import DeviceError
 
 __all__ = ["CoremlSdk", "coreml_backend"]
 
@@ -21,8 +19,6 @@ ARCHITECTURES = ("BertConfig", "ViTConfig")
 """Of the encoders that wattbench exports, those that coremltools 9.0 converts: it stumbles over RMS norms."""
 
 MACOS = "Darwin"
-
-MAC = "Use a Mac with Apple silicon."
 
 
 class CoremlSdk:
@@ -36,41 +32,15 @@ class CoremlSdk:
         if platform.system() != MACOS:
             reason = f"Core ML is part of macOS, and this is {platform.system()}"
             return Availability(state="absent", reason=reason, remedy=f"{MAC} There: {REMEDY}")
-        if find_spec("coremltools") is None:
-            return Availability(state="absent", reason="coremltools is not installed", remedy=REMEDY)
-        facts = versions_of(MAKER.packages) | {"never run on hardware": "yes"}
-        try:
-            units = self._parts
-        except DeviceError as exc:
-            reason = f"{exc.what}: {exc.why}"
-            return Availability(state="broken", reason=reason, remedy=f"Reinstall it: {REMEDY}", facts=facts)
-        reason = f"Core ML with {', '.join(units)}; it was never run by wattbench"
-        return Availability(state="present", reason=reason, facts=facts)
+        return probed("coremltools", MAKER, self._said, title="coremltools", facts=NEVER_RUN)
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Return the parts of the chip that Core ML has."""
-        return tuple(
-            DeviceInfo(
-                name=unit.device,
-                description=unit.label,
-                memory_bytes=None,
-                precisions=unit.precisions,
-                precision_default=unit.precisions[0],
-                power_covers=None,
-            )
-            for unit in UNITS
-            if unit.computes in self._parts
-        )
+        return part_infos(UNITS, self.findings())
 
     def findings(self) -> tuple[DeviceFinding, ...]:
         """Return what is known of each part of the chip."""
-        found = []
-        for unit in UNITS:
-            there = unit.computes in self._parts
-            reason = "Core ML has it; it was never run by wattbench" if there else "Core ML has none in this machine"
-            state = Availability(state="present" if there else "absent", reason=reason, remedy="" if there else MAC)
-            found.append(DeviceFinding(name=unit.device, label=unit.label, availability=state))
-        return tuple(found)
+        return part_findings(UNITS, lambda unit: availability_of(unit, self._parts))
 
     def takes(self, load: Load) -> bool:
         """Return whether coremltools converts the encoder."""
@@ -81,6 +51,9 @@ class CoremlSdk:
         from wattbench.backends.coreml.session import open_model
 
         return open_model(preparation, device)
+
+    def _said(self) -> str:
+        return f"Core ML with {', '.join(self._parts)}; it was never run by wattbench"
 
     @cached_property
     def _parts(self) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ REMEDY = "pip install 'wattbench[coreml]'"
 
 MAKER = Maker(
     name="coreml",
+    makes="model",
     module="wattbench.backends.coreml.program_child",
     packages=("coremltools", "torch", "transformers"),
     sources=("wattbench.backends.coreml.maker",),

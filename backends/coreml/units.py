@@ -1,8 +1,13 @@
 """The parts of an Apple chip that Core ML can be told to use: one small record each."""
 
+from collections.abc import Container
 from dataclasses import dataclass
 
-__all__ = ["UNITS", "Unit", "unit_of"]
+from wattbench.results.availability import Availability
+
+__all__ = ["MAC", "UNITS", "Unit", "availability_of", "unit_of"]
+
+MAC = "Use a Mac with Apple silicon."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +54,10 @@ UNITS = (
 def unit_of(device: str) -> Unit | None:
     """Return the part of a device's name."""
     return next((unit for unit in UNITS if unit.device == device), None)
+
+
+def availability_of(unit: Unit, found: Container[str]) -> Availability:
+    """Return whether a part can be used, from the classes of those that Core ML finds."""
+    if unit.computes in found:
+        return Availability(state="present", reason="Core ML has it; it was never run by wattbench")
+    return Availability(state="absent", reason="Core ML has none in this machine", remedy=MAC)

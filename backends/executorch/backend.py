@@ -1,19 +1,16 @@
 """The ExecuTorch backend: programs made ahead of time for a delegate, with the share of operations that it took."""
 
 from functools import cached_property
-from importlib.util import find_spec
+from importlib.metadata import version
 
 from wattbench.backends.asking import ask
 from wattbench.backends.contract import Availability, DeviceFinding, DeviceInfo, Level, Preparation
+from wattbench.backends.edge_sdk import is_exportable, part_findings, part_infos, probed
 from wattbench.backends.encoder_backend import EncoderBackend
 from wattbench.backends.encoders import OpenEncoder
 from wattbench.backends.executorch.delegates import DELEGATES, availability_of
-from wattbench.backends.executorch.maker import MAKER, REMEDY
-from wattbench.backends.host import cpu_model
-from wattbench.backends.programs import versions_of
+from wattbench.backends.executorch.maker import MAKER
 from wattbench.models.load import Load
-from wattbench.models.onnx_model import refuse_unexportable
-from wattbench.results.errors import DeviceError, UsageError
 
 __all__ = ["ExecutorchSdk", "executorch_backend"]
 
@@ -28,57 +25,28 @@ class ExecutorchSdk:
 
     def probe(self) -> Availability:
         """Say whether the runtime can be loaded, by a child process, and whether programs can be made."""
-        facts = versions_of(MAKER.packages)
-        if find_spec("executorch") is None:
-            return Availability(state="absent", reason="ExecuTorch is not installed", remedy=REMEDY)
-        missing = [name for name in MAKER.packages if name not in facts]
-        if missing:
-            reason = f"no program can be made without {' and '.join(missing)}"
-            return Availability(state="broken", reason=reason, remedy=REMEDY, facts=facts)
-        try:
-            registered = self._registered
-        except DeviceError as exc:
-            reason = f"{exc.what}: {exc.why}"
-            return Availability(state="broken", reason=reason, remedy=f"Reinstall it: {REMEDY}", facts=facts)
-        reason = f"ExecuTorch {facts['executorch']} with {', '.join(sorted(registered))}"
-        return Availability(state="present", reason=reason, facts=facts)
+        return probed("executorch", MAKER, self._said, title="ExecuTorch")
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Return the delegates that can be used, the CPU's first: the others were never run."""
-        found = {finding.name for finding in self.findings() if finding.availability.usable}
-        return tuple(
-            DeviceInfo(
-                name=delegate.device,
-                description=f"{cpu_model()} (XNNPACK)" if delegate.on_cpu else delegate.label,
-                memory_bytes=None,
-                precisions=delegate.precisions,
-                precision_default=delegate.precisions[0],
-                power_covers="cpu" if delegate.on_cpu else None,
-            )
-            for delegate in DELEGATES
-            if delegate.device in found
-        )
+        return part_infos(DELEGATES, self.findings(), cpu="xnnpack")
 
     def findings(self) -> tuple[DeviceFinding, ...]:
         """Return what is known of each delegate."""
-        return tuple(
-            DeviceFinding(name=d.device, label=d.label, availability=availability_of(d, self._registered))
-            for d in DELEGATES
-        )
+        return part_findings(DELEGATES, lambda delegate: availability_of(delegate, self._registered))
 
     def takes(self, load: Load) -> bool:
         """Return whether the encoder's export is written and tested."""
-        try:
-            refuse_unexportable(load.model)
-        except UsageError:
-            return False
-        return True
+        return is_exportable(load)
 
     def open(self, preparation: Preparation, device: DeviceInfo, threads: int) -> OpenEncoder:
         """Make or find the program for the delegate and load it."""
         from wattbench.backends.executorch.session import open_program
 
         return open_program(preparation, device, threads)
+
+    def _said(self) -> str:
+        return f"ExecuTorch {version('executorch')} with {', '.join(sorted(self._registered))}"
 
     @cached_property
     def _registered(self) -> dict[str, bool]:

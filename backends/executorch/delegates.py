@@ -4,6 +4,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from wattbench.backends.edge_sdk import NEVER_RUN
 from wattbench.results.availability import Availability
 
 __all__ = ["DELEGATES", "Delegate", "availability_of", "delegate_of"]
@@ -130,7 +131,7 @@ def availability_of(
     `registered` are the names that the runtime has, and whether it calls each available. It calls Qualcomm's so on a
     machine without one, which is why the hardware is looked for as well.
     """
-    facts = {"never run on hardware": "yes"} if not delegate.on_cpu else {}
+    facts = {} if delegate.on_cpu else NEVER_RUN
 
     def absent(reason: str) -> Availability:
         return Availability(state="absent", reason=reason, remedy=delegate.remedy, facts=facts)

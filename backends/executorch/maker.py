@@ -8,6 +8,7 @@ REMEDY = "pip install 'wattbench[executorch]'"
 
 MAKER = Maker(
     name="executorch",
+    makes="program",
     module="wattbench.backends.executorch.program_child",
     packages=("executorch", "torch", "torchao", "transformers"),
     sources=(

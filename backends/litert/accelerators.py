@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wattbench.backends.edge_sdk import NEVER_RUN
 from wattbench.results.availability import Availability
 
 __all__ = ["ACCELERATORS", "Accelerator", "accelerator_of", "availability_of"]
@@ -116,7 +117,7 @@ def availability_of(accelerator: Accelerator, vendors: Path, root: Path = Path("
 
     Without an NPU's libraries LiteRT would run everything on the CPU, which is why they are looked for.
     """
-    facts = {} if accelerator.unit == "CPU" else {"never run on hardware": "yes"}
+    facts = {} if accelerator.unit == "CPU" else NEVER_RUN
 
     def absent(reason: str) -> Availability:
         return Availability(state="absent", reason=reason, remedy=accelerator.remedy, facts=facts)

@@ -1,15 +1,15 @@
 """The MLX backend: Apple's framework on a Mac's GPU, or on any CPU that it was built for."""
 
 from functools import cached_property
-from importlib.util import find_spec
 
 from wattbench.backends.asking import ask
 from wattbench.backends.contract import EAGER, Availability, DeviceFinding, DeviceInfo, Level, Preparation
+from wattbench.backends.edge_sdk import NEVER_RUN, probed
 from wattbench.backends.encoder_backend import EncoderBackend
 from wattbench.backends.encoders import OpenEncoder
 from wattbench.backends.host import cpu_model
 from wattbench.backends.mlx.found import Found
-from wattbench.backends.mlx.maker import MAKER, REMEDY
+from wattbench.backends.mlx.maker import MAKER
 from wattbench.backends.programs import versions_of
 from wattbench.models.load import Load
 from wattbench.results.codec import decode
@@ -32,18 +32,8 @@ class MlxSdk:
 
     def probe(self) -> Availability:
         """Say whether MLX can be loaded, by a child process."""
-        if find_spec("mlx") is None:
-            return Availability(state="absent", reason="MLX is not installed", remedy=REMEDY)
-        facts = versions_of((*PACKAGES, *MAKER.packages))
-        if any(name not in facts for name in MAKER.packages):
-            reason = "no weights can be made without torch and transformers"
-            return Availability(state="broken", reason=reason, remedy=REMEDY, facts=facts)
-        try:
-            self._found  # noqa: B018 (asking is what matters)
-        except DeviceError as exc:
-            remedy = f"It needs a part for this system: {REMEDY}"
-            return Availability(state="broken", reason=f"{exc.what}: {exc.why}", remedy=remedy, facts=facts)
-        return Availability(state="present", reason=f"MLX {facts.get('mlx', '')}".strip(), facts=facts)
+        parts = versions_of(PACKAGES)
+        return probed("mlx", MAKER, self._said, title="MLX", facts=parts, repair="It needs a part for this system")
 
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Return the GPU, where there is one, and the CPU."""
@@ -69,12 +59,11 @@ class MlxSdk:
 
     def findings(self) -> tuple[DeviceFinding, ...]:
         """Return what is known of a GPU."""
-        facts = {"never run on hardware": "yes"}
         if self._found.gpu:
-            found = Availability(state="present", reason="MLX has it; it was never run by wattbench", facts=facts)
+            found = Availability(state="present", reason="MLX has it; it was never run by wattbench", facts=NEVER_RUN)
         else:
             reason = "the installed MLX finds no GPU here"
-            found = Availability(state="absent", reason=reason, remedy=GPU_REMEDY, facts=facts)
+            found = Availability(state="absent", reason=reason, remedy=GPU_REMEDY, facts=NEVER_RUN)
         return (DeviceFinding(name="gpu", label="GPU by Metal or CUDA", availability=found),)
 
     def takes(self, load: Load) -> bool:
@@ -87,6 +76,10 @@ class MlxSdk:
         from wattbench.backends.mlx.session import open_model
 
         return open_model(preparation, device)
+
+    def _said(self) -> str:
+        self._found  # noqa: B018 (asking is what matters)
+        return f"MLX {versions_of(PACKAGES).get('mlx', '')}".strip()
 
     @cached_property
     def _found(self) -> Found:

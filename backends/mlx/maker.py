@@ -8,6 +8,7 @@ REMEDY = "pip install 'wattbench[mlx]'"
 
 MAKER = Maker(
     name="mlx",
+    makes="weights",
     module="wattbench.backends.mlx.weights_child",
     packages=("torch", "transformers"),
     sources=("wattbench.backends.mlx.maker",),
