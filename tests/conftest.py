@@ -79,6 +79,14 @@ def graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def kept_graphs(graph_cache: Path) -> Iterator[Path]:
+    """Let a file's tests find in that folder what others made ahead of time, so that each thing is made once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WATTBENCH_CACHE", str(graph_cache))
+        yield graph_cache
+
+
 @pytest.fixture(scope="session")
 def factories() -> ModuleType:
     """Give the module tests/factories.py: `make_result(...)`, `make_repeat(...)` and so on."""

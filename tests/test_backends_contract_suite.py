@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy
 import pytest
+from records import PLAIN_POWER
 
 from wattbench.backends.contract import Batch, Completion, DeviceInfo, Outputs, Preparation, Prepared
 from wattbench.backends.mock import MockBackend, mock_outputs
@@ -179,25 +180,7 @@ def test_every_installed_backend_keeps_the_contract(name: str) -> None:
     assert len(CHECKS) == len(check_backend(case(backend) if name == "mock" else encoder))
 
 
-CHANNEL = ChannelRecord(
-    id="fake:energy",
-    sampler="fake",
-    group="fake",
-    scope="board",
-    kind="counter",
-    provenance="replayed",
-    unit="J",
-    covers=None,
-    resolution=None,
-    update_period_s=None,
-    averaging_window_s=None,
-    lag_s=None,
-    seen_share=None,
-    wraps_at_j=None,
-    limit_w=None,
-    accuracy_rel=None,
-    accuracy_basis="made up",
-)
+CHANNEL = replace(PLAIN_POWER, id="fake:energy", kind="counter", provenance="replayed", unit="J")
 
 
 class FakeSampler:

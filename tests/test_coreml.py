@@ -1,25 +1,24 @@
 """Core ML's models are made here, and never run: `make test-edge` has coremltools, Core ML itself is a Mac's."""
 
-from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
 
 pytest.importorskip("coremltools", reason="Core ML's models are made by make test-edge")
 
-from small_models import small_load
+from edge_case import BERT
 
 from wattbench.backends.coreml.maker import MAKER
 from wattbench.backends.programs import ProgramRequest, program_for
 
 
+@pytest.mark.usefixtures("kept_graphs")
 @pytest.mark.parametrize("precision", ["float32", "float16"])
-def test_a_model_is_made(precision: str, graph_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_made(precision: str) -> None:
     """BERT is converted with our names of the outputs, and kept as one archive of a package."""
-    monkeypatch.setenv("WATTBENCH_CACHE", str(graph_cache))
     made = program_for(
         ProgramRequest(
-            model=small_load("bert-base/classify-128").model,
+            model=BERT.model,
             weights="synthetic",
             seed=0,
             precision=precision,

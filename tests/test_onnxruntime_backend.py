@@ -38,15 +38,9 @@ from wattbench.models.load import Load
 from wattbench.results.errors import DeviceError, OutOfMemoryError, UsageError
 from wattbench.testing import BackendCase, BackendContract, make_batch
 
+pytestmark = pytest.mark.usefixtures("kept_graphs")
+
 ENCODER, DECODER = "tiny-encoder/tiny-encode", "tiny-decoder/tiny"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def graphs(graph_cache: Path) -> Iterator[Path]:
-    """Share graphs with other files, so that each is made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WATTBENCH_CACHE", str(graph_cache))
-        yield graph_cache
 
 
 class TestEncoderContract(BackendContract):

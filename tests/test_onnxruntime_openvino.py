@@ -1,8 +1,6 @@
 """OpenVINO's plug-in provider on the CPU: a real second provider, in float32 and in what it would choose itself."""
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy
 import pytest
@@ -22,10 +20,13 @@ from wattbench.testing import BackendCase, BackendContract, make_batch
 DEVICE = "openvino:cpu"
 
 FOUND = [info.name for info in OnnxRuntimeBackend().devices()]
-pytestmark = pytest.mark.skipif(
-    DEVICE not in FOUND,
-    reason=f"openvino: {listing_from_child().refused.get('onnxruntime_ep_openvino', 'no CPU among its devices')}",
-)
+pytestmark = [
+    pytest.mark.usefixtures("kept_graphs"),
+    pytest.mark.skipif(
+        DEVICE not in FOUND,
+        reason=f"openvino: {listing_from_child().refused.get('onnxruntime_ep_openvino', 'no CPU among its devices')}",
+    ),
+]
 
 
 def small_bert() -> Load:
@@ -43,14 +44,6 @@ def small_bert() -> Load:
         model=replace(load.model, name="small-bert", config=config, parameters=30_000),
         shape=replace(load.shape, name="short", input_tokens=12),
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def graphs(graph_cache: Path) -> Iterator[Path]:
-    """Share graphs with other files, so that each is made once."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WATTBENCH_CACHE", str(graph_cache))
-        yield graph_cache
 
 
 class TestTinyEncoderContract(BackendContract):

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from records import PACKAGE_ENERGY
+from records import PACKAGE_ENERGY, PLAIN_POWER
 
 from wattbench.harness.power.hosts import at_host, host_of, require_hosts_alone
 from wattbench.harness.power.ladder import primary_rung, rungs, seeing
@@ -32,25 +32,7 @@ RIGHT = [
 
 def channel(name: str, covers: str | None) -> ChannelRecord:
     """Return a board's power channel."""
-    return ChannelRecord(
-        id=name,
-        sampler=name.split(":")[0],
-        group=name,
-        scope="board",
-        kind="power",
-        provenance="measured",
-        unit="W",
-        covers=covers,
-        resolution=None,
-        update_period_s=None,
-        averaging_window_s=None,
-        lag_s=None,
-        seen_share=None,
-        wraps_at_j=None,
-        limit_w=None,
-        accuracy_rel=None,
-        accuracy_basis="none",
-    )
+    return replace(PLAIN_POWER, id=name, sampler=name.split(":")[0], group=name, covers=covers)
 
 
 @pytest.mark.parametrize("covers", ["cpu", "GPU-x", None])

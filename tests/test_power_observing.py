@@ -8,6 +8,7 @@ from types import ModuleType
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import PLAIN_POWER
 
 from wattbench.harness.power.observing import observe, observed_period, used_channel
 from wattbench.harness.power.series import series_of
@@ -73,11 +74,7 @@ def answer(**changes: object) -> StepResponse:
 @given(period_s=st.floats(0.12, 2.0), phase_s=st.floats(0.0, 1.0))
 def test_the_period_is_seen_to_a_polls_spacing(period_s: float, phase_s: float) -> None:
     """Whatever period above two polls a sensor has, its polls show it to within a poll."""
-    channel = ChannelRecord(
-        id="p", sampler="s", group="g", scope="board", kind="power", provenance="measured", unit="W", covers=None,
-        resolution=None, update_period_s=None, averaging_window_s=None, lag_s=None, seen_share=None, wraps_at_j=None,
-        limit_w=None, accuracy_rel=None, accuracy_basis="test",
-    )  # fmt: skip
+    channel = replace(PLAIN_POWER, id="p")
     polls = polls_at(updated(period_s, phase_s), seconds=60 * period_s)
     seen = observed_period(series_of(channel, [polls]))
 

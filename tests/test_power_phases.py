@@ -4,33 +4,16 @@ import math
 from dataclasses import replace
 
 import pytest
+from records import BOARD_POWER
 
 from wattbench.harness.power.phases import phase_energies, phase_energy, phase_windows
-from wattbench.results.energy import ChannelRecord, Polls
+from wattbench.results.energy import Polls
 from wattbench.results.measurement import Completions, Window
 
 SECOND = 1_000_000_000
 TIMES = [n * SECOND // 20 for n in range(-40, 400)]
 
-POWER = ChannelRecord(
-    id="p",
-    sampler="s",
-    group="g",
-    scope="board",
-    kind="power",
-    provenance="measured",
-    unit="W",
-    covers=None,
-    resolution=0.001,
-    update_period_s=0.1,
-    averaging_window_s=0.1,
-    lag_s=0.0,
-    seen_share=1.0,
-    wraps_at_j=None,
-    limit_w=400.0,
-    accuracy_rel=None,
-    accuracy_basis="",
-)
+POWER = replace(BOARD_POWER, id="p", sampler="s", group="g", covers=None)
 
 
 def log(watts: float = 300.0, channel: str = "p") -> Polls:

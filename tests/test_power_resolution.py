@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from records import PLAIN_POWER
 
 from wattbench.harness.power.energy import channel_energy
 from wattbench.harness.power.resolution import DISTINCT_MIN, resolution_share, shown_step
@@ -17,25 +18,10 @@ SECOND = 1_000_000_000
 TIMES = tuple(n * SECOND // 20 for n in range(-40, 26 * 20))
 WINDOW = Window(start_ns=0, end_ns=20 * SECOND)
 
-PLUG = ChannelRecord(
-    id="plug:power",
-    sampler="tasmota",
-    group="plug",
-    scope="wall",
-    kind="power",
-    provenance="measured",
-    unit="W",
-    covers=None,
-    resolution=1.0,
-    update_period_s=0.1,
-    averaging_window_s=None,
-    lag_s=0.0,
-    seen_share=1.0,
-    wraps_at_j=None,
-    limit_w=None,
-    accuracy_rel=None,
-    accuracy_basis="none",
-)
+PLUG = replace(
+    PLAIN_POWER, id="plug:power", sampler="tasmota", group="plug", scope="wall",
+    resolution=1.0, update_period_s=0.1, lag_s=0.0, seen_share=1.0,
+)  # fmt: skip
 COUNTER = replace(PLUG, id="plug:energy", kind="counter", unit="J", resolution=3600.0, update_period_s=1.0)
 
 
