@@ -12,7 +12,7 @@ from pathlib import Path
 from wattbench.harness.accelerator_facts import collect_accelerators
 from wattbench.harness.ceilings_target import Target
 from wattbench.harness.environment import PACKAGES, collect_packages, collect_variables
-from wattbench.harness.storage import cache_directory
+from wattbench.harness.storage import cache_directory, keep_cached
 from wattbench.harness.version import harness_record
 from wattbench.results.ceilings import CeilingsRecord
 from wattbench.results.codec import decode, to_builtins
@@ -42,14 +42,7 @@ def newest(target: Target, now: datetime | None = None) -> CeilingsRecord | None
 
 def keep(target: Target, no_power: str | None, record: CeilingsRecord) -> None:
     """Remember ceilings; a cache that cannot be written costs only time."""
-    path = _path(target, no_power)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        partial.write_text(json.dumps({"facts": _device_facts(target), "record": to_builtins(record)}))
-        partial.replace(path)
-    except OSError:
-        return
+    keep_cached(_path(target, no_power), {"facts": _device_facts(target), "record": to_builtins(record)})
 
 
 def _path(target: Target, no_power: str | None) -> Path:

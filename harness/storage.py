@@ -1,21 +1,32 @@
-"""Where result files go: the user's data folder by default, the place asked for, a fall-back when a disk is full."""
+"""Where files go: results into the data folder or the place asked for, with a fall-back, and caches into theirs."""
 
+import json
 import os
 import re
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from wattbench.results.document import Result
+from wattbench.results.durable import replace_file
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.files import write_result
 from wattbench.results.plan import Plan
 from wattbench.results.sidecar import write_with_polls
 
-__all__ = ["Destination", "cache_directory", "choose_path", "data_directory", "import_path", "state_directory"]
+__all__ = [
+    "Destination",
+    "cache_directory",
+    "choose_path",
+    "data_directory",
+    "import_path",
+    "keep_cached",
+    "state_directory",
+]
 
 
 NUMBERED_MAX = 1000
@@ -112,6 +123,12 @@ def data_directory() -> Path:
 def cache_directory() -> Path:
     """Return the user's cache folder for wattbench (WATTBENCH_CACHE overrides it). Raises UsageError without a home."""
     return _user_directory("WATTBENCH_CACHE", "XDG_CACHE_HOME", ".cache", "Library/Caches")
+
+
+def keep_cached(path: Path, document: object) -> None:
+    """Write a document of plain values into a file of the cache; one that cannot be written costs only time."""
+    with suppress(OSError):
+        replace_file(path, json.dumps(document).encode())
 
 
 def state_directory() -> Path:

@@ -16,7 +16,7 @@ from wattbench.harness.plan import Resolved
 from wattbench.harness.reference import StoredReference, reference_for
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.request import RunRequest
-from wattbench.harness.storage import cache_directory
+from wattbench.harness.storage import cache_directory, keep_cached
 from wattbench.harness.version import harness_record
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.models.work import load_record
@@ -74,7 +74,7 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
         return Choice(resolved=cheapest, tuning=None)
     if record is None:
         record = _search(found, reporter, times)
-        _keep(path, record)
+        keep_cached(path, to_builtins(record))
     reporter.note(_summary(record))
     return Choice(resolved=_named(found, record.chosen), tuning=record)
 
@@ -250,14 +250,3 @@ def _kept(path: Path) -> TuningRecord | None:
     except (OSError, ValueError, DocumentError, RecursionError):
         return None
     return replace(record, cached=True) if timedelta() <= age <= CACHE_AGE else None
-
-
-def _keep(path: Path, record: TuningRecord) -> None:
-    """Remember the trials; a cache that cannot be written costs only time."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".part")
-        partial.write_text(json.dumps(to_builtins(record)))
-        partial.replace(path)
-    except OSError:
-        return

@@ -1,9 +1,27 @@
 """Files that are whole and on the disk before anybody counts on them."""
 
 import os
+import uuid
 from pathlib import Path
 
-__all__ = ["sync_folder", "write_new"]
+__all__ = ["replace_file", "sync_folder", "write_new"]
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file in place of what was there, all or nothing, flushed to the disk. Raises OSError.
+
+    It is written beside its place and renamed, and its folder is made where there is none; what is half written is
+    gone whatever happens.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.parent / f".wattbench-{uuid.uuid4().hex}.part"
+    try:
+        write_new(part, data)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
 
 
 def write_new(path: Path, data: bytes, mode: int = 0o666) -> None:

@@ -3,7 +3,6 @@
 import errno
 import hashlib
 import stat
-import uuid
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from wattbench.results.canonical import write_canonical
 from wattbench.results.codec import decode, parse_json, to_builtins
 from wattbench.results.document import Result
-from wattbench.results.durable import sync_folder, write_new
+from wattbench.results.durable import replace_file
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.migrate import schema_version, upgrade
@@ -75,7 +74,7 @@ def write_result(result: Document, path: Path) -> str:
 def put_file(path: Path, data: bytes) -> None:
     """Write bytes to `path`, all or nothing; missing folders are made. Raises StorageError."""
     try:
-        _replace(path, data)
+        replace_file(path, data)
     except OSError as exc:
         raise StorageError(f"Cannot write {path}", exc.strerror or str(exc), _storage_remedy(exc)) from exc
 
@@ -216,19 +215,6 @@ def _file_bytes(path: Path) -> bytes:
     except (OSError, ValueError) as exc:  # ValueError: a null character in the path
         why = getattr(exc, "strerror", None) or str(exc)
         raise DocumentError("This file cannot be read", why, REMEDY) from exc
-
-
-def _replace(path: Path, data: bytes) -> None:
-    """Write beside the target, flush to the disk, and rename; the temporary file is gone whatever happens."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.parent / f".wattbench-{uuid.uuid4().hex}.part"
-    try:
-        write_new(part, data)
-        part.replace(path)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-    sync_folder(path.parent)
 
 
 def _storage_remedy(error: OSError) -> str:

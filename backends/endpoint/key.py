@@ -2,14 +2,12 @@
 
 import os
 from pathlib import Path
-from urllib.parse import quote
 
 from wattbench.results.errors import UsageError
 from wattbench.results.guarded import guarded_text
+from wattbench.results.scrubbing import scrubbed
 
 __all__ = ["Key", "load_key"]
-
-HIDDEN = "***"
 
 
 class Key:
@@ -33,11 +31,7 @@ class Key:
 
     def scrub(self, text: str) -> str:
         """Return a text with the key taken out; for what servers and libraries say in errors."""
-        if not self._secret:
-            return text
-        for form in {self._secret, quote(self._secret), quote(self._secret, safe=""), repr(self._secret)[1:-1]}:
-            text = text.replace(form, HIDDEN)
-        return text
+        return scrubbed(text, [self._secret])
 
 
 def load_key(env: str | None = None, file: str | None = None) -> Key:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from wattbench.harness.power.identity import device_of
 from wattbench.harness.storage import data_directory
 from wattbench.results.calibration import CalibrationRecord
 from wattbench.results.codec import decode, to_builtins
+from wattbench.results.durable import replace_file
 from wattbench.results.energy import ChannelRecord
 from wattbench.results.errors import DocumentError, StorageError, UsageError
 
@@ -23,11 +23,9 @@ CALIBRATION_AGE = timedelta(days=365)
 def keep(record: CalibrationRecord) -> Path:
     """Store a calibration in place of an earlier one of the same sensor and return its file. Raises StorageError."""
     path = _path(record.sampler, record.group, record.device)
-    partial = path.with_suffix(f".{os.getpid()}.part")
+    text = json.dumps(to_builtins(record), indent=1) + "\n"
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(to_builtins(record), indent=1) + "\n")
-        partial.replace(path)
+        replace_file(path, text.encode())
     except OSError as exc:
         remedy = "Free the disk or set WATTBENCH_DATA to another folder, then calibrate again."
         raise StorageError(f"Cannot store the calibration in {path}", exc.strerror or str(exc), remedy) from exc

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from wattbench.harness.power.identity import BoardFacts, device_of, facts_of
-from wattbench.harness.storage import cache_directory
+from wattbench.harness.storage import cache_directory, keep_cached
 from wattbench.results.codec import decode, to_builtins
 from wattbench.results.energy import ChannelRecord
 from wattbench.results.errors import DocumentError
@@ -22,14 +21,7 @@ PROBE_AGE = timedelta(days=90)
 
 def keep_response(channel: ChannelRecord, response: StepResponse) -> None:
     """Remember how a channel answered; a cache that cannot be written costs only another probe."""
-    path = _path(channel, response.driver)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(f".{os.getpid()}.part")
-        partial.write_text(json.dumps(to_builtins(response)))
-        partial.replace(path)
-    except OSError:
-        return
+    keep_cached(_path(channel, response.driver), to_builtins(response))
 
 
 def recall_responses(

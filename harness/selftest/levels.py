@@ -16,6 +16,7 @@ from wattbench.harness.selftest.stub_process import Stub
 from wattbench.harness.storage import cache_directory
 from wattbench.harness.version import harness_record
 from wattbench.results.codec import decode
+from wattbench.results.durable import replace_file
 from wattbench.results.errors import DocumentError, WattbenchError
 
 __all__ = ["CONCURRENCIES", "Level", "SelfTest", "keep", "recall", "self_test"]
@@ -90,10 +91,7 @@ def self_test(concurrencies: Sequence[int] = CONCURRENCIES, tell: Callable[[str]
 def keep(found: SelfTest) -> Path:
     """Remember a self-test for this machine, and return the file. Raises OSError when it cannot be written."""
     path = _path()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}.part")
-    partial.write_text(json.dumps(asdict(found)))
-    partial.replace(path)
+    replace_file(path, json.dumps(asdict(found)).encode())
     return path
 
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +20,7 @@ from wattbench.harness.sweep.points import Point
 from wattbench.harness.version import harness_record
 from wattbench.results.codec import decode, parse_json, to_builtins
 from wattbench.results.document import Result
+from wattbench.results.durable import replace_file
 from wattbench.results.errors import DocumentError, StorageError, UsageError, WattbenchError
 from wattbench.results.files import read_result
 
@@ -77,19 +77,9 @@ class Folder:
 
     def write(self) -> None:
         """Write the manifest, all or nothing. Raises StorageError."""
-        part = self.path / f".wattbench-{uuid.uuid4().hex}.part"
-        text = json.dumps(to_builtins(self.manifest), indent=1, ensure_ascii=False)
+        text = json.dumps(to_builtins(self.manifest), indent=1, ensure_ascii=False) + "\n"
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("x", encoding="utf-8") as file:
-                    file.write(text + "\n")
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(self.path / MANIFEST)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+            replace_file(self.path / MANIFEST, text.encode())
         except (OSError, ValueError) as exc:
             why = getattr(exc, "strerror", None) or str(exc)
             raise StorageError(f"Cannot write {self.path / MANIFEST}", why, "Choose a folder with --out.") from exc

@@ -3,16 +3,15 @@
 import base64
 import os
 from pathlib import Path
-from urllib.parse import quote
 
 from wattbench.harness.power.meters.argument import Argument
 from wattbench.results.errors import UsageError
 from wattbench.results.guarded import guarded_text
+from wattbench.results.scrubbing import scrubbed
 
 __all__ = ["Credentials", "load_credentials", "read_credentials"]
 
 _KEYS = ("user", "password", "token")
-_HIDDEN = "***"
 
 
 class Credentials:
@@ -38,18 +37,9 @@ class Credentials:
 
     def scrub(self, text: str) -> str:
         """Return a text with every form of the secrets taken out; for what libraries and servers say in errors."""
-        for secret in self._forms():
-            text = text.replace(secret, _HIDDEN)
-        return text
-
-    def _forms(self) -> list[str]:
-        """Return how the secrets may be written, longest first: plain, in a URL, in a repr, in a Basic header."""
-        forms = set()
-        for secret in (self.password, self.token):
-            if secret:
-                forms |= {secret, quote(secret), quote(secret, safe=""), repr(secret)[1:-1]}
-                forms.add(base64.b64encode(f"{self.user or ''}:{secret}".encode()).decode())
-        return sorted(forms, key=len, reverse=True)
+        secrets = [secret for secret in (self.password, self.token) if secret]
+        basic = [base64.b64encode(f"{self.user or ''}:{secret}".encode()).decode() for secret in secrets]
+        return scrubbed(text, [*secrets, *basic])
 
 
 def load_credentials(argument: Argument) -> Credentials:
