@@ -16,7 +16,7 @@ from agent_service import Agent, proxy, recording, shifted
 from wattbench.results.document import Result
 from wattbench.results.files import read_result
 
-SHORT = ("--quick", "--load", "tiny-decoder/tiny", "--window", "1", "--warm-up-max", "0.1", "--idle", "0.5")
+SHORT = ("--quick", "--load", "tiny-decoder/tiny", "--window", "1", "--warm-up-max", "0.1")
 LIMIT_S = 120
 WATTS = 200.0
 
@@ -24,12 +24,12 @@ WATTS = 200.0
 class Run:
     """`bench run` on the mock, as a process, with its power from agents."""
 
-    def __init__(self, folder: Path, *power: str, repeats: int = 2) -> None:
+    def __init__(self, folder: Path, *power: str, repeats: int = 2, idle_s: float = 0.0) -> None:
         self.out = folder / "out"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("WATTBENCH_")}
         places = {"WATTBENCH_DATA": str(folder / "data"), "WATTBENCH_CACHE": str(folder / "cache")}
         words = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", "run", "--backend", "mock", *SHORT]
-        words += ["--repeats", str(repeats), "--out", str(self.out)]
+        words += ["--repeats", str(repeats), "--idle", str(idle_s), "--out", str(self.out)]
         words += [word for one in power for word in ("--power", one)]
         self.process = subprocess.Popen(
             words, env={**kept, **places}, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -99,48 +99,63 @@ def test_a_clock_of_another_kernel_is_placed(tmp_path: Path) -> None:
     assert abs(clock.offset_s - 5) <= clock.bound_s + 1e-6
 
 
-@pytest.mark.parametrize("ahead_s", [0.0, 5.0])
-def test_joules_per_token_are_right_whatever_the_agents_clock_says(tmp_path: Path, ahead_s: float) -> None:
-    """A constant power through an agent gives J/token to 1 %, also with a clock that is 5 s ahead, which is told."""
-    with (
-        Agent(tmp_path, "--power", recording(tmp_path, WATTS)) as agent,
-        ahead_by(agent, ahead_s) as port,
-    ):
-        result = Run(tmp_path, f"agent:127.0.0.1:{port},name=host").end()
-    (clock,) = result.power.clocks
+AHEAD_S = {"left": 0.0, "right": 5.0}
+SHOWN_W = {"left": 200.0, "right": 50.0}
 
-    assert "complete" == result.status
-    assert true_j_per_token(result, WATTS) == pytest.approx(j_per_token(result), rel=0.01)
-    assert abs(clock.offset_s - ahead_s) <= clock.bound_s + 1e-6
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Give one run with the powers of two agents, of which one has a clock that is 5 s ahead of ours."""
+    folder = tmp_path_factory.mktemp("deployment")
+    with contextlib.ExitStack() as stack:
+        power = []
+        for name, watts in SHOWN_W.items():
+            agent = stack.enter_context(Agent(folder, "--power", recording(folder, watts)))
+            port = stack.enter_context(ahead_by(agent, AHEAD_S[name]))
+            power.append(f"agent:127.0.0.1:{port},name={name}")
+        return Run(folder, *power, idle_s=0.5).end()
+
+
+def test_joules_are_right_whatever_an_agents_clock_says(deployment: Result) -> None:
+    """Constant powers through agents give joules to 1 %, also with a clock that is 5 s ahead."""
+    assert "complete" == deployment.status
+    assert true_j_per_token(deployment, sum(SHOWN_W.values())) == pytest.approx(j_per_token(deployment), rel=0.01)
+    for repeat in deployment.repeats:
+        expected = [watts * repeat.window.duration_s for watts in SHOWN_W.values()]
+
+        assert expected == [pytest.approx(energy.energy_j, rel=0.01) for energy in repeat.energy]
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=list(AHEAD_S))
+def test_each_agents_clock_is_told_with_its_bound(deployment: Result, place: int) -> None:
+    """The offset is the true one within its bound, which is in the channel and in every budget."""
+    clock, channel = deployment.power.clocks[place], deployment.power.channels[place]
+
+    assert list(AHEAD_S)[place] == clock.source
+    assert abs(clock.offset_s - AHEAD_S[clock.source]) <= clock.bound_s + 1e-6
     assert clock.worst_bound_s is not None
-    assert 0 < clock.worst_bound_s <= (result.power.channels[0].clock_bound_s or 0)
-    assert {"alignment"} <= {term.name for term in result.repeats[0].energy[0].budget}
+    assert 0 < clock.worst_bound_s <= (channel.clock_bound_s or 0)
+    assert {"alignment"} <= {term.name for term in deployment.repeats[0].energy[place].budget}
 
 
-def test_two_hosts_are_one_deployment(tmp_path: Path) -> None:
-    """The powers of two agents' boards add up, and the rung says how many hosts there are."""
-    left, right = recording(tmp_path, 200), recording(tmp_path, 50)
-    with Agent(tmp_path, "--power", left) as one, Agent(tmp_path, "--power", right) as two:
-        result = Run(tmp_path, agent_of(one, "left"), agent_of(two, "right")).end()
-
-    assert true_j_per_token(result, 250) == pytest.approx(j_per_token(result), rel=0.01)
-    assert result.summary is not None
-    lead = result.summary.metric("efficiency.tokens_per_j")
+def test_two_hosts_are_one_deployment(deployment: Result) -> None:
+    """The rung says how many hosts there are."""
+    assert deployment.summary is not None
+    lead = deployment.summary.metric("efficiency.tokens_per_j")
     assert lead is not None
     assert "all 2 serving hosts" in (lead.boundary or "")
-    assert ["left", "right"] == [clock.source for clock in result.power.clocks]
 
 
 def test_an_agent_that_is_lost_costs_the_joules_and_nothing_else(tmp_path: Path) -> None:
     """Throughput stands; energy is null with the reason, and a doubt says so."""
     with Agent(tmp_path, "--power", recording(tmp_path, WATTS)) as agent:
-        run = Run(tmp_path, agent_of(agent, "host"), repeats=4)
+        run = Run(tmp_path, agent_of(agent, "host"), repeats=3)
         run.wait_for_repeat()
         agent.process.kill()
         result = run.end()
     last = result.repeats[-1]
 
-    assert ("complete", 4) == (result.status, len(result.repeats))
+    assert ("complete", 3) == (result.status, len(result.repeats))
     assert result.summary is not None
     assert (speed := result.summary.metric("throughput.output_tokens")) is not None
     assert speed.value

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -59,7 +60,7 @@ class Desk:
         watts = GAIN * 200 + OFFSET_W
         rows = ("# lag_s: 0", "time_s,power_w,scope", f"0,{watts},board", f"60,{watts},board")
         path.write_text("\n".join((*head, *rows)) + "\n")
-        short = ("--window", "1", "--repeats", "2", "--warm-up-min", "0.2", "--warm-up-max", "1", "--idle", "0.2")
+        short = ("--window", "1", "--repeats", "1", "--warm-up-min", "0.2", "--warm-up-max", "1", "--idle", "0.2")
         out = self.folder / f"{name}.json"
         power = ("--power", f"replay:{path}", "--ceilings", "none", "--out", str(out))
         ended = self.bench("run", *MOCK, *short, *power)
@@ -73,11 +74,32 @@ def _desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
-def test_a_known_sensor_is_calibrated_and_a_later_run_uses_it(desk: Desk) -> None:
+class Calibrated:
+    """A desk at which the sensor was calibrated once: what `bench calibrate --json` said, and what it left."""
+
+    def __init__(self, folder: Path) -> None:
+        desk = Desk(folder)
+        meter = ("--meter", desk.trace("meter", 1.0, 0.0, accuracy=0.001), "--meter-name", "WT310 serial 7")
+        ended = desk.calibrate(*meter, "--level", "2", "--json")
+        assert 0 == ended.returncode, ended.stderr
+        (self.made,) = json.loads(ended.stdout)
+        self._data = folder / "data"
+
+    def leave_to(self, desk: Desk) -> None:
+        """Let another desk have the calibration."""
+        shutil.copytree(self._data, desk.folder / "data", dirs_exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Calibrated:
+    """Give the calibration of a known sensor."""
+    return Calibrated(tmp_path_factory.mktemp("calibrated"))
+
+
+def test_a_known_sensor_is_calibrated_and_a_later_run_uses_it(desk: Desk, calibrated: Calibrated) -> None:
     """Replayed sensor and meter give back gain and offset; the next run's joules are true and surer, its own kept."""
-    before = desk.run("before")["repeats"][0]["energy"][0]
-    ended = desk.calibrate("--meter", desk.trace("meter", 1.0, 0.0, accuracy=0.001), "--level", "2", "--json")
-    (made,) = json.loads(ended.stdout)
+    before, made = desk.run("before")["repeats"][0]["energy"][0], calibrated.made
+    calibrated.leave_to(desk)
     result = desk.run("after")
     after = result["repeats"][0]["energy"][0]
     seconds = after["energy_j"] / after["mean_power_w"]
@@ -95,9 +117,9 @@ def test_a_known_sensor_is_calibrated_and_a_later_run_uses_it(desk: Desk) -> Non
     assert "calibrated      replay:board: corrected, against replay:" in shown
 
 
-def test_what_is_stored_is_shown_and_forgotten(desk: Desk) -> None:
+def test_what_is_stored_is_shown_and_forgotten(desk: Desk, calibrated: Calibrated) -> None:
     """--show tells whose, against what and how well; --forget deletes it, and an unknown device is refused."""
-    desk.calibrate("--meter", desk.trace("meter", 1.0, 0.0, accuracy=0.001), "--meter-name", "WT310 serial 7")
+    calibrated.leave_to(desk)
     shown = desk.bench("calibrate", "--show")
     unknown = desk.bench("calibrate", "--forget", "GPU-7")
     gone = desk.bench("calibrate", "--forget", "all")
@@ -226,9 +248,9 @@ def test_without_a_sensor_there_is_nothing_to_calibrate(desk: Desk) -> None:
     assert "A model is no sensor" in model.stderr
 
 
-def test_a_damaged_calibration_ends_the_run_before_it_starts(desk: Desk) -> None:
+def test_a_damaged_calibration_ends_the_run_before_it_starts(desk: Desk, calibrated: Calibrated) -> None:
     """Measuring on uncorrected would give other figures without a word."""
-    desk.calibrate("--meter", desk.trace("meter", 1.0, 0.0, accuracy=0.001))
+    calibrated.leave_to(desk)
     (file,) = (desk.folder / "data" / "calibrations").glob("*.json")
     file.write_text("{")
     ended = desk.bench("run", *MOCK, "--power", desk.trace("sensor", GAIN, OFFSET_W), "--out", str(desk.folder))

@@ -4,7 +4,8 @@ import json
 import shlex
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,42 @@ def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Result]:
     with endpoint_server(Behaviour()) as url:
         run(url, folder, concurrency=4)
         yield read_result(folder / "result.json")
+
+
+SCENARIOS: dict[str, dict[str, Any]] = {
+    "agentic": {"sessions": "3,calls=3,new=8", "repeats": 2},
+    "multi-stream": {"scenario": "multi-stream", "repeats": 1},
+    "ramp": {"ramp": "1,2,4", "repeats": 1},
+    "offline": {"scenario": "offline", "in_flight_max": 8, "no_stream": True, "repeats": 1},
+}
+WATTS = 100
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Result]:
+    """Give a function that runs a scenario once for all tests; the power of a run of sessions is a constant 100 W."""
+
+    @cache
+    def once(scenario: str) -> Result:
+        folder, knobs = tmp_path_factory.mktemp(scenario), SCENARIOS[scenario]
+        if scenario == "agentic":
+            recording = folder / "power.csv"
+            recording.write_text(f"time_s,power_w,scope\n0,{WATTS},node\n")
+            knobs = knobs | {"power": f"replay:{recording}"}
+        with endpoint_server(Behaviour()) as url:
+            return run(url, folder, **knobs)
+
+    return once
+
+
+@pytest.fixture(scope="module")
+def stubbed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Behaviour, Path]:
+    """Give a server that calls itself a stub of ours, and the result of calling it with a key."""
+    behaviour, folder = Behaviour(name="wattbench-stub"), tmp_path_factory.mktemp("stubbed")
+    with pytest.MonkeyPatch.context() as patch, endpoint_server(behaviour) as url:
+        patch.setenv("MADE_UP_KEY", "sk-never-in-a-file")
+        run(url, folder, concurrency=1, key_env="MADE_UP_KEY", repeats=1)
+    return behaviour, folder / "result.json"
 
 
 def test_concurrency_implies_its_scenario_and_the_endpoint_its_backend(closed: Result) -> None:
@@ -107,7 +144,7 @@ def test_each_repeat_has_a_schedule_of_its_own_seed(closed: Result) -> None:
 def test_an_open_loop_sends_when_calls_are_due(tmp_path: Path) -> None:
     """At 50 requests/s constant, calls are planned every 20 ms, whatever the server does."""
     with endpoint_server(Behaviour()) as url:
-        result = run(url, tmp_path, rate=50, arrival="constant", output_tokens=2)
+        result = run(url, tmp_path, rate=50, arrival="constant", output_tokens=2, repeats=1)
     planned = result.repeats[0].completions.planned_start_ns
     gaps = {round((b - a) / 1e6) for a, b in pairwise(planned)}
 
@@ -119,7 +156,7 @@ def test_a_failure_is_a_row_and_ends_nothing(tmp_path: Path) -> None:
     """Refusals, errors within a stream and streams that are cut are counted by kind; the others succeed."""
     faults = {3: "500", 7: "429", 11: "error", 15: "cut"}
     with endpoint_server(Behaviour(faults=faults)) as url:
-        result = run(url, tmp_path, concurrency=4)
+        result = run(url, tmp_path, concurrency=4, repeats=1)
     kinds = [kind for r in result.repeats if r.traffic is not None for kind in r.traffic.calls.error_kind]
     assert result.summary is not None
 
@@ -138,13 +175,10 @@ def test_a_wrong_model_shows_the_servers_list(tmp_path: Path) -> None:
     assert ["error", "error"] == [read_result(path).status for path in tmp_path.glob("*.json")]
 
 
-def test_the_key_reaches_the_server_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_reaches_the_server_and_nothing_else(stubbed: tuple[Behaviour, Path]) -> None:
     """It comes from the environment; the result names the variable only."""
-    behaviour = Behaviour()
-    monkeypatch.setenv("MADE_UP_KEY", "sk-never-in-a-file")
-    with endpoint_server(behaviour) as url:
-        run(url, tmp_path, concurrency=1, key_env="MADE_UP_KEY", repeats=1)
-    text = (tmp_path / "result.json").read_text()
+    behaviour, path = stubbed
+    text = path.read_text()
 
     assert {"Bearer sk-never-in-a-file"} == set(behaviour.keys)
     assert "sk-never-in-a-file" not in text
@@ -189,20 +223,17 @@ def test_an_endpoint_that_is_not_there_ends_in_a_valid_file(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("knobs", "scenario", "distribution"),
+    ("scenario", "distribution"),
     [
-        ({"sessions": "3,calls=3,new=8"}, "agentic", "latency.session"),
-        ({"scenario": "multi-stream"}, "multi-stream", "latency.query"),
-        ({"ramp": "1,2,4"}, "ramp", "latency.ttft"),
-        ({"scenario": "offline", "in_flight_max": 8, "no_stream": True}, "offline", "latency.request"),
+        ("agentic", "latency.session"),
+        ("multi-stream", "latency.query"),
+        ("ramp", "latency.ttft"),
+        ("offline", "latency.request"),
     ],
 )
-def test_every_scenario_goes_the_whole_way(
-    tmp_path: Path, knobs: dict[str, Any], scenario: str, distribution: str
-) -> None:
+def test_every_scenario_goes_the_whole_way(ended: Callable[[str], Result], scenario: str, distribution: str) -> None:
     """Sessions, queries of several calls, ramps and whole answers end in figures of their own."""
-    with endpoint_server(Behaviour()) as url:
-        result = run(url, tmp_path, repeats=1, **knobs)
+    result = ended(scenario)
     assert result.summary is not None
     counts = {latency.name: latency.count for latency in result.summary.latencies}
 
@@ -211,11 +242,9 @@ def test_every_scenario_goes_the_whole_way(
     assert 0 == result.summary.failed_requests
 
 
-def test_a_query_of_several_calls_goes_out_together(tmp_path: Path) -> None:
+def test_a_query_of_several_calls_goes_out_together(ended: Callable[[str], Result]) -> None:
     """Eight calls have one planned start, and the next eight go out when the slowest of them has ended."""
-    with endpoint_server(Behaviour()) as url:
-        result = run(url, tmp_path, repeats=1, scenario="multi-stream")
-    done = result.repeats[0].completions
+    done = ended("multi-stream").repeats[0].completions
     queries = [range(at, at + 8) for at in range(0, len(done), 8)]
 
     assert [1] * len(queries) == [len({done.planned_start_ns[row] for row in rows}) for rows in queries]
@@ -256,10 +285,9 @@ def test_the_highest_rate_that_holds_is_found(tmp_path: Path) -> None:
     assert goodput.value is not None
 
 
-def test_a_stub_of_our_own_is_a_mock(tmp_path: Path) -> None:
+def test_a_stub_of_our_own_is_a_mock(stubbed: tuple[Behaviour, Path]) -> None:
     """A server that calls itself a wattbench stub computes nothing: its result is invalid and says so."""
-    with endpoint_server(Behaviour(name="wattbench-stub")) as url:
-        result = run(url, tmp_path, concurrency=1, repeats=1)
+    result = read_result(stubbed[1])
     assert result.backend is not None
     assert result.verdict is not None
 
@@ -285,28 +313,22 @@ def test_pages_and_text_tell_of_the_traffic(closed: Result) -> None:
     assert any(line.startswith("client") for line in result_lines(closed))
 
 
-def test_joules_are_those_of_a_known_power(tmp_path: Path) -> None:
+def test_joules_are_those_of_a_known_power(ended: Callable[[str], Result]) -> None:
     """At a constant 100 W a request costs 100 W x window / requests, a session of three calls thrice that, to 1 %."""
-    recording = tmp_path / "power.csv"
-    recording.write_text("time_s,power_w,scope\n0,100,node\n")
-    with endpoint_server(Behaviour()) as url:
-        result = run(url, tmp_path, sessions="3,calls=3,new=8", repeats=2, power=f"replay:{recording}")
+    result = ended("agentic")
     assert result.summary is not None
     request, session = (result.summary.metric(f"energy.per_{name}") for name in ("request", "session"))
     assert request is not None
     assert session is not None
-    windows = [(100 * r.window.duration_s, r) for r in result.repeats]
+    windows = [(WATTS * r.window.duration_s, r) for r in result.repeats]
 
     assert [pytest.approx(joules / len(r.completions), rel=0.01) for joules, r in windows] == list(request.samples)
     assert [pytest.approx(3 * joules / len(r.completions), rel=0.01) for joules, r in windows] == list(session.samples)
 
 
-def test_a_page_with_a_cost_file_says_what_a_session_costs(tmp_path: Path) -> None:
+def test_a_page_with_a_cost_file_says_what_a_session_costs(ended: Callable[[str], Result]) -> None:
     """A session of three calls costs three queries."""
-    recording = tmp_path / "power.csv"
-    recording.write_text("time_s,power_w,scope\n0,100,node\n")
-    with endpoint_server(Behaviour()) as url:
-        result = run(url, tmp_path, sessions="3,calls=3,new=8", repeats=2, power=f"replay:{recording}")
+    result = ended("agentic")
     inputs = parse_inputs("cloud:\n  usd_per_h: {value: 2.5, source: for illustration}\n", {})
     section = cost_section(Subject(name="one", result_id="one", document=result, data=b"", cost=inputs))
     assert section is not None

@@ -15,7 +15,7 @@ from wattbench.results.document import Result
 from wattbench.results.files import read_result
 
 PLUGINS = Path(__file__).parent / "plugins"
-SHORT = ("--load", "tiny-decoder/tiny", "--window", "0.4", "--repeats", "4", "--warm-up-max", "0.1", "--idle", "0.1")
+SHORT = ("--load", "tiny-decoder/tiny", "--window", "0.4", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0.1")
 LIMIT_S = 90
 
 
@@ -103,7 +103,7 @@ def test_a_run_without_fault_is_complete(bench: Bench) -> None:
     """Without a fault the plan is done, and the mock makes the verdict invalid."""
     ended = bench.run("--power", "none")
 
-    assert (3, "complete", 4) == (ended.code, ended.result.status, len(ended.result.repeats))
+    assert (3, "complete", 2) == (ended.code, ended.result.status, len(ended.result.repeats))
     assert "mock" in ended.doubt_codes()
 
 
@@ -208,7 +208,7 @@ def test_a_library_that_prints_cannot_break_the_protocol(bench: Bench) -> None:
 
 def test_a_sampler_that_starts_to_fail_leaves_energy_unknown(bench: Bench) -> None:
     """Reads that fail from some moment on are doubts; the windows after it have no energy but a reason."""
-    ended = bench.run("--power", "fading", "--repeats", "6")
+    ended = bench.run("--power", "fading", "--repeats", "3")
     last = ended.result.repeats[-1].energy[0]
 
     assert "complete" == ended.result.status
@@ -219,7 +219,7 @@ def test_a_sampler_that_starts_to_fail_leaves_energy_unknown(bench: Bench) -> No
 
 def test_a_sampler_that_goes_silent_does_not_hold_the_run_up(bench: Bench) -> None:
     """A read that never returns is a doubt; the run ends in time, its later energy unknown."""
-    ended = bench.run("--power", "silent", "--repeats", "6")
+    ended = bench.run("--power", "silent", "--repeats", "3")
 
     assert "complete" == ended.result.status
     assert "sensor_failed" in ended.doubt_codes()
@@ -247,7 +247,7 @@ def test_a_clock_that_jumps_is_a_doubt_and_bends_no_window(bench: Bench) -> None
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }
-    process = bench.start("--power", "none", "--repeats", "8")
+    process = bench.start("--power", "none", "--repeats", "4")
     bench.wait_for_file(process, repeats=1)
     setting.write_text("+3600")
     ended = bench.end(process)

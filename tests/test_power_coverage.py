@@ -18,6 +18,9 @@ MODULES = (
 ELSEWHERE = ("hosts", "remote_line")
 """Tests of what these modules do with the sensors of several hosts."""
 
+FEW = ("-p", "no:cacheprovider", "--hypothesis-profile=few")
+"""The same tests run with all their examples elsewhere; no branch waits for a lucky one."""
+
 CONFIG = """
 [run]
 branch = True
@@ -44,7 +47,7 @@ def test_every_branch_of_the_energy_is_tested(tmp_path: Path) -> None:
     config = tmp_path / "coveragerc"
     include = "\n    ".join(f"*/harness/power/{name}.py" for name in names)
     config.write_text(CONFIG.format(folder=tmp_path, include=include))
-    run = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q", *tests]
+    run = [sys.executable, "-m", "coverage", "run", f"--rcfile={config}", "-m", "pytest", "-q", *FEW, *tests]
     # It is one test of this run and has its turn: tests in it that waited for another would wait for ever.
     inner = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     ran = subprocess.run(run, cwd=TESTS.parent, env=inner, capture_output=True, text=True, timeout=300, check=False)
