@@ -20,8 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Two installers at once would trip over each other.
 .NOTPARALLEL:
-.PHONY: help run test test-edge test-servers lint dev bench-self power-peers clean
-.PHONY: help run test test-tpu lint dev bench-self power-peers clean
+.PHONY: help run test test-edge test-servers test-tpu lint dev bench-self power-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what each target does
@@ -51,10 +50,14 @@ $(EDGE)/.wheel: pyproject.toml constraints/edge.txt $(BUILT)
 	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --constraint constraints/edge.txt \
 	  "$(WHEEL)[executorch,litert,coreml]" hypothesis pytest
 	$(EDGE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps --force-reinstall "$(WHEEL)"
+	touch $@
+
 # TorchTPU and a plug-in of XLA's for the processor; the tests build what joins the two.
 TPU := build/tpu
+
 test-tpu: $(TPU)/.wheel ## test the device tpu by Google's own software on the processor (3 GB, some minutes)
 	$(TPU)/bin/pytest -p no:anyio --import-mode=importlib -m torchtpu $(PYTEST_FLAGS) tests/test_torchtpu.py
+
 $(TPU)/.wheel: pyproject.toml constraints/tested.txt $(BUILT)
 	$(PYTHON) -m venv $(TPU)
 	$(TPU)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
