@@ -16,7 +16,7 @@ from wattbench.results.durable import replace_file
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.files import write_result
 from wattbench.results.plan import Plan
-from wattbench.results.sidecar import write_with_polls
+from wattbench.results.sidecar import write_with_files
 
 __all__ = [
     "Destination",
@@ -59,11 +59,11 @@ class Destination:
         self._kept(lambda path: write_result(result, path))
 
     def conclude(self, result: Result) -> Result:
-        """Replace the content for the last time, the raw polls in a file of their own, and return what was written.
+        """Replace the content for the last time, polls and requests in files of their own, and return what was written.
 
-        On failure the fall-back takes both. Raises StorageError only when that fails too.
+        On failure the fall-back takes all. Raises StorageError only when that fails too.
         """
-        return self._kept(lambda path: write_with_polls(result, path))
+        return self._kept(lambda path: write_with_files(result, path))
 
     def _kept(self, write: Callable[[Path], Kept]) -> Kept:
         try:

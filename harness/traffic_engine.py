@@ -22,7 +22,7 @@ from wattbench.results.traffic_plan import TrafficPlan
 __all__ = ["SPEED_TEST", "TrafficEngine"]
 
 STAMPS_MAX = 2_000_000
-"""Stamps of one window that a document holds in itself: some 30 MB of text."""
+"""Stamps of one window: until its run ends the document holds them in itself, some 30 MB of text."""
 
 PARTS = 8
 """Speeds that one stretch of warm-up gives: the steadiness test asks for six."""

@@ -12,7 +12,7 @@ from wattbench.results.checks import require
 from wattbench.results.doubts import Doubt, Verdict, judge
 from wattbench.results.energy import PowerRecord
 from wattbench.results.environment import Environment
-from wattbench.results.measurement import IdleRecord, PhaseRecord, Repeat, WarmupRecord
+from wattbench.results.measurement import IdleRecord, PhaseRecord, Repeat, RequestsFile, WarmupRecord
 from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
 from wattbench.results.privacy import PrivacyRecord
@@ -92,6 +92,7 @@ class Result:
 
     Fields that are None were not reached (the run is `started`, `partial` or ended in `error`). `privacy` says what was
     hashed or removed before the document was shared (None: nothing). `search` tells how `--rate auto` found its rate.
+    `requests_file` names the file that has the rows of the repeats; the document itself then has none.
     """
 
     schema: str = SCHEMA
@@ -120,10 +121,13 @@ class Result:
     attachments: tuple[AttachmentRecord, ...] = ()
     privacy: PrivacyRecord | None = None
     search: RateSearch | None = None
+    requests_file: RequestsFile | None = None
 
     def __post_init__(self) -> None:
         require(self.schema == SCHEMA, f"this record is {SCHEMA}, not {self.schema}")
         require(self.status != "complete" or self.summary is not None, "a complete result has a summary")
+        inside = any(len(repeat.completions) for repeat in self.repeats)
+        require(self.requests_file is None or not inside, "requests are in the document or in a file of their own")
         require((self.status == "error") <= (self.error is not None), "a result with status error says which")
         if self.status == "started":
             require(self.verdict is None, "a run that has not ended has no verdict")

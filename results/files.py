@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
+from wattbench.results.beside import file_bytes
 from wattbench.results.canonical import write_canonical
 from wattbench.results.codec import decode, parse_json, to_builtins
 from wattbench.results.document import Result
 from wattbench.results.durable import replace_file
 from wattbench.results.errors import DocumentError, StorageError, TamperedError, WattbenchError
 from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.measurement import RequestsFile
 from wattbench.results.migrate import schema_version, upgrade
+from wattbench.results.requests_file import with_requests
 
 __all__ = [
     "SIZE_MAX_BYTES",
@@ -94,8 +97,9 @@ def _joined(fields: dict[str, bytes]) -> bytes:
 def read_result(path: Path) -> Result:
     """Return the result in a file, upgraded to the current schema, after its digest was checked.
 
-    Raises TruncatedError, NewerSchemaError, TamperedError, or DocumentError for everything else that is not the result
-    of a run; the message starts with the path.
+    The requests of a run of traffic are in it, from the document or from the file beside it that it names. Raises
+    TruncatedError, NewerSchemaError, TamperedError, or DocumentError for everything else that is not the result of a
+    run, or not the file that it names; the message starts with the path.
     """
     document = read_document(path)
     if isinstance(document, ImportedResult):
@@ -107,18 +111,23 @@ def read_result(path: Path) -> Result:
 def read_document(path: Path) -> Document:
     """Return the document in a file, a run's result or an imported one, as `read_result` does."""
     try:
-        return _decoded(_trusted(_file_bytes(path)))
+        document = _decoded(_trusted(_file_bytes(path)))
     except WattbenchError as exc:
         raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
+    return _whole(document, path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenedDocument:
-    """A document, the id that its file carries, and the bytes of that file."""
+    """A document, the id that its file carries, and the bytes of that file.
+
+    `requests_file` is the file that its requests came from, None where they are in the document's own.
+    """
 
     document: Document
     identity: str
     data: bytes
+    requests_file: RequestsFile | None = None
 
 
 def open_document(path: Path) -> OpenedDocument:
@@ -126,10 +135,23 @@ def open_document(path: Path) -> OpenedDocument:
     try:
         data = _file_bytes(path)
         trusted = _trusted(data)
-        identity = document_id(trusted)
-        return OpenedDocument(document=_decoded(trusted), identity=identity, data=data)
+        identity, document = document_id(trusted), _decoded(trusted)
     except WattbenchError as exc:
         raise type(exc)(f"{path}: {exc.what}", exc.why, exc.remedy) from exc
+    named = document.requests_file if isinstance(document, Result) else None
+    return OpenedDocument(document=_whole(document, path), identity=identity, data=data, requests_file=named)
+
+
+def _whole(document: Document, path: Path) -> Document:
+    """Return a document with its requests in it, from the file beside `path` if it names one."""
+    if isinstance(document, ImportedResult) or document.requests_file is None:
+        return document
+    named = document.requests_file
+    requests = file_bytes(named, path)
+    try:
+        return with_requests(document, requests)
+    except WattbenchError as exc:
+        raise type(exc)(f"{path.parent / named.name}: {exc.what}", exc.why, exc.remedy) from exc
 
 
 def stored_id(path: Path) -> str:
@@ -154,8 +176,9 @@ def document_bytes(path: Path) -> bytes:
 def document_of(data: bytes) -> Document:
     """Return the document in bytes that `document_bytes` gave, upgraded to the current schema.
 
-    Raises NewerSchemaError, or DocumentError for what is no document. Whether the bytes are those of an id is the
-    caller's to check.
+    Requests in a file beside it are not in it (`requests_file.with_requests` puts them there). Raises
+    NewerSchemaError, or DocumentError for what is no document. Whether the bytes are those of an id is the caller's to
+    check.
     """
     if len(data) > SIZE_MAX_BYTES:
         why = f"{len(data)} bytes are more than the {SIZE_MAX_BYTES} that a result may have"

@@ -6,10 +6,10 @@ from itertools import pairwise
 from wattbench.results.calls import TrafficRecord
 from wattbench.results.checks import require, require_not_negative
 from wattbench.results.crosscheck import PeerEnergy
-from wattbench.results.energy import ChannelEnergy
+from wattbench.results.energy import DIGEST, ChannelEnergy
 from wattbench.results.telemetry import TelemetryRecord
 
-__all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "WarmupRecord", "Window"]
+__all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "RequestsFile", "WarmupRecord", "Window"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,6 +123,29 @@ class Repeat:
         require_not_negative(**(self.throttled_s or {}))
         rows = None if self.traffic is None else len(self.traffic.calls)
         require(rows in (None, len(self.completions)), "traffic has a row of calls for each completion")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestsFile:
+    """The file of the requests beside a result of traffic: the digest of its bytes ("sha256:<hex>"), its size.
+
+    `rows` are the requests of all repeats, `stamps` the times of all their later tokens. Its name is the digest's
+    hexadecimal digits and ".requests.parquet".
+    """
+
+    digest: str
+    size_bytes: int
+    rows: int
+    stamps: int
+
+    def __post_init__(self) -> None:
+        require(DIGEST.fullmatch(self.digest) is not None, f"not a sha256 digest: {self.digest!r:.80}")
+        require_not_negative(size_bytes=self.size_bytes, rows=self.rows, stamps=self.stamps)
+
+    @property
+    def name(self) -> str:
+        """Return the file's name."""
+        return f"{self.digest.removeprefix('sha256:')}.requests.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

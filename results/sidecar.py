@@ -1,18 +1,41 @@
-"""The raw polls beside a result: one file named by the digest of its bytes, written before the document names it."""
+"""The files beside a result, each named by the digest of its bytes and written before the document that names it."""
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
+from wattbench.results.beside import file_bytes
 from wattbench.results.document import Result
-from wattbench.results.energy import Polls, PollsFile, PowerRecord
-from wattbench.results.errors import DocumentError, StorageError, TamperedError, TruncatedError, WattbenchError
+from wattbench.results.energy import Polls, PollsFile
+from wattbench.results.errors import StorageError, WattbenchError
 from wattbench.results.files import put_file, write_result
 from wattbench.results.polls_file import decode_polls, encode_polls
+from wattbench.results.requests_file import encode_requests, named_requests, without_requests
 
-__all__ = ["polls_bytes", "read_polls", "with_polls", "write_with_polls"]
+__all__ = ["read_polls", "with_polls", "write_with_files", "write_with_polls"]
 
-REMEDY = "Keep the two files together; take the original one, or measure again."
+Written = TypeVar("Written")
+
+
+def write_with_files(result: Result, path: Path) -> Result:
+    """Write a result of traffic with its requests in a file of their own, and any with its polls in another.
+
+    Return it as `read_result` gives it: the polls named, the requests in it. A run that sent no request has no file of
+    them, and where pyarrow cannot be loaded all stays in the document. Raises StorageError; no new file is left then.
+    """
+    served = [repeat.traffic is not None for repeat in result.repeats]
+    if not any(len(repeat.completions) for repeat in result.repeats) or not all(served):
+        return write_with_polls(result, path)
+    try:
+        data = encode_requests(result.repeats)
+    except ImportError:
+        return write_with_polls(result, path)
+    named = named_requests(data, result.repeats)
+    slim = without_requests(result, named)
+    written = _followed(path.parent / named.name, data, lambda: write_with_polls(slim, path))
+    return replace(written, repeats=result.repeats, requests_file=None)
 
 
 def write_with_polls(result: Result, path: Path) -> Result:
@@ -33,15 +56,7 @@ def write_with_polls(result: Result, path: Path) -> Result:
     rows = sum(len(log.value) for log in result.power.polls)
     named = PollsFile(digest=digest, size_bytes=len(data), rows=rows)
     slim = replace(result, power=replace(result.power, polls=(), polls_file=named))
-    file = path.parent / named.name
-    there = file.exists()
-    put_file(file, data)
-    try:
-        write_result(slim, path)
-    except StorageError:
-        if not there:
-            file.unlink(missing_ok=True)
-        raise
+    _followed(path.parent / named.name, data, lambda: write_result(slim, path))
     return slim
 
 
@@ -54,25 +69,11 @@ def read_polls(result: Result, path: Path) -> tuple[Polls, ...]:
     named = result.power.polls_file
     if named is None:
         return result.power.polls
-    file = path.parent / named.name
+    data = file_bytes(named, path)
     try:
-        return decode_polls(_trusted(file, named), named.rows)
+        return decode_polls(data, named.rows)
     except WattbenchError as exc:
-        raise type(exc)(f"{file}: {exc.what}", exc.why, exc.remedy) from exc
-
-
-def polls_bytes(power: PowerRecord, path: Path) -> bytes:
-    """Return the bytes of the file of polls beside the result at `path`; empty when it names none.
-
-    Raises what `read_polls` raises.
-    """
-    if power.polls_file is None:
-        return b""
-    file = path.parent / power.polls_file.name
-    try:
-        return _trusted(file, power.polls_file)
-    except WattbenchError as exc:
-        raise type(exc)(f"{file}: {exc.what}", exc.why, exc.remedy) from exc
+        raise type(exc)(f"{path.parent / named.name}: {exc.what}", exc.why, exc.remedy) from exc
 
 
 def with_polls(result: Result, path: Path) -> Result:
@@ -80,19 +81,13 @@ def with_polls(result: Result, path: Path) -> Result:
     return replace(result, power=replace(result.power, polls=read_polls(result, path), polls_file=None))
 
 
-def _trusted(file: Path, named: PollsFile) -> bytes:
+def _followed(file: Path, data: bytes, write: Callable[[], Written]) -> Written:
+    """Write a file and what names it; a new file goes again when that cannot follow. Raises StorageError."""
+    there = file.exists()
+    put_file(file, data)
     try:
-        size = file.stat().st_size
-        data = file.read_bytes() if size == named.size_bytes else b""
-    except FileNotFoundError as exc:
-        raise DocumentError("The raw polls are missing", "the result names this file, it is not there", REMEDY) from exc
-    except OSError as exc:
-        raise DocumentError("The raw polls cannot be read", exc.strerror or str(exc), REMEDY) from exc
-    if size < named.size_bytes:
-        why = f"the file has {size} of {named.size_bytes} bytes"
-        raise TruncatedError("The raw polls are truncated", why, REMEDY)
-    found = "sha256:" + hashlib.sha256(data).hexdigest()
-    if size > named.size_bytes or found != named.digest:
-        why = f"the result says {named.digest} and {named.size_bytes} bytes, the file has {size} other ones"
-        raise TamperedError("The raw polls are not those of this result", why, REMEDY)
-    return data
+        return write()
+    except StorageError:
+        if not there:
+            file.unlink(missing_ok=True)
+        raise

@@ -27,7 +27,7 @@ from wattbench.results.energy import Scope
 from wattbench.results.errors import UsageError
 from wattbench.results.exchange.meter_csv import UNITS, CsvOptions
 from wattbench.results.files import read_result, stored_id
-from wattbench.results.sidecar import with_polls, write_with_polls
+from wattbench.results.sidecar import with_polls, write_with_files
 
 __all__ = ["command"]
 
@@ -101,7 +101,7 @@ def command(
     )
     done = attach(original, stored_id(path), file.recording, options)
     target = import_path(user_path("--out", out) or path.parent, f"{path.stem}_{name}")
-    done = replace(done, result=write_with_polls(done.result, target))
+    done = replace(done, result=write_with_files(done.result, target))
     _print(done, target, None if spl_file is None else session_offset_s(Path(spl_file)), as_json)
     return 3 if done.result.verdict is not None and done.result.verdict.standing == "invalid" else 0
 

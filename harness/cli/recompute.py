@@ -20,7 +20,8 @@ __all__ = ["command"]
 def command(result: Path, as_json: bool) -> int:
     """Compute every figure of a result again from its raw polls and completions; exit 1 when one differs.
 
-    The polls come from the file beside the result, or from an older result itself. Both digests are checked first.
+    Polls, and the requests of a run of traffic, come from the files beside the result, or from an older result itself.
+    All digests are checked first.
     Of an imported result, our energy and what follows from it are computed again from the samples that it keeps.
     """
     document = read_document(result)

@@ -138,6 +138,7 @@ def _subject(path: Path, name: str, cost: CostInputs | None) -> Subject:
         polls_reason=reason,
         notes=_notes(document),
         cost=cost,
+        requests_file=found.requests_file,
     )
 
 

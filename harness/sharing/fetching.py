@@ -1,4 +1,4 @@
-"""Documents out of a store into normal result files: checked, with their polls beside them, overwriting nothing."""
+"""Documents out of a store into normal result files: checked, with their files beside them, overwriting nothing."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from wattbench.results.beside import named_files
 from wattbench.results.codec import parse_json
 from wattbench.results.errors import (
     DocumentError,
@@ -65,23 +66,23 @@ def pull_all(store: ObjectStore, ids: Iterable[str], folder: Path) -> Iterator[P
 
 
 def pull(store: ObjectStore, result_id: str, folder: Path) -> Pulled:
-    """Write a document with its `id`, and its polls beside it, into a folder, named by their digests alone.
+    """Write a document with its `id`, and its files beside it, into a folder, named by their digests alone.
 
     Raises MissingKeyError, TamperedError, NewerSchemaError or DocumentError for what cannot be trusted or read, and
     StorageError when a file of that name has other content, or the folder cannot take it.
     """
     data = read_object(store, result_id)
-    named = document_of(data).power.polls_file
+    document = document_of(data)
     fields = parse_json(data)
     if not isinstance(fields, dict) or document_id(fields) != result_id:
         why = "its JSON is not canonical, so that a file made of it would have another digest"
         raise TamperedError(f"{store.uri}: {result_id} is no document of ours", why, "Ask who put it there.")
-    if named is not None:
+    for named in named_files(document):
         ref = BlobRef(name=named.name, size_bytes=named.size_bytes)
         try:
             blob = fetch_blob(store, ref)
         except MissingKeyError as exc:
-            why = f"its polls are missing: {ref.name}"
+            why = f"a file of it is missing: {ref.name}"
             raise DocumentError(f"{store.uri}: {result_id} is not whole", why, "Pull it from another store.") from exc
         _put(folder, ref.name, blob)
     name = f"{hex_of(result_id)}.json"

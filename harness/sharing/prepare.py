@@ -31,7 +31,7 @@ class Prepared:
 def prepare(path: Path, owner: Owner | None, *, allow_incomplete: bool = False) -> Prepared:
     """Return what is to be uploaded of the result in a file; without an `owner` its identifiers stay in it.
 
-    Raises what `read_document` and `sidecar.read_polls` raise, and DocumentError for a result that did not end well
+    Raises what `package_of` raises, and DocumentError for a result that did not end well
     unless `allow_incomplete`.
     """
     package = package_of(path)

@@ -1,10 +1,12 @@
 """What verification says of a document as the index takes it in: its standing, its tier, what keeps it unranked."""
 
+import contextlib
 from dataclasses import replace
 from datetime import datetime
 
 from wattbench.harness.trust.stored import inspect_stored
 from wattbench.harness.trust.verifying import admit_read
+from wattbench.results.beside import named_files
 from wattbench.results.errors import MissingKeyError
 from wattbench.results.imported import Document
 from wattbench.results.index.build import Facts, Logged
@@ -41,10 +43,8 @@ def verified_facts(
 
 
 def _blobs(store: ObjectStore, document: Document) -> dict[str, bytes]:
-    named = document.power.polls_file
-    if named is None:
-        return {}
-    try:
-        return {named.name: store.get(blob_key(named.name))}
-    except MissingKeyError:
-        return {}
+    found = {}
+    for named in named_files(document):
+        with contextlib.suppress(MissingKeyError):
+            found[named.name] = store.get(blob_key(named.name))
+    return found

@@ -1,11 +1,13 @@
 """One result with all that is known of it: its verification, who signed it, its tier of trust."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from wattbench.harness.trust.verifying import admit
+from wattbench.results.beside import named_files
 from wattbench.results.errors import DocumentError, NewerSchemaError, TamperedError, TruncatedError, UsageError
 from wattbench.results.files import document_bytes, document_of
 from wattbench.results.trust.signers import Expectation, Findings, Signed, signature_findings
@@ -15,7 +17,7 @@ from wattbench.results.trust.verification import Barrier, Verification, conclude
 __all__ = ["Inspection", "inspect_file", "inspected", "signature_path", "signature_texts"]
 
 SIGNATURE_MAX_BYTES = 64 * 1024
-POLLS_MAX_BYTES = 1 << 30
+BESIDE_MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +31,7 @@ class Inspection:
 
 
 def inspect_file(path: Path, expected: Expectation, *, now: datetime | None = None) -> Inspection:
-    """Verify the document in a file with the polls and the signature (`FILE.sig`) that lie beside it.
+    """Verify the document in a file with its files and the signature (`FILE.sig`) that lie beside it.
 
     Raises UsageError when there is no such file.
     """
@@ -105,15 +107,14 @@ def _without(what: str, path: Path) -> str:
 
 
 def _beside(data: bytes, path: Path) -> dict[str, bytes]:
-    """Return the file of polls beside a document, if it names one that is there."""
+    """Return the files beside a document that it names and that are there."""
     try:
-        named = document_of(data).power.polls_file
+        files = [path.parent / named.name for named in named_files(document_of(data))]
     except DocumentError:
         return {}
-    if named is None:
-        return {}
-    file = path.parent / named.name
-    try:
-        return {named.name: file.read_bytes()} if file.stat().st_size <= POLLS_MAX_BYTES else {}
-    except OSError:
-        return {}
+    found = {}
+    for file in files:
+        with contextlib.suppress(OSError):
+            if file.stat().st_size <= BESIDE_MAX_BYTES:
+                found[file.name] = file.read_bytes()
+    return found

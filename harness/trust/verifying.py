@@ -14,11 +14,15 @@ from wattbench.results.errors import NewerSchemaError, WattbenchError
 from wattbench.results.files import document_of
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.polls_file import decode_polls
+from wattbench.results.requests_file import with_requests
 from wattbench.results.trust.gates import gates_of
 from wattbench.results.trust.ranking import barriers_of
 from wattbench.results.trust.verification import Barrier, Check, Verification, conclude, failed, ok, unknown
 
-__all__ = ["admit", "admit_read", "polls_among", "verify"]
+__all__ = ["admit", "admit_read", "polls_among", "requests_among", "verify"]
+
+FROM_REQUESTS = ("energy", "rates", "latency", "utilisation", "doubts")
+"""Checks that cannot be made without the rows of the repeats."""
 
 
 def admit(
@@ -64,8 +68,13 @@ def admit_read(
 ) -> Verification:
     """Do what `admit` does with a document that was read already; `digest` is the check of its bytes."""
     logs, polls = polls_among(document.power, blobs)
-    checks = [digest, ok("schema", document.schema), polls, *extra]
-    return verify(document, logs, result_id, checks, now=now, logged_at=logged_at, barriers=barriers)
+    whole, requests = requests_among(document, blobs)
+    checks = [digest, ok("schema", document.schema), polls, *requests, *extra]
+    if whole is None:
+        why = "the requests are missing" if requests[0].standing == "unknown" else "the requests are other ones"
+        every = [*checks, *(unknown(code, why) for code in FROM_REQUESTS)]
+        return conclude(result_id, every, [*barriers_of(document), *barriers])
+    return verify(whole, logs, result_id, checks, now=now, logged_at=logged_at, barriers=barriers)
 
 
 def verify(
@@ -122,6 +131,28 @@ def polls_among(power: PowerRecord, blobs: Mapping[str, bytes]) -> tuple[tuple[P
     if not all(map(_is_typed, polls)):
         return None, failed("polls", "a column holds other things than numbers")
     return polls, ok("polls", f"{named.rows} in {named.name[:12]}...")
+
+
+def requests_among(document: Document, blobs: Mapping[str, bytes]) -> tuple[Document | None, tuple[Check, ...]]:
+    """Return a document with its requests in it, and the check of the file that it names; none where it names none.
+
+    The document is None where that file is missing or another one.
+    """
+    if isinstance(document, ImportedResult) or document.requests_file is None:
+        return document, ()
+    named = document.requests_file
+    data = blobs.get(named.name)
+    if data is None:
+        return None, (unknown("requests", f"{named.name} is missing"),)
+    found = "sha256:" + hashlib.sha256(data).hexdigest()
+    if found != named.digest or len(data) != named.size_bytes:
+        why = f"the document names {named.digest} of {named.size_bytes} bytes, these are {found} of {len(data)}"
+        return None, (failed("requests", why),)
+    try:
+        whole = with_requests(document, data)
+    except WattbenchError as exc:
+        return None, (failed("requests", f"{exc.what}: {exc.why}"),)
+    return whole, (ok("requests", f"{named.rows} in {named.name[:12]}..."),)
 
 
 def _is_typed(log: Polls) -> bool:

@@ -74,14 +74,14 @@ def reproduce_section(document: Document) -> Section:
         blocks = [
             Code(label="The command that measured this", text=shlex.join(document.run.command)),
             Facts(facts=tuple(Fact(label=label, text=text) for label, text in digests.items())),
-            Prose(text="Its figures can be computed again from the file below and its file of polls:"),
-            Code(label="With both files in one folder", text="bench show RESULT.json\nbench recompute RESULT.json"),
+            Prose(text="Its figures can be computed again from the file below and the files beside it:"),
+            Code(label="With all of them in one folder", text="bench show RESULT.json\nbench recompute RESULT.json"),
         ]
     return Section(key="reproduce", title="How to reproduce", blocks=tuple(blocks))
 
 
 def raw_section(subjects: Iterable[Subject]) -> Section:
-    """Return the documents themselves, to be saved from the page, and the names and digests of their files of polls."""
+    """Return the documents themselves, to be saved from the page, and name and digest of each file beside them."""
     blocks = [block for subject in subjects for block in _raw(subject)]
     return Section(key="raw", title="Raw data", blocks=tuple(blocks))
 
@@ -105,6 +105,10 @@ def _raw(subject: Subject) -> Iterator[Block]:
         yield Prose(text="Its raw polls are in the document.", quiet=True)
     else:
         yield Prose(text="It has no raw polls.", quiet=True)
+    requests = subject.requests_file
+    if requests is not None:
+        beside = f"beside the result: {requests.rows} requests, {size(requests.size_bytes)}, {requests.digest}"
+        yield Download(name=requests.name, media="", data=None, text=beside)
 
 
 def _imported_facts(document: ImportedResult) -> Iterator[Fact]:

@@ -10,6 +10,7 @@ from wattbench.results.doubts import Doubt, Severity
 from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.energy import Polls
 from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.measurement import RequestsFile
 from wattbench.results.report.blocks import Badge, Block, Entries, Entry, Prose, Section, Tone
 
 __all__ = [
@@ -42,7 +43,7 @@ class Subject:
 
     `data` are the bytes of its file. `polls` are its raw polls, `polls_reason` says why there are none. `notes` are
     lines of text by what they are about, of meters, other tools and single devices. `cost` are the inputs of a cost,
-    None where none was asked for.
+    None where none was asked for. `requests_file` is the file beside it that its requests came from.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Subject:
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     cost: CostInputs | None = None
     trust: Trust = NOT_VERIFIED
+    requests_file: RequestsFile | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
+from wattbench.results.beside import NamedFile
 from wattbench.results.codec import to_builtins
 from wattbench.results.document import Result
 from wattbench.results.doubts import judge
@@ -15,6 +16,7 @@ from wattbench.results.files import canonical_bytes
 from wattbench.results.imported import Document
 from wattbench.results.polls_file import decode_polls, encode_polls
 from wattbench.results.privacy import PrivacyRecord
+from wattbench.results.requests_file import encode_requests, named_requests, with_requests, without_requests
 from wattbench.results.store.identifiers import LEFT_OUT, METHOD, Hasher, is_distinctive, is_hashed
 from wattbench.results.store.private_fields import Rule, rule_of
 from wattbench.results.store.private_words import command_words, known_in_meters, power_item, weights_word
@@ -42,26 +44,22 @@ class Owner:
 def without_identifiers(package: Package, document: Document, owner: Owner) -> Package:
     """Return what may be uploaded in place of a package whose document is `document`.
 
-    The same identifier becomes the same hash in the document and its polls, so that everything can be computed again
+    The same identifier becomes the same hash in the document and its files, so that everything can be computed again
     from them. The same package and key give the same bytes, and what is hashed already stays as it is. Raises
-    DocumentError when the polls cannot be read.
+    DocumentError when a file of it cannot be read.
     """
     hasher = Hasher(owner.key, owner.homes)
     hasher.learn({name: hasher.hash_of(name) for name in (*owner.hosts, *owner.users) if is_distinctive(name)})
     hasher.learn(_known_in(document, hasher))
     walk = _Walk(hasher)
     found = walk.record(document, "")
-    blobs = tuple(_public_blob(blob, document, walk) for blob in package.blobs)
-    changes: dict[str, Any] = {}  # any: values of several fields
-    if blobs != package.blobs and found.power.polls_file is not None:
-        ref = blobs[0].ref
-        named = replace(found.power.polls_file, digest=f"sha256:{ref.name.split('.')[0]}", size_bytes=ref.size_bytes)
-        changes["power"] = replace(found.power, polls_file=named)
-    if found == document and not changes and document.privacy is not None:
+    given = {blob.ref.name: blob for blob in package.blobs}
+    found, polls = _public_polls(found, given, walk)
+    found, requests = _public_requests(found, given, walk)
+    if found == document and document.privacy is not None:
         return package
-    changes["privacy"] = _privacy(document.privacy, walk)
-    public = replace(found, **changes)
-    return package_of_bytes(canonical_bytes(to_builtins(public)), public, blobs)
+    public: Document = replace(found, privacy=_privacy(document.privacy, walk))
+    return package_of_bytes(canonical_bytes(to_builtins(public)), public, (*polls, *requests))
 
 
 def _privacy(before: PrivacyRecord | None, walk: "_Walk") -> PrivacyRecord:
@@ -109,16 +107,38 @@ def _serials(identity: str) -> Iterator[str]:
             yield word
 
 
-def _public_blob(blob: Blob, document: Document, walk: "_Walk") -> Blob:
-    """Return the file of polls without identifiers; one that has none keeps its bytes."""
+def _public_polls(document: Document, given: Mapping[str, Blob], walk: "_Walk") -> tuple[Document, tuple[Blob, ...]]:
+    """Return a document with its file of polls without identifiers; one that has none keeps its bytes."""
     named = document.power.polls_file
-    polls = decode_polls(blob.data, 0 if named is None else named.rows)
+    if named is None:
+        return document, ()
+    blob = given[named.name]
+    polls = decode_polls(blob.data, named.rows)
     public: Sequence[Polls] = walk.records(polls, POLLS)
     if tuple(public) == polls:
-        return blob
+        return document, (blob,)
     data = encode_polls(public)
-    name = f"{hashlib.sha256(data).hexdigest()}.{blob.ref.name.split('.', 1)[1]}"
-    return Blob(ref=BlobRef(name=name, size_bytes=len(data)), data=data)
+    renamed = replace(named, digest="sha256:" + hashlib.sha256(data).hexdigest(), size_bytes=len(data))
+    return replace(document, power=replace(document.power, polls_file=renamed)), (_blob(renamed, data),)
+
+
+def _public_requests(document: Document, given: Mapping[str, Blob], walk: "_Walk") -> tuple[Document, tuple[Blob, ...]]:
+    """Return a document with its file of requests without identifiers; one that has none keeps its bytes."""
+    named = document.requests_file if isinstance(document, Result) else None
+    if named is None or not isinstance(document, Result):
+        return document, ()
+    blob = given[named.name]
+    repeats = with_requests(document, blob.data).repeats
+    public = walk.records(repeats, "repeats")
+    if public == repeats:
+        return document, (blob,)
+    data = encode_requests(public)
+    renamed = named_requests(data, public)
+    return without_requests(replace(document, repeats=public, requests_file=None), renamed), (_blob(renamed, data),)
+
+
+def _blob(named: NamedFile, data: bytes) -> Blob:
+    return Blob(ref=BlobRef(name=named.name, size_bytes=named.size_bytes), data=data)
 
 
 class _Walk:

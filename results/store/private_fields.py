@@ -78,6 +78,7 @@ RULES: dict[str, dict[Rule, str]] = {
     "RateSearch": {"plain": "slo ended", "text": "reason"},
     "RecorderHealth": {"plain": "sampler"},
     "RemoteClock": {"plain": "boot", "text": "source"},
+    "RequestsFile": {"plain": "digest"},
     "Result": {"plain": "schema id"},
     "RunRecord": {"plain": "id started_at", "command": "command"},
     "SamplerRecord": {"plain": "name", "text": "reason", "cited": "remedy"},

@@ -17,10 +17,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
+from wattbench.results.beside import file_bytes, named_files
 from wattbench.results.errors import DocumentError, StoreError, TamperedError
 from wattbench.results.files import document_bytes, document_of
 from wattbench.results.imported import Document
-from wattbench.results.sidecar import polls_bytes
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import blob_key, entry_key, log_key, object_key
 from wattbench.results.store.read import has
@@ -73,17 +73,16 @@ class Published:
 
 
 def package_of(path: Path) -> Package:
-    """Return what is to be uploaded of the document in a file and of the polls beside it.
+    """Return what is to be uploaded of the document in a file and of the files beside it.
 
-    Raises what `read_document` and `sidecar.read_polls` raise: a document whose polls are missing is not uploaded.
+    Raises what `stored_id` and `beside.file_bytes` raise: a document that lacks one of its files is not uploaded.
     """
     data = document_bytes(path)
     document = document_of(data)
-    named = document.power.polls_file
-    blobs: tuple[Blob, ...] = ()
-    if named is not None:
-        ref = BlobRef(name=named.name, size_bytes=named.size_bytes)
-        blobs = (Blob(ref=ref, data=polls_bytes(document.power, path)),)
+    blobs = tuple(
+        Blob(ref=BlobRef(name=named.name, size_bytes=named.size_bytes), data=file_bytes(named, path))
+        for named in named_files(document)
+    )
     return package_of_bytes(data, document, blobs)
 
 

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from wattbench.results.errors import DocumentError, MissingKeyError, TamperedError
 from wattbench.results.files import document_of
-from wattbench.results.imported import Document
+from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.requests_file import with_requests
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import (
     LOG,
@@ -61,18 +62,26 @@ def read_object(store: ObjectStore, result_id: str) -> bytes:
 
 
 def read_stored(store: ObjectStore, result_id: str) -> Document:
-    """Return a document, checked and upgraded to the current schema.
+    """Return a document, checked and upgraded to the current schema, with the requests of a run of traffic in it.
 
-    Raises what `read_object` raises, NewerSchemaError, or DocumentError for bytes that are no document.
+    Where the file of requests is missing, or is another one, it comes without them. Raises what `read_object` raises,
+    NewerSchemaError, or DocumentError for bytes that are no document.
     """
     try:
-        return document_of(read_object(store, result_id))
+        document = document_of(read_object(store, result_id))
     except DocumentError as exc:
         raise (
             exc
             if isinstance(exc, TamperedError)
             else type(exc)(f"{store.uri}: {result_id}: {exc.what}", exc.why, exc.remedy)
         ) from exc
+    if isinstance(document, ImportedResult) or document.requests_file is None:
+        return document
+    ref = BlobRef(name=document.requests_file.name, size_bytes=document.requests_file.size_bytes)
+    try:
+        return with_requests(document, fetch_blob(store, ref))
+    except (MissingKeyError, DocumentError):
+        return document
 
 
 def fetch_blob(store: ObjectStore, blob: BlobRef) -> bytes:

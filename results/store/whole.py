@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from wattbench.results.beside import named_files
 from wattbench.results.errors import NewerSchemaError
 from wattbench.results.files import document_of
 from wattbench.results.imported import Document
@@ -46,5 +47,4 @@ def read_whole(store: ObjectStore, entry: LogEntry) -> Whole:
 
 def blob_refs(document: Document) -> tuple[BlobRef, ...]:
     """Return the files that a document names."""
-    named = document.power.polls_file
-    return () if named is None else (BlobRef(name=named.name, size_bytes=named.size_bytes),)
+    return tuple(BlobRef(name=named.name, size_bytes=named.size_bytes) for named in named_files(document))

@@ -28,6 +28,7 @@ CHECKS: dict[str, str] = {
     "digest": "The bytes are those that the id names.",
     "schema": "The document is whole and valid, and its verdict follows from its doubts.",
     "polls": "The raw polls are there, and are the bytes that the document names.",
+    "requests": "The requests of a run of traffic are there, and are the bytes that the document names.",
     "energy": "Every energy, and what follows from it, comes out of the raw polls again.",
     "rates": "Counts, throughput and memory come out of the raw completions again.",
     "latency": "Latencies come out of the raw completions again.",
