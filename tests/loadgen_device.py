@@ -1,4 +1,4 @@
-"""The device that MLPerf's LoadGen and our generator both drive: the n-th query takes a known time."""
+"""The device that MLPerf's LoadGen drives: the n-th query takes a known time, and whatever the machine adds to it."""
 
 import time
 
@@ -14,15 +14,12 @@ BACK_TO_BACK_NS = 1_000_000
 class Device:
     """Takes one query at a time, of 13 different times from `base_ns` to 1.6 times that.
 
-    `late_ns` is the latest that it ever woke up: what the machine, not a generator, bent.
-
     With a `queue` before it, a query that comes within a millisecond of the end before it counts as having waited, and
     starts at that end: what the generator itself takes between two queries does not add up over a busy stretch.
     """
 
     def __init__(self, base_ns: int, *, queue: bool) -> None:
         self._base_ns, self._queue, self._count, self._free_ns = base_ns, queue, 0, 0
-        self.late_ns = 0
 
     def begin(self) -> tuple[int, int]:
         """Begin the next query, and return when its first token and its end are to come."""
@@ -39,5 +36,4 @@ class Device:
             time.sleep((left_ns - SPIN_NS) / 1e9)
         while (now := time.perf_counter_ns()) < at_ns:
             pass
-        self.late_ns = max(self.late_ns, now - at_ns)
         return now

@@ -1,17 +1,15 @@
-"""MLPerf's LoadGen and our generator drive the same device: the same definitions, and the same figures."""
+"""MLPerf's LoadGen and our generator have the same requests served: the same definitions, and the same figures."""
 
 import importlib.util
 import json
 import re
 import subprocess
 import sys
-import time
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from loadgen_device import TOKENS, Device
+from loadgen_device import TOKENS
 from served_case import make_served
 from traffic_case import drawn
 
@@ -33,12 +31,11 @@ EVENTS = ('{"name":"Sample"', '{"name":"Token"', '{"name":"Token_Latency"')
 RELATIVE, ABSOLUTE_S = 0.02, 0.2e-3
 """Two generators agree when a figure differs by no more than one of these."""
 
-ROUNDS = 3
-DISTURBED_NS = 200_000
-"""A round in which the device itself ever woke up later than this says nothing of the generators, and is repeated."""
+ROUNDS = 5
+"""Runs of LoadGen at most: where two definitions or figures part, they part in each; a busy machine strikes at random."""
 
 PROGRAM = """
-import queue, sys, threading
+import json, queue, sys, threading
 sys.path.insert(0, sys.argv[1])
 import mlperf_loadgen as lg
 from loadgen_device import TOKENS, Device
@@ -48,15 +45,16 @@ count, rate, base_ns = int(sys.argv[4]), float(sys.argv[5]), int(sys.argv[6])
 waiting = queue.SimpleQueue()
 
 def device():
-    paced = Device(base_ns, queue=scenario != "SingleStream")
+    paced, stamps = Device(base_ns, queue=scenario != "SingleStream"), []
     for _ in range(count):
         sample = waiting.get()
         first, end = paced.begin()
-        paced.wait_until(first)
+        first_ns = paced.wait_until(first)
         lg.FirstTokenComplete([lg.QuerySampleResponse(sample.id, 0, 0)])
-        paced.wait_until(end)
+        end_ns = paced.wait_until(end)
         lg.QuerySamplesComplete([lg.QuerySampleResponse(sample.id, 0, 0, TOKENS)])
-    print("late_ns", paced.late_ns)
+        stamps.append((first_ns, end_ns))
+    print("stamps", json.dumps(stamps))
 
 def issue(samples):
     for sample in samples:
@@ -89,13 +87,14 @@ worker.join()
 class Driven:
     """What LoadGen said in its summary, and its own stamps: when each query was scheduled, and its times.
 
-    `device_late_ns` is how late the device itself ever was.
+    `services_ns` is what each query really took on the device, to its first token and to its end, by the device's own
+    stamps: from when it was scheduled, or from the end before it where that came later.
     """
 
     summary: str
     scheduled_ns: list[int]
     times: list[RequestTimes]
-    device_late_ns: int
+    services_ns: list[tuple[int, int]]
 
     def stated_s(self, label: str) -> float:
         """Return the seconds that the summary has after a label."""
@@ -108,8 +107,7 @@ def drive_loadgen(folder: Path, scenario: str, *, count: int, rate: float, base_
     """Run LoadGen into a folder, and read its summary and its trace."""
     words = [sys.executable, "-c", PROGRAM, *map(str, (Path(__file__).parent, folder, scenario, count, rate, base_ns))]
     said = subprocess.run(words, capture_output=True, timeout=120, check=True, text=True).stdout
-    late = re.search(r"late_ns (\d+)", said)
-    assert late is not None
+    stamps: list[tuple[int, int]] = json.loads(said.partition("stamps ")[2].splitlines()[0])
     text = (folder / "mlperf_log_trace.json").read_text()  # as a whole no JSON: its lines of threads are not
     events = [json.loads(line.rstrip(",")) for line in text.splitlines() if line.startswith(EVENTS)]
     events = [event for event in events if event["ph"] != "e"]
@@ -121,14 +119,33 @@ def drive_loadgen(folder: Path, scenario: str, *, count: int, rate: float, base_
     scheduled = [round(1000 * (event["ts"] - samples[0]["ts"])) for event in samples]
     ends = [event["args"]["complete_ns"] for event in samples]
     first = [_after_ns(event["args"]) for event in firsts]
+    seen = [(s + f, s + e) for s, f, e in zip(scheduled, first, ends, strict=True)]
     served = make_served(
         planned_ns=scheduled,
         start_ns=scheduled,
-        tokens_ns=[[s + f, *[s + e] * (TOKENS - 1)] for s, f, e in zip(scheduled, first, ends, strict=True)],
-        end_ns=[s + e for s, e in zip(scheduled, ends, strict=True)],
+        tokens_ns=[[first_ns, *[end_ns] * (TOKENS - 1)] for first_ns, end_ns in seen],
+        end_ns=[end_ns for _, end_ns in seen],
         errors=[None] * count,
     )
-    return Driven((folder / "mlperf_log_summary.txt").read_text(), scheduled, list(request_times(served)), int(late[1]))
+    summary = (folder / "mlperf_log_summary.txt").read_text()
+    return Driven(summary, scheduled, list(request_times(served)), services(scheduled, seen, stamps))
+
+
+def services(
+    scheduled_ns: list[int], seen_ns: list[tuple[int, int]], device_ns: list[tuple[int, int]]
+) -> list[tuple[int, int]]:
+    """Return what each query took on the device; LoadGen's clock and the device's are aligned at their closest stamps.
+
+    LoadGen sees each answer a little after the device has stamped it: the least of these distances is the clocks' own.
+    """
+    pairs = [(s, d) for seen, device in zip(seen_ns, device_ns, strict=True) for s, d in zip(seen, device, strict=True)]
+    offset = min(s - d for s, d in pairs)
+    free, found = 0, []
+    for due, (first, end) in zip(scheduled_ns, device_ns, strict=True):
+        begin = max(due, free)
+        free = end + offset
+        found.append((first + offset - begin, free - begin))
+    return found
 
 
 def _after_ns(said: dict[str, int]) -> int:
@@ -136,21 +153,39 @@ def _after_ns(said: dict[str, int]) -> int:
     return said["complete_ns"] if "complete_ns" in said else said["issue_delay"] + said["issue_to_done"]
 
 
-def execute_on(device: Device, requests: int) -> Executed:
-    """Take one query's time on the device, driven by us."""
-    before = time.perf_counter_ns()
-    first, end = device.begin()
-    first, end = device.wait_until(first), device.wait_until(end)
-    done = Completion(
-        start_ns=before,
-        first_output_ns=first,
-        step_end_ns=(end,) * (TOKENS - 1),
-        end_ns=end,
-        requests=requests,
-        input_tokens=100,
-        output_tokens=TOKENS,
-    )
-    return Executed(before_ns=before, completion=done, after_ns=time.perf_counter_ns())
+@dataclass
+class Replayed:
+    """The device once more, on a clock that is turned by hand: the n-th query takes what it took under LoadGen."""
+
+    services_ns: list[tuple[int, int]]
+    time_ns: int = 0
+    _left: list[tuple[int, int]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._left = self.services_ns[::-1]
+
+    def now_ns(self) -> int:
+        """Return its time."""
+        return self.time_ns
+
+    def wait_until(self, at_ns: int) -> None:
+        """Turn the clock."""
+        self.time_ns = max(self.time_ns, at_ns)
+
+    def execute(self, requests: int) -> Executed:
+        """Take the next query's time."""
+        first, end = self._left.pop()
+        start, self.time_ns = self.time_ns, self.time_ns + end
+        done = Completion(
+            start_ns=start,
+            first_output_ns=start + first,
+            step_end_ns=(self.time_ns,) * (TOKENS - 1),
+            end_ns=self.time_ns,
+            requests=requests,
+            input_tokens=100,
+            output_tokens=TOKENS,
+        )
+        return Executed(before_ns=start, completion=done, after_ns=self.time_ns)
 
 
 def columns(times: list[RequestTimes]) -> dict[str, list[float]]:
@@ -200,27 +235,41 @@ def replay(driven: Driven) -> Schedule:
     return drawn("trace", trace=trace, window_s=120.0)
 
 
-@pytest.mark.alone
+def serve_again(driven: Driven, scenario: str) -> list[RequestTimes]:
+    """Return the times of our generator for the arrivals and the service times that LoadGen had."""
+    count = len(driven.scheduled_ns)
+    name = {"Server": "trace", "SingleStream": "single-stream", "Offline": "offline"}[scenario]
+    schedule = replay(driven) if name == "trace" else drawn(name, calls=count, window_s=120.0)
+    device = Replayed(driven.services_ns)
+    served = serve_calls(schedule, device.execute, 1, device)
+    assert count == len(served)
+    return list(request_times(served))
+
+
 @pytest.mark.parametrize("scenario", ["Server", "SingleStream", "Offline"])
 def test_figures(tmp_path: Path, scenario: str) -> None:
-    """At the same arrivals on the same device both see the same p50, p90, p99 and bound, in the first calm round."""
-    count, base_ns = 150, 10_000_000
-    late_ns: list[int] = []
+    """For the same arrivals and service times both see the same p50, p90, p99 and bound, however busy the machine."""
+    found: list[list[str]] = []
     for i in range(ROUNDS):
         folder = tmp_path / str(i)
         folder.mkdir()
-        theirs = drive_loadgen(folder, scenario, count=count, rate=45.0, base_ns=base_ns)
-        name = {"Server": "trace", "SingleStream": "single-stream", "Offline": "offline"}[scenario]
-        schedule = replay(theirs) if name == "trace" else drawn(name, calls=count, window_s=120.0)
-        device = Device(base_ns, queue=scenario != "SingleStream")
-        served = serve_calls(schedule, partial(execute_on, device), 1)
-        late_ns.append(max(theirs.device_late_ns, device.late_ns))
+        theirs = drive_loadgen(folder, scenario, count=150, rate=45.0, base_ns=10_000_000)
+        found.append(disagreements(columns(theirs.times), columns(serve_again(theirs, scenario))))
+        if not found[-1]:
+            break
 
-        assert count == len(served)
-        if late_ns[-1] <= DISTURBED_NS:
-            assert [] == disagreements(columns(theirs.times), columns(list(request_times(served))))
-            return
-    pytest.skip(f"this machine is busy: in every round the device woke up late, by at least {min(late_ns)} ns")
+    assert [] == min(found, key=len)
+
+
+def test_figures_that_differ_are_found(tmp_path: Path) -> None:
+    """Each figure that is 3 % and 0.2 ms longer is told, and so is each latency that counts from the send."""
+    theirs = drive_loadgen(tmp_path, "Server", count=150, rate=45.0, base_ns=10_000_000)
+    seen = columns(theirs.times)
+    longer = {name: [1.03 * value + 2e-4 for value in values] for name, values in seen.items()}
+    from_send = {"latency": [end / 1e9 for _, end in theirs.services_ns]}
+
+    assert 12 == len(disagreements(seen, longer))
+    assert 4 == len(disagreements({"latency": seen["latency"]}, from_send))
 
 
 def disagreements(theirs: dict[str, list[float]], ours: dict[str, list[float]]) -> list[str]:
