@@ -51,7 +51,24 @@ def test_a_late_generator_is_a_doubt_without_a_limit(doubts: Any) -> None:
     (doubt,) = doubts([make_traffic_repeat(health=make_health(send_late_p99_s=1e-3))])
 
     assert ("client_late", "doubt") == (doubt.code, doubt.severity)
-    assert "at most 1 ms late, which is 2 % of the median time to the first token (50 ms)" in doubt.facts
+    assert "1 ms late, which is 2 % of the median time to the first token (50 ms); 0.5 ms are allowed" in doubt.facts
+
+
+@pytest.mark.parametrize(("late_s", "expected"), [(9e-5, []), (2e-4, ["doubt"]), (3.9e-3, ["doubt"]), (5e-3, ["severe"])])
+def test_a_fast_server_does_not_ask_for_more_than_the_client_can(
+    doubts: Any, late_s: float, expected: list[str]
+) -> None:
+    """Beside a median of 2 ms the client's own goals hold: 0.1 ms are not doubted, 4 ms are not severe."""
+    fast = make_traffic_repeat(first_ms=2.0, health=make_health(send_late_p99_s=late_s))
+
+    assert expected == [doubt.severity for doubt in doubts([fast]) if doubt.code == "client_late"]
+
+
+def test_a_limit_has_no_floor(doubts: Any) -> None:
+    """0.09 ms are more than 1 % of a limit of 5 ms, which somebody has asked for."""
+    late = [make_traffic_repeat(health=make_health(send_late_p99_s=9e-5))]
+
+    assert "severe" in {doubt.severity for doubt in doubts(late, slo="ttft.p90=5ms") if doubt.code == "client_late"}
 
 
 def test_lateness_is_held_against_the_limit_where_there_is_one(doubts: Any) -> None:
