@@ -42,6 +42,7 @@ def traffic_of(
     served: Served, schedule: Schedule, origin_ns: int, *, seed: int, rate_per_s: float | None
 ) -> TrafficRecord:
     """Return what is known of the calls beside their times and tokens."""
+    cut = _cut_sessions(served, schedule)
     uncounted = (served.output_tokens == NONE) & (served.own_output_tokens == NONE)
     return TrafficRecord(
         schedule_digest=schedule.digest,
@@ -67,17 +68,18 @@ def traffic_of(
         ),
         health=served.health,
         query_size=schedule.query_size,
-        cut_sessions=_cut_sessions(served, schedule),
+        cut_sessions=tuple(cut),
+        cut_calls=tuple(int((schedule.session == session).sum()) for session in cut),
     )
 
 
-def _cut_sessions(served: Served, schedule: Schedule) -> tuple[int, ...]:
+def _cut_sessions(served: Served, schedule: Schedule) -> list[int]:
     """Return the sessions that began and have calls that were never sent."""
     unsent = numpy.ones(len(schedule), dtype=bool)
     unsent[served.call] = False
     begun = schedule.session[served.call]
     cut = numpy.intersect1d(schedule.session[unsent], begun)
-    return tuple(cut[cut != NONE].tolist())
+    return [int(session) for session in cut[cut != NONE]]
 
 
 def _times(column: numpy.ndarray, origin_ns: int) -> tuple[int, ...]:

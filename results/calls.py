@@ -45,7 +45,8 @@ class TrafficRecord:
 
     `scheduled` calls were drawn, of which those that a closed loop had no time for were not sent. `rate_per_s` is the
     rate that they were drawn at, None in a closed loop. `query_size` calls in a row were one query (multi-stream).
-    `cut_sessions` began, and have calls that were never sent: the window ended before their turn.
+    `cut_sessions` began, and have calls that were never sent, since the window ended before their turn; `cut_calls` is
+    how many calls each of them was to have.
     """
 
     schedule_digest: str
@@ -57,9 +58,11 @@ class TrafficRecord:
     health: ClientHealth
     query_size: int = 1
     cut_sessions: tuple[int, ...] = ()
+    cut_calls: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         require_not_negative(scheduled=self.scheduled, rate_per_s=self.rate_per_s)
+        require(len(self.cut_sessions) == len(self.cut_calls), "each session that was cut was to have some calls")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

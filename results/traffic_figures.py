@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from wattbench.results.calls import TrafficRecord
+from wattbench.results.censoring import kaplan_meier
 from wattbench.results.figures import figure
 from wattbench.results.latency import QUANTILES
 from wattbench.results.measurement import Completions, Repeat
 from wattbench.results.metrics import Metric, Quantile, QuantileMetric
 from wattbench.results.rates import NO_REPEAT, NONE_SUCCEEDED, succeeded
-from wattbench.results.sessions import session_spans_s
+from wattbench.results.sessions import cut_spans_s, session_spans_s
 from wattbench.results.stats import quantile
 
 __all__ = ["achieved_rate", "planned_rate", "traffic_latencies", "traffic_metrics"]
@@ -93,10 +94,8 @@ def traffic_latencies(repeats: Sequence[Repeat]) -> tuple[QuantileMetric, ...]:
         formula = "latest end of its calls - planned start, of queries whose calls all succeeded"
         queries = [span for done, record in both for span in _query_spans_s(done, record)]
         found.append(_quantile_metric("query", formula, queries, NONE_SUCCEEDED))
-    spans = [span for repeat in repeats for span in session_spans_s(repeat)]
     if any(session is not None for _, record in both for session in record.calls.session):
-        formula = "end of its last call - planned start of its first, of sessions whose calls all succeeded"
-        found.append(_quantile_metric("session", formula, spans, NO_SESSION))
+        found.append(_session_metric(repeats))
     return tuple(found)
 
 
@@ -199,6 +198,27 @@ def _quantile_metric(name: str, formula: str, values: Sequence[float], reason: s
         quantiles=tuple(Quantile(q=q, value=quantile(values, q), bound=None) for q in QUANTILES) if values else (),
         method=formula,
         reason=None if values else reason,
+    )
+
+
+def _session_metric(repeats: Sequence[Repeat]) -> QuantileMetric:
+    """Return how long sessions take; those that a window's end cut count as longer than what was seen of them."""
+    whole = [span for repeat in repeats for span in session_spans_s(repeat)]
+    cut = [span for repeat in repeats for span in cut_spans_s(repeat)]
+    formula = "end of its last call - planned start of its first, of sessions whose calls all succeeded"
+    if not cut or not whole:
+        return _quantile_metric("session", formula, whole, NO_SESSION)
+    found = kaplan_meier(whole, cut)
+    known = [(q, found.quantile(q)) for q in QUANTILES]
+    return QuantileMetric(
+        name="latency.session",
+        unit="s",
+        count=len(whole),
+        mean=found.mean(),
+        quantiles=tuple(Quantile(q=q, value=value, bound=None) for q, value in known if value is not None),
+        method=f"{formula}; {len(cut)} that the window's end cut count as longer than what was seen of them "
+        "(Kaplan-Meier): a quantile beyond the longest whole session is not listed, and the mean counts each up to the "
+        "longest time seen",
     )
 
 

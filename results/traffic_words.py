@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from wattbench.results.document import Result
 from wattbench.results.metrics import QuantileMetric, Summary
-from wattbench.results.sessions import whole_sessions
+from wattbench.results.sessions import calls_per_session, cut_spans_s, whole_sessions
 from wattbench.results.traffic_plan import TrafficPlan
 
 __all__ = ["Line", "traffic_lines", "traffic_words"]
@@ -92,11 +92,15 @@ def _median_ms(latency: QuantileMetric) -> str:
 
 
 def _sessions(result: Result, summary: Summary) -> Iterator[Line]:
-    whole = [rows for repeat in result.repeats for rows in whole_sessions(repeat)]
+    whole = sum(len(whole_sessions(repeat)) for repeat in result.repeats)
     span = next((latency for latency in summary.latencies if latency.name == "latency.session"), None)
-    if not whole or span is None or span.mean is None:
+    calls = calls_per_session(result.repeats)
+    if span is None or calls is None:
         return
-    calls = sum(map(len, whole)) / len(whole)
+    median = next((each.value for each in span.quantiles if each.q == 0.5), None)
+    takes = "p50 not known (too many were cut)" if median is None else f"p50 {median:.3g} s"
     energy = summary.metric("energy.per_session")
     joules = f", {energy.value:.4g} J" if energy is not None and energy.value is not None else ""
-    yield "session", f"p50 {span.quantiles[0].value:.3g} s, {calls:.3g} calls{joules} each; {len(whole)} were whole"
+    cut = sum(len(cut_spans_s(repeat)) for repeat in result.repeats)
+    rest = f", {cut} were cut by a window's end and count as longer than seen (Kaplan-Meier)" if cut else ""
+    yield "session", f"{takes}, {calls:.3g} calls{joules} each; {whole} were whole{rest}"

@@ -6,7 +6,7 @@ from types import ModuleType
 import pytest
 from traffic_rows import make_traffic_repeat
 
-from wattbench.results.sessions import session_spans_s, sessions_worth
+from wattbench.results.sessions import calls_per_session, cut_spans_s, session_spans_s, sessions_worth
 from wattbench.results.summarise import summarise
 from wattbench.results.traffic_figures import achieved_rate, planned_rate, traffic_latencies, traffic_metrics
 
@@ -83,7 +83,40 @@ def test_a_session_that_the_end_of_the_window_cut_is_not_whole() -> None:
     """A session whose later calls were never sent counts for nothing, though all that were sent succeeded."""
     repeat = make_traffic_repeat(calls=4, session=(0, 1, 0, 1))
     assert repeat.traffic is not None
-    cut = replace(repeat, traffic=replace(repeat.traffic, cut_sessions=(1,)))
+    cut = replace(repeat, traffic=replace(repeat.traffic, cut_sessions=(1,), cut_calls=(5,)))
 
     assert (0.4,) == session_spans_s(cut)
     assert 2 == len(session_spans_s(repeat))
+
+
+def test_a_cut_session_lasted_until_its_last_call_or_the_windows() -> None:
+    """Session 0 is in a pause when the window's last call goes out at 301 ms; that of session 1 ends at 500 ms."""
+    repeat = make_traffic_repeat(calls=4, session=(0, 1, 1, 1))
+    assert repeat.traffic is not None
+    cut = replace(repeat, traffic=replace(repeat.traffic, cut_sessions=(0, 1), cut_calls=(9, 9)))
+
+    assert (0.301, 0.4) == cut_spans_s(cut)
+    assert () == cut_spans_s(repeat)
+
+
+def test_a_session_has_as_many_calls_as_those_that_began_were_to_have() -> None:
+    """A whole one of two calls and one of ten that was cut after two have six on average."""
+    repeat = make_traffic_repeat(calls=4, session=(0, 1, 0, 1))
+    assert repeat.traffic is not None
+    cut = replace(repeat, traffic=replace(repeat.traffic, cut_sessions=(1,), cut_calls=(10,)))
+
+    assert 6 == calls_per_session([cut])
+    assert 4 / 6 == sessions_worth(cut)
+    assert calls_per_session([make_traffic_repeat(calls=1, session=(0,), errors={0: "timeout"})]) is None
+
+
+def test_cut_sessions_count_as_longer_than_seen() -> None:
+    """Of three sessions one ended after 0.2 s and one after 0.3 s, one went on: the median is 0.3 s, p90 not known."""
+    repeat = make_traffic_repeat(calls=5, session=(0, 1, 1, 2, 2))
+    assert repeat.traffic is not None
+    cut = replace(repeat, traffic=replace(repeat.traffic, cut_sessions=(2,), cut_calls=(3,)))
+    (found,) = [latency for latency in traffic_latencies([cut]) if latency.name == "latency.session"]
+
+    assert [(0.5, 0.3)] == [(each.q, each.value) for each in found.quantiles]
+    assert (2, pytest.approx((0.2 + 0.3 + 0.3) / 3)) == (found.count, found.mean)
+    assert "1 that the window's end cut" in found.method

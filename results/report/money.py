@@ -22,7 +22,7 @@ from wattbench.results.report.blocks import (
 )
 from wattbench.results.report.subject import Subject
 from wattbench.results.report.words import number
-from wattbench.results.sessions import whole_sessions
+from wattbench.results.sessions import calls_per_session
 
 __all__ = ["cost_section"]
 
@@ -71,12 +71,10 @@ def _amounts(cost: QueryCost) -> Iterator[Fact]:
 
 
 def _of_sessions(cost: QueryCost, document: Document) -> Iterator[Fact]:
-    """Yield what a whole session costs: its calls, at the cost of a query."""
-    repeats = document.repeats if isinstance(document, Result) else ()
-    calls = [len(rows) for repeat in repeats for rows in whole_sessions(repeat)]
-    if not calls:
+    """Yield what a session costs: its calls, at the cost of a query."""
+    mean = calls_per_session(document.repeats if isinstance(document, Result) else ())
+    if mean is None:
         return
-    mean = sum(calls) / len(calls)
     for name, money in (("usage", cost.usage), ("reserved", cost.reservation)):
         if money is not None:
             text = f"{_money(money.times(mean))}: {number(mean)} calls at the cost of a query"
