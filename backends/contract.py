@@ -176,7 +176,10 @@ class Backend(Protocol):
     name: str
 
     def probe(self) -> Availability:
-        """Say whether the SDK can be used; allocates and changes nothing on a device, never raises or hangs."""
+        """Say whether the SDK can be used; allocates and changes nothing on a device, never raises or hangs.
+
+        Where the SDK is not installed that is told from names alone; an SDK that hangs is given up, and the answer says so.
+        """
         ...
 
     def prepare(self, preparation: Preparation) -> Prepared:
@@ -231,7 +234,10 @@ class DeviceProber(Protocol):
     """A backend that can say why a kind of device is missing from its list, and how to get it."""
 
     def findings(self) -> tuple[DeviceFinding, ...]:
-        """Return a finding for each kind of device that is not a matter of course; vendors' code runs in children."""
+        """Return a finding for each kind of device that is not a matter of course; vendors' code runs in children.
+
+        A child that gives no answer is ended after the backend's own limit, and the finding says after how long.
+        """
         ...
 
 

@@ -19,7 +19,7 @@ from fake_packages import EXTENSIONS, HEADER_LIKE, PLACEHOLDER, TPU, install
 
 from wattbench.backends.torch import probing
 from wattbench.backends.torch.backend import TorchBackend
-from wattbench.backends.torch.vendors import VENDORS, emulation_of
+from wattbench.backends.torch.vendors import VENDORS
 from wattbench.harness.plan import resolve
 from wattbench.harness.request import RunRequest
 from wattbench.results.errors import DeviceError
@@ -100,7 +100,7 @@ def test_a_device_that_answers_is_present(probed: dict[str, Any]) -> None:
 
     assert ("tpu:0", "TPU v6e", 32 * 2**30) == (info["name"], info["description"], info["memory_bytes"])
     assert ["float32", "bfloat16"] == info["precisions"]
-    assert "no Google TPU is in it" in info["emulated_on"]
+    assert "no Google TPU is in this machine" in info["emulated_on"]
     assert "EMULATED" in answer_of(probed, "tpu")["reason"]
 
 
@@ -164,6 +164,18 @@ def test_a_placeholder_is_named_by_the_command_line(site: Path) -> None:
     assert "pip.repos.neuron.amazonaws.com" in done.stderr
 
 
+def test_a_package_that_hangs_when_it_is_imported(tmp_path: Path) -> None:
+    """It is given up after the limit, and both its reason and its facts state that."""
+    install(tmp_path, "torch-neuronx", "2.13.3", "import time\ntime.sleep(600)", extension="torch_neuronx")
+    command = [sys.executable, "-P", "-c", PROBE, "2"]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=90, check=True)
+    found = answer_of(json.loads(done.stdout), "neuron")
+
+    assert ("broken", "its software gives no answer within 2 s") == (found["state"], found["reason"])
+    assert "2 s" == found["facts"][probing.GIVES_UP]
+    assert "Reinstall or remove torch-neuronx." == found["remedy"]
+
+
 @pytest.mark.parametrize("kind", [vendor.kind for vendor in VENDORS if vendor.kind != "mps"])
 def test_a_missing_device_says_how_to_get_it(kind: str) -> None:
     """Asking for a device whose software is not here is an error of the device, with the vendor's own way to get it."""
@@ -182,36 +194,6 @@ def test_a_machine_without_extensions_starts_no_process(monkeypatch: pytest.Monk
     """With nothing installed the answer comes from the names of packages alone."""
     monkeypatch.setattr(probing, "_refusal", lambda vendor: probing.Availability(state="absent", reason="not here"))
     monkeypatch.setattr(probing, "extension_names", tuple)
-    monkeypatch.setattr(probing, "_child", lambda kind: pytest.fail(f"{kind} was asked"))
+    monkeypatch.setattr(probing, "_child", lambda kind, _limit: pytest.fail(f"{kind} was asked"))
 
     assert ["absent"] * len(VENDORS) == [f.finding.availability.state for f in probing.probe_vendors()]
-
-
-@pytest.mark.parametrize(
-    ("kind", "path", "text"),
-    [
-        ("tpu", "sys/bus/pci/devices/0000:00:05.0", ("0x1ae0", "0x006f")),
-        ("hpu", "sys/bus/pci/devices/0000:00:05.0", ("0x1da3", "0x1060")),
-        ("neuron", "dev/neuron0", None),
-        ("xpu", "dev/dri/renderD128", None),
-    ],
-)
-def test_hardware_is_known_by_its_marks(tmp_path: Path, kind: str, path: str, text: tuple[str, str] | None) -> None:
-    """A device whose hardware is in the machine is no emulation; Google's network card is no TPU."""
-    bare = emulation_of(kind, tmp_path)
-    place = tmp_path / path
-    place.mkdir(parents=True)
-    if text is not None:
-        (place / "vendor").write_text(f"{text[0]}\n")
-        (place / "device").write_text("0x0042\n" if kind == "tpu" else f"{text[1]}\n")
-        card = emulation_of(kind, tmp_path)
-        (place / "device").write_text(f"{text[1]}\n")
-        assert (card is not None) == (kind == "tpu")
-
-    assert bare is not None
-    assert None is emulation_of(kind, tmp_path)
-
-
-def test_what_has_no_mark_is_not_called_emulated(tmp_path: Path) -> None:
-    """Where no record says how the hardware is known, nothing is claimed."""
-    assert [None, None, None] == [emulation_of(kind, tmp_path) for kind in ("cuda", "mtia", "strange")]

@@ -27,7 +27,10 @@ from wattbench.testing.lateness import LATE_S, Late
 __all__ = ["CHECKS", "BackendCase", "BackendContract", "GateReference", "check_backend"]
 
 PROBE_LIMIT_S = 10.0
-"""A probe answers from the file system; this is far above any honest one."""
+"""A probe answers from names and files, or from one child process that loads the SDK; this is far above any honest one.
+
+It is no limit for an SDK that hangs: how long that is waited for is its backend's own (docs/backends.md, "Probing").
+"""
 
 GATE_STEPS = 4
 

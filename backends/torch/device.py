@@ -10,9 +10,10 @@ import torch
 from wattbench.backends.contract import DeviceInfo
 from wattbench.backends.cpu_threads import threads_for
 from wattbench.backends.host import bind, cpu_model, has_bfloat16, peak_resident_bytes
+from wattbench.backends.torch.emulation import emulation_of
 from wattbench.backends.torch.extensions import load_extension
 from wattbench.backends.torch.precision import CPU_KERNELS, cuda_precisions
-from wattbench.backends.torch.vendors import emulation_of, vendor_of
+from wattbench.backends.torch.vendors import vendor_of
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plugins import nearest_lines
 

@@ -1,14 +1,22 @@
 """The devices that vendors bring to torch beside CPU and CUDA: one small record each, which is all that differs."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
-__all__ = ["VENDORS", "Vendor", "emulation_of", "vendor_of"]
+from wattbench.backends.torch.hardware import Mark, Nodes, PciNumbers, RenderNode, System
+
+__all__ = ["VENDORS", "Vendor", "vendor_of"]
 
 NEURON_REMEDY = (
     "On a Trainium instance: pip install --extra-index-url https://pip.repos.neuron.amazonaws.com torch-neuronx "
     "(2.13 or newer; PyPI has only a placeholder)."
 )
+
+ASCEND = {
+    "0x19e5": ("d100", "d105", "d500", "d501", *(f"d80{n}" for n in range(1, 8))),
+    "0x203f": ("d500", "d802"),
+    "0x20c6": ("d500", "d802"),
+}
+"""The PCI numbers of Ascend processors by vendor, Huawei and two who sell its boards under their own number."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,8 +24,8 @@ class Vendor:
     """What is special about one of torch's device types; everything else is the generic path of `device`.
 
     `package` registers the device (None: it is part of torch itself), `oldest` is its first version that this code was
-    written for, `remedy` how to get it. `hardware` are patterns below the root of which one is there where the device
-    is, "vendor:device" numbers of the PCI bus ("*": any device of that vendor) or paths; empty: not known.
+    written for, `remedy` how to get it. `hardware` are marks of which one is found where the device is in the machine;
+    empty: not known.
     `lacking` are plain precisions that it cannot compute in. `compiler` is its backend for torch.compile (None: call
     by call only), `static` says that compiled code has fixed shapes. `caches` are environment variables that name the
     folder in which compiled code is kept, the first that is set counts, and `cache_default` is where it is without
@@ -48,7 +56,12 @@ VENDORS = (
         package="torch-tpu",
         oldest=(0, 2),
         remedy="On a TPU machine: pip install torch_tpu (0.2 or newer, made for torch 2.11 to 2.15).",
-        hardware=("0x1ae0:0x005e", "0x1ae0:0x0062", "0x1ae0:0x0063", "0x1ae0:0x006f", "0x1ae0:0x0076"),
+        hardware=(
+            PciNumbers(
+                numbers=("0x1ae0:0x005e", "0x1ae0:0x0062", "0x1ae0:0x0063", "0x1ae0:0x006f", "0x1ae0:0x0076"),
+                source="torch_tpu 0.2.0, utils/hardware.py: TPU v4, v5p, v5e, v6e, v7",
+            ),
+        ),
         lacking=("float16",),
         compiler="tpu",
         static=True,
@@ -64,7 +77,11 @@ VENDORS = (
         package="torch-neuronx",
         oldest=(2, 13),
         remedy=NEURON_REMEDY,
-        hardware=("dev/neuron[0-9]*", "sys/devices/virtual/neuron_device/neuron*", "sys/class/neuron_device/neuron*"),
+        hardware=(
+            Nodes(patterns=("dev/neuron[0-9]*",), source="aws-neuron-driver: neuron_cdev.c"),
+            Nodes(patterns=("sys/devices/virtual/neuron_device/neuron*",), source="aws-neuron-driver up to 2.30"),
+            Nodes(patterns=("sys/class/neuron_device/neuron*",), source="aws-neuron-driver: the class of these devices"),
+        ),
         lacking=(),
         compiler="neuron",
         static=True,
@@ -80,7 +97,12 @@ VENDORS = (
         package="habana-torch-plugin",
         oldest=(1, 20),
         remedy="Use Intel's Gaudi image, or install habana-torch-plugin with the torch that it was built for.",
-        hardware=("0x1da3:*",),
+        hardware=(
+            PciNumbers(
+                numbers=tuple(f"0x1da3:0x{n}" for n in ("1000", "1001", "1010", "1011", "1020", "1060", "1062")),
+                source="Intel's driver habanalabs, habanalabs_drv.c: Gaudi, Gaudi 2 and Gaudi 3; not Goya or Greco",
+            ),
+        ),
         lacking=(),
         compiler="hpu_backend",
         static=True,
@@ -96,7 +118,13 @@ VENDORS = (
         package="torch-npu",
         oldest=(2, 8),
         remedy="On a machine with CANN: pip install torch-npu of the same version as torch.",
-        hardware=("0x19e5:*", "dev/davinci[0-9]*"),
+        hardware=(
+            PciNumbers(
+                numbers=tuple(f"{vendor}:0x{number}" for vendor, numbers in ASCEND.items() for number in numbers),
+                source="Huawei's driver of Ascend, hdc_host_init.c; lspci shows d500, d802 as processing accelerators",
+            ),
+            Nodes(patterns=("dev/davinci[0-9]*",), source="Ascend device plug-in: pkg/common/constants.go"),
+        ),
         lacking=(),
         compiler=None,
         static=False,
@@ -112,7 +140,17 @@ VENDORS = (
         package=None,
         oldest=(),
         remedy="Install torch's XPU build: pip install torch --index-url https://download.pytorch.org/whl/xpu",
-        hardware=("dev/dri/renderD*", "dev/dxg"),
+        hardware=(
+            RenderNode(
+                vendor="0x8086",
+                drivers=("i915", "xe"),
+                source="Linux: drivers/gpu/drm/i915 and xe; Intel's compute runtime opens render nodes of these two",
+            ),
+            Nodes(
+                patterns=("dev/dxg", "usr/lib/wsl/drivers/iigd*/libwsl_compute_helper.so"),
+                source="Windows Subsystem for Linux: dxg is any vendor's GPU, the library is from Intel's driver iigd",
+            ),
+        ),
         lacking=(),
         compiler="inductor",
         static=False,
@@ -128,7 +166,7 @@ VENDORS = (
         package=None,
         oldest=(),
         remedy="Use a Mac with Apple silicon; its builds of torch have it.",
-        hardware=(),
+        hardware=(System(name="Darwin", machine="arm64", source="every Apple silicon chip has Apple's GPU"),),
         lacking=(),
         compiler=None,
         static=False,
@@ -160,31 +198,3 @@ VENDORS = (
 def vendor_of(kind: str) -> Vendor | None:
     """Return the record of a device type; None for the CPU, CUDA, and what no record knows."""
     return next((vendor for vendor in VENDORS if vendor.kind == kind), None)
-
-
-def emulation_of(kind: str, root: Path = Path("/")) -> str | None:
-    """Return what must be computing where a device answers though its hardware is not in the machine; else None.
-
-    None also where no record says how the hardware is known.
-    """
-    vendor = vendor_of(kind)
-    if vendor is None or not vendor.hardware or any(_is_here(mark, root) for mark in vendor.hardware):
-        return None
-    return f"this machine's processor: no {vendor.label} is in it"
-
-
-def _is_here(mark: str, root: Path) -> bool:
-    wanted_vendor, colon, wanted_device = mark.partition(":")
-    if not colon:
-        return any(root.glob(mark))
-    return any(
-        _word(folder / "vendor") == wanted_vendor and wanted_device in ("*", _word(folder / "device"))
-        for folder in (root / "sys/bus/pci/devices").glob("*")
-    )
-
-
-def _word(path: Path) -> str:
-    try:
-        return path.read_text().strip()
-    except OSError:
-        return ""
