@@ -90,10 +90,19 @@ def compiling(*, freezes: bool) -> Iterator[None]:
     except (TorchDynamoException, CppCompileError) as exc:
         if is_out_of_memory(exc):
             raise
-        lines = [line.strip() for line in str(exc).splitlines() if line.strip()]
-        raise CompileError(f"torch.compile failed: {lines[0] if lines else type(exc).__name__}"[:300]) from exc
+        raise CompileError(f"torch.compile failed: {_first_words(exc)}"[:300]) from exc
     finally:
         shutdown_compile_workers()
+
+
+def _first_words(exc: Exception) -> str:
+    """Return the first line of an error, with those that it announces: "backend='tpu' raised:" says nothing yet."""
+    found: list[str] = []
+    for line in filter(None, map(str.strip, str(exc).splitlines())):
+        found.append(line)
+        if not line.endswith(":"):
+            break
+    return " ".join(found) or type(exc).__name__
 
 
 def sealed() -> AbstractContextManager[Any]:

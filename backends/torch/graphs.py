@@ -75,7 +75,8 @@ class GraphForward:
         try:
             return self._capture(self._call(end))
         except RuntimeError as exc:
-            if is_out_of_memory(exc) or isinstance(exc, TorchDynamoException):
+            refused = self._symbolic  # where each span is compiled nothing is recorded: it is the compiler that fails
+            if not refused or is_out_of_memory(exc) or isinstance(exc, TorchDynamoException):
                 raise
             lines = str(exc).strip().splitlines()
             why = f"a graph of {end} positions could not be recorded: {lines[0] if lines else type(exc).__name__}"

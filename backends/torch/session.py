@@ -23,6 +23,7 @@ from wattbench.backends.torch.device import (
     synchroniser,
 )
 from wattbench.backends.torch.engine import Engine, Setup
+from wattbench.backends.torch.failures import vendor_failures
 from wattbench.backends.torch.forward import COMPILED_FROM
 from wattbench.backends.torch.levels import (
     CONTINUOUS,
@@ -182,11 +183,17 @@ class Session:
         return numbers_of(wanted, self._device.type, model, cpu_precision())
 
     def _prepare_level(self, level: str, numbers: Numbers, reason: str | None) -> Prepared:
-        """Build and execute once at a level. Raises CompileError when that cannot be had."""
+        """Build and execute once at a level.
+
+        Raises CompileError when that cannot be had, DeviceError when the vendor's compiler or runtime fails in it.
+        """
         p = self._p
         started = perf_counter()
         self._level = level
-        with memory_errors(p.load.name, self._needed, self._device):
+        with (
+            memory_errors(p.load.name, self._needed, self._device),
+            vendor_failures(p.load.name, self._info.name, level),
+        ):
             built = self._built(numbers.dtype)
             with torch.no_grad():
                 made = make_engine(level, p.load.model, self._setup(built, numbers), numbers)

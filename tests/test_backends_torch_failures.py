@@ -1,0 +1,127 @@
+"""A vendor's compiler or runtime that fails while a load is prepared: an error with its first line, no traceback."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+pytest.importorskip("torch", reason="this is the torch backend")
+
+from wattbench.backends.contract import Preparation
+from wattbench.backends.torch import failures, levels
+from wattbench.backends.torch.backend import TorchBackend
+from wattbench.backends.torch.failures import vendor_failures
+from wattbench.backends.torch.vendors import vendor_of
+from wattbench.models.find import find_load
+from wattbench.models.inputs import make_arrays
+from wattbench.results.errors import DeviceError, OutOfMemoryError
+
+NEURON = vendor_of("neuron")
+
+TEXT = "\n  neuronx-cc terminated with exit code 70: unsupported operator\n  file model.hlo, line 3"
+
+
+class VendorError(Exception):
+    """An error of a vendor's own, of no kind that Python knows."""
+
+
+def fails_lazily(error: Exception) -> Callable[..., Any]:  # any: a compile backend
+    """Return a compiler that takes every graph, and fails when what it made is called."""
+
+    def compile_(_graph: object, _inputs: object) -> Callable[..., Any]:  # any: see fails_lazily
+        def call(*_: object) -> Any:  # any: see fails_lazily
+            raise error
+
+        return call
+
+    return compile_
+
+
+def preparation(name: str) -> Preparation:
+    """Return what the compiled level of a load is prepared with."""
+    return Preparation(
+        load=find_load(name),
+        weights="synthetic",
+        seed=3,
+        precision="float32",
+        device="cpu",
+        batch=2,
+        threads=1,
+        affinity=None,
+        tuning="compiled",
+    )
+
+
+@pytest.fixture
+def vendors_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the CPU stand for AWS's device."""
+    monkeypatch.setattr(failures, "vendor_of", lambda _kind: NEURON)
+
+
+@pytest.mark.usefixtures("vendors_cpu")
+@pytest.mark.parametrize("name", ["tiny-decoder/tiny", "tiny-encoder/tiny-encode"])
+@pytest.mark.parametrize("error", [RuntimeError, VendorError, AssertionError])
+def test_a_compiler_that_fails_at_the_first_call(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], name: str, error: type[Exception]
+) -> None:
+    """It says what failed, the vendor's first line and what to do; the whole text is on standard error."""
+    monkeypatch.setattr(levels, "static_compiler", lambda _device: fails_lazily(error(TEXT)))
+    backend = TorchBackend()
+    with pytest.raises(DeviceError) as caught:
+        backend.prepare(preparation(name))
+    backend.close()
+
+    assert f"AWS Trainium could not prepare {name} on cpu at the level compiled" == caught.value.what
+    first = "neuronx-cc terminated with exit code 70: unsupported operator"
+    assert f"{error.__name__}: {first}" == caught.value.why
+    assert "--tuning eager" in caught.value.remedy
+    assert "file model.hlo, line 3" in capfd.readouterr().err
+
+
+def test_a_compiler_that_refuses_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that fails while it compiles is not asked again: the level below runs, and the record says why."""
+
+    def refuse(_graph: object, _inputs: object) -> None:
+        raise VendorError(TEXT)
+
+    monkeypatch.setattr(levels, "static_compiler", lambda _device: refuse)
+    backend = TorchBackend()
+    made = backend.prepare(preparation("tiny-encoder/tiny-encode"))
+    backend.close()
+
+    assert "eager" == made.backend.engine
+    assert "neuronx-cc terminated" in str(made.backend.tuning_fallback)
+
+
+def test_call_by_call_has_other_advice() -> None:
+    """Where nothing is compiled there is no lower level to name; an error without words is called by its type."""
+    with pytest.raises(DeviceError) as caught, vendor_failures("a/b", "npu:0", "eager"):
+        raise NotImplementedError
+
+    assert "NotImplementedError" == caught.value.why
+    assert "--tuning" not in caught.value.remedy
+    assert "Huawei Ascend NPU could not prepare a/b on npu:0 at the level eager" == caught.value.what
+
+
+def test_a_bug_of_ours_stays_one() -> None:
+    """What our own lines raise is not laid on the vendor."""
+    with pytest.raises(AttributeError), vendor_failures("a/b", "tpu:0", "eager"):
+        make_arrays(None, 1, 0)  # type: ignore[arg-type] # this is the bug
+
+
+@pytest.mark.parametrize("error", [OutOfMemoryError("It ran out"), DeviceError("It is gone")])
+def test_an_error_of_ours_is_left_alone(error: DeviceError) -> None:
+    """What is said already is not said again."""
+    with pytest.raises(type(error)) as caught, vendor_failures("a/b", "tpu:0", "eager"):
+        raise error
+
+    assert error is caught.value
+
+
+@pytest.mark.parametrize(
+    ("device", "text"), [("tpu:0", "DefaultCPUAllocator: not enough memory"), ("cuda:0", TEXT), ("cpu", TEXT)]
+)
+def test_what_is_not_the_vendors_is_left_alone(device: str, text: str) -> None:
+    """Memory that ran out has an error of its own, and torch's own devices have no vendor's code between."""
+    with pytest.raises(RuntimeError, match="not enough|neuronx"), vendor_failures("a/b", device, "compiled"):
+        raise RuntimeError(text)
