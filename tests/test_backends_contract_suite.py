@@ -180,7 +180,9 @@ def test_every_installed_backend_keeps_the_contract(name: str) -> None:
     assert len(CHECKS) == len(check_backend(case(backend) if name == "mock" else encoder))
 
 
-CHANNEL = replace(PLAIN_POWER, id="fake:energy", kind="counter", provenance="replayed", unit="J")
+CHANNEL = replace(
+    PLAIN_POWER, id="fake:energy", kind="counter", provenance="replayed", unit="J", accuracy_basis="made up"
+)
 
 
 class FakeSampler:

@@ -80,7 +80,7 @@ class Calibrated:
     def __init__(self, folder: Path) -> None:
         desk = Desk(folder)
         meter = ("--meter", desk.trace("meter", 1.0, 0.0, accuracy=0.001), "--meter-name", "WT310 serial 7")
-        ended = desk.calibrate(*meter, "--level", "2", "--json")
+        ended = desk.calibrate(*meter, "--level", "1", "--json")  # well within the 12 s of the recordings
         assert 0 == ended.returncode, ended.stderr
         (self.made,) = json.loads(ended.stdout)
         self._data = folder / "data"
@@ -114,7 +114,7 @@ def test_a_known_sensor_is_calibrated_and_a_later_run_uses_it(desk: Desk, calibr
     assert abs(after["mean_power_w"] / 200 - 1) <= 2 * after["u_absolute_rel"]
     assert [made] == result["power"]["calibrations"]
     shown = desk.bench("show", str(desk.folder / "after.json")).stdout
-    assert "calibrated      replay:board: corrected, against replay:" in shown
+    assert "calibrated      replay:board: corrected, against WT310 serial 7" in shown
 
 
 def test_what_is_stored_is_shown_and_forgotten(desk: Desk, calibrated: Calibrated) -> None:
@@ -144,9 +144,11 @@ def test_a_wall_meter_keeps_the_boards_joules_and_adds_the_walls(desk: Desk) -> 
     """The offset absorbs the host; the board's figure stays the sensor's, the wall's stands beside it."""
     meter = desk.trace("meter", 1.0, HOST_W, scope="wall", accuracy=0.001)
     ended = desk.calibrate("--meter", meter)
-    board, wall = desk.run("after")["repeats"][0]["energy"]
+    result = desk.run("after")
+    board, wall = result["repeats"][0]["energy"]
 
     assert "taken as constant" in ended.stdout
+    assert result["power"]["calibrations"][0]["meter"]["identity"].startswith("replay:")
     assert ("board", None) == (board["scope"], board["raw_energy_j"])
     assert board["mean_power_w"] == pytest.approx(GAIN * 200 + OFFSET_W, rel=0.001)
     assert ("wall", "replayed") == (wall["scope"], wall["provenance"])
