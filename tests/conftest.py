@@ -82,12 +82,26 @@ def settled() -> None:
 
 
 @pytest.fixture(scope="session")
-def graph_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Give one cache folder to all files whose tests do not ask how a graph was built; processes share it."""
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of this run of the tests, which its processes share."""
     base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "graphs"
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def graph_cache(run_folder: Path) -> Path:
+    """Give one cache folder to all files whose tests do not ask how a graph was built."""
+    folder = run_folder / "graphs"
     folder.mkdir(exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiler_cache(run_folder: Path) -> Iterator[None]:
+    """Keep what torch's compiler makes out of the user's folders, and make it once for all files and processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(run_folder / "inductor"))
+        yield
 
 
 @pytest.fixture(scope="module")

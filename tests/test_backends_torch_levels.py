@@ -1,7 +1,6 @@
 """The levels of the torch backend on the CPU: each passes the gate, none compiles while it is timed."""
 
 import weakref
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,15 +30,6 @@ from wattbench.results.subject import QualityRecord
 from wattbench.testing import BackendCase, BackendContract, make_batch
 
 needs_compiler = pytest.mark.skipif(not compile_module.can_compile("cpu"), reason="needs a C++ compiler")
-
-
-@pytest.fixture(name="compiler_cache", autouse=True, scope="module")
-def _compiler_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """Keep what inductor compiles out of the user's folders."""
-    with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("inductor")
-        patch.setenv("TORCHINDUCTOR_CACHE_DIR", str(folder))
-        yield folder
 
 
 class Compiled(TorchBackend):

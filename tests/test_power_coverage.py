@@ -40,10 +40,9 @@ def test_every_branch_of_the_energy_is_tested(tmp_path: Path) -> None:
     pytest.importorskip("coverage", reason="needs the package coverage of the extra `dev`")
     calibration = sorted(path.stem for path in POWER.glob("calibrat*.py"))
     names = (*MODULES, *calibration)
-    wanted = [TESTS / f"test_power_{name}.py" for name in (*names, *ELSEWHERE)] + sorted(
-        TESTS.glob("test_*calibrat*.py")
-    )
-    tests = [str(path) for path in dict.fromkeys(wanted) if path.exists() and not path.stem.endswith("_cli")]
+    wanted = [TESTS / f"test_power_{name}.py" for name in (*names, *ELSEWHERE)]
+    wanted += sorted(TESTS.glob("test_power_calibrat*.py"))
+    tests = [str(path) for path in dict.fromkeys(wanted) if path.exists()]
     config = tmp_path / "coveragerc"
     include = "\n    ".join(f"*/harness/power/{name}.py" for name in names)
     config.write_text(CONFIG.format(folder=tmp_path, include=include))
