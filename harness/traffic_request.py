@@ -4,6 +4,7 @@ from pathlib import Path
 
 from wattbench.backends.endpoint.address import is_here, target_of
 from wattbench.harness.request import RunRequest
+from wattbench.harness.serving.command_secrets import refuse_command_secrets
 from wattbench.harness.serving.process import split_command
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
 from wattbench.harness.traffic.trace_file import Trace, read_trace
@@ -160,8 +161,10 @@ def _try_to_draw(
 def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
     """Return which endpoint is to serve.
 
-    Raises UsageError for its knobs without one, an address that is none, and two sources of a key.
+    Raises UsageError for its knobs without one, an address that is none, two sources of a key, and a key in a command.
     """
+    if request.server_command is not None:
+        refuse_command_secrets(request.server_command)
     if request.endpoint is None:
         given = next((knob for knob in ENDPOINT_ONLY if getattr(request, knob) is not None), None)
         if given is not None or request.backend == ENDPOINT:
