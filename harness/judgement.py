@@ -16,7 +16,7 @@ from wattbench.harness.judgement_sensors import (
 from wattbench.harness.judgement_traffic import failure_doubts, traffic_doubts
 from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RESIDUAL_WINDOW_S
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
-from wattbench.harness.power.sensorless import sensorless_reason
+from wattbench.harness.power.sensorless import no_sensor_reason
 from wattbench.harness.power.series import is_absurd
 from wattbench.results.covers import is_among
 from wattbench.results.document import ErrorRecord
@@ -183,8 +183,7 @@ def _power_source(e: Evidence) -> Iterator[Doubt]:
         found = rungs(e.repeats[0].energy, e.covers)
         if primary_rung(found, e.covers) is None:
             advice = "The other sensors' figures stand below; `bench doctor` says how to read the device's own."
-            sensorless = sensorless_reason(e.plan.backend, e.plan.device)
-            reasons = (no_rung_reason(found, e.covers), sensorless)
+            reasons = (no_rung_reason(found, e.covers), no_sensor_reason(e.plan))
             yield _doubt("unmeasured_scope", "; ".join(filter(None, reasons)), advice)
     kinds = {c.provenance for c in e.power.channels}
     if "replayed" in kinds:

@@ -19,7 +19,7 @@ from wattbench.harness.power.ladder import seeing
 from wattbench.harness.power.probe_file import recall_responses
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
-from wattbench.harness.power.sensorless import sensorless_reason
+from wattbench.harness.power.sensorless import no_sensor_reason
 from wattbench.harness.power.series import settle_s
 from wattbench.harness.power.steadiness import Slope, slope_of, window_drift
 from wattbench.harness.power.terms import APART_MAX
@@ -56,7 +56,7 @@ class PowerSession:
         self._peers = peers or Peers()
         self._knowledge = knowledge or Knowledge(selection.channels)
         self._origin_ns = 0
-        self._sensorless = sensorless_reason(plan.backend, plan.device)
+        self._sensorless = no_sensor_reason(plan)
         self._recorder: Recorder | None = None
         self._primary: str | None = None
         """The name of the device's own rung, chosen at the first window."""

@@ -4,9 +4,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from wattbench.backends.endpoint.address import is_here, target_of
 from wattbench.harness.power.sysfs import try_word
+from wattbench.results.plan import Plan
 
-__all__ = ["SENSORLESS", "Sensorless", "present_here", "sensorless_reason"]
+__all__ = ["SENSORLESS", "Sensorless", "no_sensor_reason", "present_here", "sensorless_reason"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,30 @@ SENSORLESS = (
     ),
 )
 """Looked up in order; TPUs have no PCI number here since Google's vendor number is every GCP network card's too."""
+
+
+_SERVER_HERE = (
+    "the server runs on this machine, and which of its devices it uses is not known here: a meter of the whole machine "
+    "sees it (--power), and so does `bench agent` with the sensors of those devices (--power agent:127.0.0.1); behind "
+    "a tunnel the agent runs at its other end"
+)
+_SERVER_ELSEWHERE = (
+    "the server is on another machine, and its interface tells tokens and times, but no power: `bench agent` there "
+    "(--power agent:HOST) or a meter of that machine sees it; a hosted service's machines are out of reach"
+)
+"""Of an endpoint, what is true of its watts and what can be done (docs/endpoints.md, docs/agent.md)."""
+
+
+def no_sensor_reason(plan: Plan) -> str | None:
+    """Return why there are no watts of what a plan runs on, and what helps, in one sentence; None: there may be some.
+
+    A server on this machine was not to be measured where the user says `--power none`.
+    """
+    if plan.endpoint is None:
+        return sensorless_reason(plan.backend, plan.device)
+    if not is_here(target_of(plan.endpoint)):
+        return _SERVER_ELSEWHERE
+    return None if plan.power == ("none",) else _SERVER_HERE
 
 
 def sensorless_reason(backend: str, device: str) -> str | None:
