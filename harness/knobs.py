@@ -1,7 +1,9 @@
 """The values that knobs may have: nonsense is refused, with the range, before anything is started."""
 
 import importlib.util
+import math
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +12,15 @@ from wattbench.results.errors import UsageError
 from wattbench.results.jsontree import INTEGER_MAX
 from wattbench.results.plugins import nearest_lines
 
-__all__ = ["check_knobs", "check_processors", "check_text", "check_weights", "known_processors", "user_path"]
+__all__ = [
+    "check_finite",
+    "check_knobs",
+    "check_processors",
+    "check_text",
+    "check_weights",
+    "known_processors",
+    "user_path",
+]
 
 DAY_S = 86400.0
 """The longest time that a knob may ask for: no window, warm-up or idle phase of a benchmark needs a day."""
@@ -94,6 +104,14 @@ def check_knobs(request: RunRequest) -> None:
         limits.check(getattr(request, name))
     if request.affinity is not None:
         check_processors(request.affinity)
+
+
+def check_finite(knobs: Mapping[str, object]) -> None:
+    """Raise UsageError with its flag and its range for a number that is not finite, which no request can hold."""
+    for name, limits in RANGES.items():
+        value = knobs.get(name)
+        if isinstance(value, float) and not math.isfinite(value):
+            limits.check(value)
 
 
 def check_text(flag: str, value: str | None) -> None:

@@ -18,6 +18,7 @@ LatencyKind = Literal["ttft", "tpot", "latency", "itl"]
 KINDS: tuple[LatencyKind, ...] = get_args(LatencyKind)
 BY_NAME: dict[str, LatencyKind] = {kind: kind for kind in KINDS}
 ENTRY = re.compile(r"([a-z]+)\.p(\d{1,2}(?:\.\d{1,3})?)=([^=]+)", re.ASCII)
+ANY_PERCENTILE = re.compile(r"[a-z]+\.p(\d+(?:\.\d+)?)=[^=]+", re.ASCII)
 NAME = re.compile(r"[a-z]+:[^=,]+", re.ASCII)
 LIMITS_MAX = 16
 
@@ -103,7 +104,19 @@ def _named_limits(limits: dict[str, int]) -> tuple[Limit, ...]:
 def _limit(entry: str) -> Limit:
     match = ENTRY.fullmatch(entry)
     kind = BY_NAME.get(match[1]) if match is not None else None
+    asked = ANY_PERCENTILE.fullmatch(entry)
+    if asked is not None and (match is None or float(asked[1]) == 0):
+        _refuse_percentile(asked[1])
     if match is None or kind is None:
         why = f"got {entry[:80]!r}, it must be ttft, tpot, latency or itl with a percentile and a duration"
         raise UsageError("--slo is not understood", why, "For example ttft.p99=2s,tpot.p99=200ms.")
     return Limit(kind=kind, q=float(match[2]) / 100, limit_s=duration_s(match[3]))
+
+
+def _refuse_percentile(text: str) -> None:
+    """Raise UsageError for a percentile that lies outside 0..100, or has more digits than any run could tell apart."""
+    if not 0 < float(text) < 100:
+        why = "a percentile lies above 0 and below 100: no number of requests proves what the slowest of all takes"
+    else:
+        why = "a percentile has at most three digits behind the point"
+    raise UsageError(f"--slo asks for p{text[:20]}", why, "For example ttft.p99=2s, or ttft.p99.9=2s.")

