@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from wattbench.results.metrics import Interval, Metric
 from wattbench.results.stats import median, median_interval, spread_iqr, standard_uncertainty
 
-__all__ = ["figure"]
+__all__ = ["figure", "known_part"]
 
 
 def figure(
@@ -43,6 +43,17 @@ def figure(
         u_absolute_rel=_with_repeatability(u_absolute_rel, interval, value),
         u_comparison_rel=_with_repeatability(u_comparison_rel, interval, value),
     )
+
+
+def known_part(metric: Metric, repeats: int) -> str:
+    """Return in how many of a run's windows a figure is known, in words; empty for all, none, and a single sample.
+
+    A sensor that is lost in mid-run leaves the energies of the windows before it: they are the figure, which says so.
+    """
+    known = len(metric.samples)
+    if metric.name == "power.idle" or not 0 < known < repeats:
+        return ""
+    return f"known in {known} of {repeats} windows"
 
 
 def _method(method: str, known: int, asked: int, reason: str) -> str:

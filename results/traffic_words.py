@@ -1,19 +1,55 @@
 """What a run of traffic has to say, as labels and texts: how requests came, what became of them, how the client did."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from wattbench.results.document import Result
 from wattbench.results.metrics import QuantileMetric, Summary
+from wattbench.results.rates import succeeded
 from wattbench.results.sessions import calls_per_session, cut_spans_s, whole_sessions
+from wattbench.results.stats import median
 from wattbench.results.traffic_plan import TrafficPlan
 
-__all__ = ["Line", "traffic_lines", "traffic_words"]
+__all__ = ["Lengths", "Line", "lengths_of", "traffic_lines", "traffic_words"]
 
 Line = tuple[str, str]
 """A label and a text."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lengths:
+    """How many tokens requests had, in words: one number, or the least, the most and the median; `turns` may follow."""
+
+    input: str
+    output: str
+    turns: str = ""
+
+
 SERVER_TIMES = (("queue", "server_queue"), ("prompt", "server_prompt"), ("output", "server_output"))
+
+
+def lengths_of(result: Result) -> Lengths:
+    """Return how long requests were: under traffic those that succeeded, as they were counted; else the load's own.
+
+    Sessions, draws and traces send other lengths than the load has.
+    """
+    rows = [
+        (repeat.completions, i) for repeat in result.repeats if repeat.traffic for i in succeeded(repeat.completions)
+    ]
+    if rows:
+        return Lengths(
+            input=_length_words([done.input_tokens[i] for done, i in rows]),
+            output=_length_words([done.output_tokens[i] for done, i in rows]),
+        )
+    load = result.load
+    turns = f", {load.turns} turns" if load.turns > 1 else ""
+    return Lengths(input=str(load.input_tokens), output=str(load.output_tokens), turns=turns)
+
+
+def _length_words(tokens: Sequence[int]) -> str:
+    low, high = min(tokens), max(tokens)
+    return str(low) if low == high else f"{low} to {high} (median {median(tokens):g})"
 
 
 def traffic_words(plan: TrafficPlan) -> str:

@@ -9,12 +9,17 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
-from agent_service import Agent, proxy, recording, shifted
+from agent_service import TOKEN, Agent, proxy, recording, shifted
 
+from wattbench.harness.cli.figures import result_lines
 from wattbench.results.document import Result
 from wattbench.results.files import read_result
+from wattbench.results.report.blocks import Cards
+from wattbench.results.report.headline import headline_section
+from wattbench.results.report.subject import Subject
 
 SHORT = ("--quick", "--load", "tiny-decoder/tiny", "--window", "1", "--warm-up-max", "0.1")
 LIMIT_S = 120
@@ -76,9 +81,11 @@ def j_per_token(result: Result) -> float:
 
 
 def true_j_per_token(result: Result, watts: float) -> float:
-    """Return what a constant power makes of the measured windows: their time times the watts, over their tokens."""
+    """Return what a constant power makes of the windows whose energy is known: time times watts, over their tokens."""
     per_window = sorted(
-        watts * repeat.window.duration_s / sum(repeat.completions.output_tokens) for repeat in result.repeats
+        watts * repeat.window.duration_s / sum(repeat.completions.output_tokens)
+        for repeat in result.repeats
+        if all(energy.energy_j is not None for energy in repeat.energy)
     )
     return (per_window[0] + per_window[-1]) / 2
 
@@ -146,20 +153,62 @@ def test_two_hosts_are_one_deployment(deployment: Result) -> None:
     assert "all 2 serving hosts" in (lead.boundary or "")
 
 
-def test_an_agent_that_is_lost_costs_the_joules_and_nothing_else(tmp_path: Path) -> None:
-    """Throughput stands; energy is null with the reason, and a doubt says so."""
-    with Agent(tmp_path, "--power", recording(tmp_path, WATTS)) as agent:
-        run = Run(tmp_path, agent_of(agent, "host"), repeats=3)
+@pytest.fixture(scope="module")
+def lost(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    """Return the result of four windows during which the agent is killed."""
+    folder = tmp_path_factory.mktemp("lost")
+    with Agent(folder, "--power", recording(folder, WATTS)) as agent:
+        run = Run(folder, agent_of(agent, "host"), repeats=4)
         run.wait_for_repeat()
         agent.process.kill()
-        result = run.end()
-    last = result.repeats[-1]
+        return run.end()
 
-    assert ("complete", 3) == (result.status, len(result.repeats))
-    assert result.summary is not None
-    assert (speed := result.summary.metric("throughput.output_tokens")) is not None
+
+def test_an_agent_that_is_lost_costs_the_joules_and_nothing_else(lost: Result) -> None:
+    """Throughput stands; energy is null with the reason, and a doubt says so."""
+    last = lost.repeats[-1]
+
+    assert ("complete", 4) == (lost.status, len(lost.repeats))
+    assert lost.summary is not None
+    assert (speed := lost.summary.metric("throughput.output_tokens")) is not None
     assert speed.value
     assert last.energy[0].energy_j is None
     assert last.energy[0].reason
-    assert result.repeats[0].energy[0].energy_j is not None
-    assert {"sensor_failed"} <= {doubt.code for doubt in result.doubts}
+    assert lost.repeats[0].energy[0].energy_j is not None
+    assert {"sensor_failed"} <= {doubt.code for doubt in lost.doubts}
+
+
+def test_figures_of_a_lost_agent_say_of_how_many_windows_they_are(lost: Result) -> None:
+    """J/token is that of the windows before the loss; text and page say in how many of the four it is known."""
+    known = sum(repeat.energy[0].energy_j is not None for repeat in lost.repeats)
+    said = f"known in {known} of 4 windows"
+    cards = headline_section(Subject(name="one", result_id="one", document=lost, data=b"")).blocks[0]
+    assert isinstance(cards, Cards)
+    assert lost.summary is not None
+    metric = lost.summary.metric("energy.per_output_token")
+    assert metric is not None
+
+    assert 0 < known < 4
+    assert known == len(metric.samples)
+    assert any(said in line for line in result_lines(lost))
+    assert {True, False} == {said in card.note for card in cards.cards}
+
+
+def test_watts_come_over_tls_from_an_agent_that_is_trusted(tmp_path: Path, peers: ModuleType) -> None:
+    """Token and polls travel encrypted, checked against the agent's certificate; joules are those of the recording."""
+    certificate, key = peers.certificate(tmp_path)
+    token = tmp_path / "agent.key"
+    token.write_text(f"token = {TOKEN}\n")
+    token.chmod(0o600)
+    flags = ("--credentials", str(token), "--tls-cert", str(certificate), "--tls-key", str(key))
+    with Agent(tmp_path, "--power", recording(tmp_path, WATTS), *flags) as agent:
+        address = f"agent:https://127.0.0.1:{agent.port},name=host,credentials={token}"
+        result = Run(tmp_path, f"{address},tls={certificate}").end()
+        stranger = Run(tmp_path, address)
+        refusal = stranger.process.communicate(timeout=LIMIT_S)[1]
+
+    assert "complete" == result.status
+    assert true_j_per_token(result, WATTS) == pytest.approx(j_per_token(result), rel=0.01)
+    assert 0 != stranger.process.returncode
+    assert "certificate" in refusal
+    assert TOKEN not in refusal + next((tmp_path / "out").glob("*.json")).read_text()

@@ -9,10 +9,11 @@ from wattbench.harness.cli.peer_lines import peer_lines
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt
 from wattbench.results.energy import PowerRecord
+from wattbench.results.figures import known_part
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
 from wattbench.results.stats import median
-from wattbench.results.traffic_words import traffic_lines, traffic_words
+from wattbench.results.traffic_words import lengths_of, traffic_lines, traffic_words
 from wattbench.results.tuning import TuningRecord
 from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, reached, scaled
 
@@ -68,8 +69,8 @@ def result_lines(result: Result) -> list[str]:
 
 def _subject_lines(result: Result) -> Iterator[str]:
     load, plan = result.load, result.plan
-    turns = f", {load.turns} turns" if load.turns > 1 else ""
-    size = f"{load.input_tokens} in / {load.output_tokens} out{turns}"
+    lengths = lengths_of(result)
+    size = f"{lengths.input} in / {lengths.output} out{lengths.turns}"
     how = f"batch {plan.batch}" if plan.traffic is None else traffic_words(plan.traffic)
     arrival = f"{plan.scenario}, {how}" if how else plan.scenario
     yield f"{load.name}  ({size}; {arrival}, {plan.weights} weights, seed {plan.seed})"
@@ -184,6 +185,8 @@ def _energy_lines(summary: Summary) -> Iterator[str]:
         if metric is not None and metric.value is not None:
             yield labelled(label, _figure(metric, unit) + uncertainty_text(metric))
     yield labelled("", f"scope {total.scope}: {total.boundary}")
+    if part := known_part(total, summary.repeats):
+        yield labelled("", f"{part}; of the others it is not")
 
 
 def _verdict_lines(result: Result) -> Iterator[str]:

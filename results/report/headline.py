@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from wattbench.results.document import Result
+from wattbench.results.figures import known_part
 from wattbench.results.imported import Document
 from wattbench.results.metrics import Metric, QuantileMetric
 from wattbench.results.report.blocks import Block, Card, Cards, Cell, Column, Prose, Row, Section, Table
@@ -86,9 +87,10 @@ def _cards(document: Document) -> Iterator[Card]:
         metric = metric_of(document, name)
         if metric is None or (metric.value is None and name not in ENERGIES):
             continue
+        repeats = document.summary.repeats if isinstance(document, Result) and document.summary else 0
         if name == "efficiency.requests_per_j" and _known(document, "efficiency.tokens_per_j"):
             continue  # one of the two says what a watt is worth
-        yield _card(metric)
+        yield _card(metric, repeats)
     for latency in latencies_of(document):
         if latency.name in LATENCIES and latency.count:
             yield _latency_card(latency)
@@ -99,16 +101,19 @@ def _known(document: Document, name: str) -> bool:
     return metric is not None and metric.value is not None
 
 
-def _card(metric: Metric) -> Card:
+def _card(metric: Metric, repeats: int) -> Card:
     if metric.value is None:
         return Card(label=name_of(metric.name), value="", unit="", missing=metric.reason or "no reason is recorded")
     us = [f"{absolute(metric)} absolute", f"{comparing(metric)} comparing"] if metric.scope is not None else []
+    notes = [f"uncertainty (k=2): {', '.join(us)}"] if us else []
+    if part := known_part(metric, repeats):
+        notes.append(part)
     return Card(
         label=name_of(metric.name),
         value=number(metric.value),
         unit=unit_of(metric.unit),
         spread=spread(metric.interval) or "no interval: one value",
-        note=f"uncertainty (k=2): {', '.join(us)}" if us else "",
+        note="; ".join(notes),
     )
 
 

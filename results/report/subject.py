@@ -12,6 +12,7 @@ from wattbench.results.energy import Polls
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.measurement import RequestsFile
 from wattbench.results.report.blocks import Badge, Block, Entries, Entry, Prose, Section, Tone
+from wattbench.results.traffic_words import lengths_of
 
 __all__ = [
     "NOT_VERIFIED",
@@ -100,10 +101,10 @@ def subtitle_of(document: Document) -> str:
         work, clock = document.work, document.clock
         when = f", measured {clock.origin_utc}" if clock else ", date not stated"
         return f"{precision_of(document)}, {work.scenario}; imported from {document.source.tool}{when}"
-    plan, load, backend = document.plan, document.load, document.backend
+    plan, backend = document.plan, document.backend
     engine = f"{backend.name}/{backend.engine}" if backend else plan.backend
-    turns = f", {load.turns} turns" if load.turns > 1 else ""
-    tokens = f"{load.input_tokens} tokens in, {load.output_tokens} out{turns}"
+    lengths = lengths_of(document)
+    tokens = f"{lengths.input} tokens in, {lengths.output} out{lengths.turns}"
     batch = f"{plan.scenario}, batch {plan.batch}"
     return f"{engine}, {precision_of(document)}; {tokens}; {batch}; {plan.weights} weights; {document.run.started_at}"
 
