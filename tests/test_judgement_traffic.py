@@ -54,7 +54,9 @@ def test_a_late_generator_is_a_doubt_without_a_limit(doubts: Any) -> None:
     assert "1 ms late, which is 2 % of the median time to the first token (50 ms); 0.5 ms are allowed" in doubt.facts
 
 
-@pytest.mark.parametrize(("late_s", "expected"), [(9e-5, []), (2e-4, ["doubt"]), (3.9e-3, ["doubt"]), (5e-3, ["severe"])])
+@pytest.mark.parametrize(
+    ("late_s", "expected"), [(9e-5, []), (2e-4, ["doubt"]), (3.9e-3, ["doubt"]), (5e-3, ["severe"])]
+)
 def test_a_fast_server_does_not_ask_for_more_than_the_client_can(
     doubts: Any, late_s: float, expected: list[str]
 ) -> None:

@@ -12,7 +12,7 @@ from wattbench.results.stats import quantile
 
 ENDED = [6, 6, 6, 7, 10, 13, 16, 22, 23]
 CUT = [6, 9, 10, 11, 17, 19, 20, 25, 32, 32, 34, 35]
-"""Weeks of remission under 6-mercaptopurine: Freireich et al., Blood 21 (1963), as Kalbfleisch and Prentice print it."""
+"""Weeks of remission under 6-mercaptopurine: Freireich et al., Blood 21 (1963), as in many textbooks."""
 
 
 def test_a_published_table() -> None:

@@ -20,9 +20,7 @@ def sessions(*owners: int) -> Schedule:
 def record_of(schedule: Schedule, sent: list[int]) -> TrafficRecord:
     """Return the record of a window in which these calls of a schedule were sent, one a millisecond."""
     at = [1_000_000 * (i + 1) for i in range(len(sent))]
-    served = make_served(
-        planned_ns=at, start_ns=at, tokens_ns=[[t] for t in at], end_ns=at, errors=[None] * len(sent)
-    )
+    served = make_served(planned_ns=at, start_ns=at, tokens_ns=[[t] for t in at], end_ns=at, errors=[None] * len(sent))
     served.call[:] = sent
     return traffic_of(served, schedule, 0, seed=0, rate_per_s=None)
 

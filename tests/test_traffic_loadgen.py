@@ -32,7 +32,7 @@ RELATIVE, ABSOLUTE_S = 0.02, 0.2e-3
 """Two generators agree when a figure differs by no more than one of these."""
 
 ROUNDS = 5
-"""Runs of LoadGen at most: where two definitions or figures part, they part in each; a busy machine strikes at random."""
+"""Runs of LoadGen at most: two figures that differ do so in each of them; a busy machine strikes at random."""
 
 PROGRAM = """
 import json, queue, sys, threading
