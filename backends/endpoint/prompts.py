@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from itertools import accumulate
 
 from wattbench.backends.traffic import NONE, Schedule
 
@@ -57,11 +58,37 @@ def prompts_of(schedule: Schedule, seed: int, lengths: Lengths) -> list[str]:
     they are the same words in every call that has them. The rest is the call's own, so that no cache can have it.
     """
     prompts = []
+    shares = _shares(schedule, lengths)
+    longest: dict[str, int] = {}
+    for name, _, shared in shares:
+        longest[name] = max(shared, longest.get(name, 0))
+    texts: dict[str, _Shared] = {}
+    for call, (name, whole, shared) in enumerate(shares):
+        if shared and name not in texts:
+            texts[name] = _Shared(longest[name], f"{seed} {name}")
+        own = prompt_of_words(whole - shared, f"{seed} {call}")
+        prompts.append(f"{texts[name].words(shared)} {own}" if shared else own)
+    return prompts
+
+
+class _Shared:
+    """The longest text that some calls begin with; drawn once, since a session's calls share more and more of it."""
+
+    def __init__(self, count: int, seed: str) -> None:
+        self._text = prompt_of_words(count, seed)
+        self._ends = list(accumulate((len(word) + 1 for word in self._text.split(" ")), initial=-1))
+
+    def words(self, count: int) -> str:
+        """Return its first words."""
+        return self._text[: self._ends[count]]
+
+
+def _shares(schedule: Schedule, lengths: Lengths) -> list[tuple[str, int, int]]:
+    """Return for each call whose words it begins with, how many words it has, and how many of them are those."""
     columns = (schedule.input_tokens, schedule.prefix_tokens, schedule.session, schedule.prefix_group)
-    for call, (tokens, prefix, session, group) in enumerate(zip(*(c.tolist() for c in columns), strict=True)):
+    found = []
+    for tokens, prefix, session, group in zip(*(c.tolist() for c in columns), strict=True):
         whole = lengths.words_for(tokens)
         shared = min(whole - 1, round(prefix / lengths.per_word)) if prefix else 0
-        name = f"session {session}" if session != NONE else f"group {group}"
-        parts = (prompt_of_words(shared, f"{seed} {name}"), prompt_of_words(whole - shared, f"{seed} {call}"))
-        prompts.append(" ".join(part for part in parts if part))
-    return prompts
+        found.append((f"session {session}" if session != NONE else f"group {group}", whole, shared))
+    return found
