@@ -1,4 +1,4 @@
-"""Raw polls as the bytes of a Parquet file and back: the only file that knows pyarrow, imported when it is needed."""
+"""Raw polls as the bytes of a Parquet file and back; pyarrow is imported when it is needed."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from wattbench.results.arrow_columns import number_array, text_array
 from wattbench.results.energy import Polls
 from wattbench.results.errors import DocumentError
 
@@ -19,6 +20,9 @@ METADATA = b"wattbench.polls"
 COLUMNS = ("channel", "before_ns", "after_ns", "value", "sensor_ns", "taken_ns", "error")
 DELTAS = dict.fromkeys(("before_ns", "after_ns", "sensor_ns", "taken_ns"), "DELTA_BINARY_PACKED")
 """Time stamps differ by nearly the same from poll to poll."""
+
+NOTHING = Polls(channel="", before_ns=(), after_ns=(), value=(), sensor_ns=None, errors={})
+"""What a file without any channel is made of: no rows (`Schema.empty_table` would import pandas)."""
 
 REMEDY = "Take the original file; without it the energies of the result cannot be computed again."
 
@@ -48,7 +52,7 @@ def encode_polls(polls: Sequence[Polls]) -> bytes:
     kinds = (text, whole, whole, pyarrow.float64(), whole, whole, text)
     schema = pyarrow.schema(list(zip(COLUMNS, kinds, strict=True)), metadata=facts)
     sink = pyarrow.BufferOutputStream()
-    table = pyarrow.concat_tables([schema.empty_table(), *(_table(log, schema) for log in polls)])
+    table = pyarrow.concat_tables([_table(log, schema) for log in polls or (NOTHING,)])
     pyarrow.parquet.write_table(
         table.unify_dictionaries(),
         sink,
@@ -88,9 +92,17 @@ def _table(log: Polls, schema: pyarrow.Schema) -> pyarrow.Table:
     errors = [log.errors.get(str(row)) for row in range(count)]
     sensor_ns = log.sensor_ns or [None] * count
     taken_ns = log.taken_ns or [None] * count
-    columns = ([log.channel] * count, log.before_ns, log.after_ns, log.value, sensor_ns, taken_ns, errors)
-    arrays = [pyarrow.array(column, type=field.type) for column, field in zip(columns, schema, strict=True)]
-    return pyarrow.Table.from_arrays(arrays, schema=schema)
+    texts: dict[str, Sequence[str | None]] = {"channel": [log.channel] * count, "error": errors}
+    numbers: dict[str, Sequence[float | None]] = {
+        "before_ns": log.before_ns,
+        "after_ns": log.after_ns,
+        "value": log.value,
+        "sensor_ns": sensor_ns,
+        "taken_ns": taken_ns,
+    }
+    arrays: dict[str, pyarrow.Array] = {name: text_array(values) for name, values in texts.items()}
+    arrays |= {name: number_array(values, schema.field(name).type) for name, values in numbers.items()}
+    return pyarrow.Table.from_arrays([arrays[name] for name in COLUMNS], schema=schema)
 
 
 def _split(columns: dict[str, list[object]], channels: Sequence[dict[str, Any]]) -> tuple[Polls, ...]:
