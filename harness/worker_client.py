@@ -1,6 +1,5 @@
 """The measuring process's side of the worker: start it, ask, and end it; it never outlives its user."""
 
-import contextlib
 import time
 from types import TracebackType
 from typing import Self, TypeVar
@@ -8,7 +7,7 @@ from typing import Self, TypeVar
 from wattbench.backends.child_process import ChildProcess
 from wattbench.backends.lines import Failure, known_error
 from wattbench.harness.messages import Close, from_line, to_line
-from wattbench.results.errors import WattbenchError, WorkerError
+from wattbench.results.errors import InterruptedRunError, WattbenchError, WorkerError
 
 __all__ = ["WorkerClient"]
 
@@ -54,11 +53,16 @@ class WorkerClient:
         return self._child.log_tail()
 
     def close(self) -> None:
-        """Ask the worker to end, and kill it if it does not; safe to call twice."""
-        if self._child.alive:
-            with contextlib.suppress(WattbenchError, OSError):
+        """Ask the worker to end, and kill it if it does not; safe to call twice. An interruption still ends the run."""
+        try:
+            if self._child.alive:
                 self._exchange(Close(), CLOSE_TIMEOUT_S)
-        self.kill()
+        except InterruptedRunError:
+            raise
+        except (WattbenchError, OSError):
+            return
+        finally:
+            self.kill()
 
     def kill(self) -> None:
         """End the worker at once and collect it; safe to call twice."""
