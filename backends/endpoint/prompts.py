@@ -55,40 +55,68 @@ def prompts_of(schedule: Schedule, seed: int, lengths: Lengths) -> list[str]:
     """Return the prompt of each call.
 
     The first `prefix_tokens` of a call are those of its session, where it goes on with one, else of its prefix group;
-    they are the same words in every call that has them. The rest is the call's own, so that no cache can have it.
+    they are the same words in every call that has them. A session of a group begins with that group's words: as many as
+    its first call has of them. The rest is the call's own, so that no cache can have it.
     """
-    prompts = []
     shares = _shares(schedule, lengths)
-    longest: dict[str, int] = {}
-    for name, _, shared in shares:
-        longest[name] = max(shared, longest.get(name, 0))
-    texts: dict[str, _Shared] = {}
-    for call, (name, whole, shared) in enumerate(shares):
-        if shared and name not in texts:
-            texts[name] = _Shared(longest[name], f"{seed} {name}")
-        own = prompt_of_words(whole - shared, f"{seed} {call}")
-        prompts.append(f"{texts[name].words(shared)} {own}" if shared else own)
+    texts = _texts(shares, seed)
+    prompts = []
+    for call, share in enumerate(shares):
+        own = prompt_of_words(share.words - share.shared, f"{seed} {call}")
+        prompts.append(f"{texts[share.name].first(share.shared)} {own}" if share.shared else own)
     return prompts
 
 
-class _Shared:
+@dataclass(frozen=True, slots=True)
+class _Share:
+    """How many `words` a call has, how many are `shared`, and whose they are; the first `head` are a group's."""
+
+    name: str
+    words: int
+    shared: int
+    group: str
+    head: int
+
+
+class _Text:
     """The longest text that some calls begin with; drawn once, since a session's calls share more and more of it."""
 
-    def __init__(self, count: int, seed: str) -> None:
-        self._text = prompt_of_words(count, seed)
-        self._ends = list(accumulate((len(word) + 1 for word in self._text.split(" ")), initial=-1))
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._ends = list(accumulate((len(word) + 1 for word in text.split(" ")), initial=-1))
 
-    def words(self, count: int) -> str:
+    def first(self, count: int) -> str:
         """Return its first words."""
-        return self._text[: self._ends[count]]
+        return self._text[: max(0, self._ends[count])]
 
 
-def _shares(schedule: Schedule, lengths: Lengths) -> list[tuple[str, int, int]]:
-    """Return for each call whose words it begins with, how many words it has, and how many of them are those."""
+def _shares(schedule: Schedule, lengths: Lengths) -> list[_Share]:
+    """Return what each call shares, with a session's earlier calls or with those of its group."""
     columns = (schedule.input_tokens, schedule.prefix_tokens, schedule.session, schedule.prefix_group)
-    found = []
+    found: list[_Share] = []
+    heads: dict[int, int] = {}
     for tokens, prefix, session, group in zip(*(c.tolist() for c in columns), strict=True):
-        whole = lengths.words_for(tokens)
-        shared = min(whole - 1, round(prefix / lengths.per_word)) if prefix else 0
-        found.append((f"session {session}" if session != NONE else f"group {group}", whole, shared))
+        words = lengths.words_for(tokens)
+        shared = min(words - 1, round(prefix / lengths.per_word)) if prefix else 0
+        alone = session == NONE
+        head = 0 if alone or group == NONE else min(shared, heads.setdefault(session, shared))
+        name = f"group {group}" if alone else f"session {session}"
+        found.append(_Share(name, words, shared, f"group {group}", head))
+    return found
+
+
+def _texts(shares: list[_Share], seed: int) -> dict[str, _Text]:
+    """Return the text that the calls of each session and of each group begin with, as long as the longest needs."""
+    needs: dict[str, int] = {}
+    heads: dict[str, tuple[str, int]] = {}
+    for share in shares:
+        needs[share.name] = max(share.shared, needs.get(share.name, 0))
+        if share.head:
+            needs[share.group] = max(share.head, needs.get(share.group, 0))
+            heads.setdefault(share.name, (share.group, share.head))
+    drawn = {name: words for name, words in needs.items() if words and name not in heads}
+    found = {name: _Text(prompt_of_words(words, f"{seed} {name}")) for name, words in drawn.items()}
+    for name, (group, head) in heads.items():
+        rest = prompt_of_words(needs[name] - head, f"{seed} {name}")
+        found[name] = _Text(f"{found[group].first(head)} {rest}".strip())
     return found
