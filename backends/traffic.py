@@ -155,6 +155,15 @@ class Served:
 
 
 @runtime_checkable
+class CrewServer(Protocol):
+    """A server of traffic whose calls several processes can send."""
+
+    def use_workers(self, count: int) -> None:
+        """Send the calls of later schedules from so many processes, fewer where they cannot be shared out so far."""
+        ...
+
+
+@runtime_checkable
 class TrafficServer(Protocol):
     """A backend that itself keeps many requests in progress, each with its own times (an endpoint, most of all)."""
 

@@ -13,7 +13,7 @@ from wattbench.harness.cgroup import cpu_quota_cores
 from wattbench.harness.text_files import read_text
 from wattbench.results.environment import CpuFacts
 
-__all__ = ["collect_cpu"]
+__all__ = ["collect_cpu", "usable_cores"]
 
 FEATURES = (
     *("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
@@ -51,7 +51,7 @@ def collect_cpu(root: Path = Path("/")) -> CpuFacts:
         sockets=len({package for package, _ in topology}) or None,
         cores_physical=len(topology) or psutil.cpu_count(logical=False),
         cores_logical=psutil.cpu_count() or 1,
-        cores_usable=_usable(root),
+        cores_usable=usable_cores(root),
         features=None if flags is None else tuple(feature for feature in FEATURES if feature in flags),
         governor=_governor(root),
         clock_max_mhz=_clock_max_mhz(root),
@@ -88,7 +88,7 @@ def _topology(root: Path) -> set[tuple[str, str]]:
     return {(package, core) for package, core in pairs if package and core}
 
 
-def _usable(root: Path) -> float:
+def usable_cores(root: Path = Path("/")) -> float:
     """Return the cores that this process may use: affinity, cut by the cgroup's quota."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (psutil.cpu_count() or 1)
     quota = cpu_quota_cores(root)

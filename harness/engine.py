@@ -19,7 +19,7 @@ from wattbench.backends.contract import (
     Preparation,
 )
 from wattbench.backends.execution import Executed, executed, outside_share
-from wattbench.backends.traffic import TrafficServer
+from wattbench.backends.traffic import CrewServer, TrafficServer
 from wattbench.backends.truth import completion_truth
 from wattbench.harness.driving import Driven, drive
 from wattbench.harness.messages import (
@@ -37,6 +37,7 @@ from wattbench.harness.messages import (
     WarmUp,
 )
 from wattbench.harness.quality import compare
+from wattbench.harness.traffic.crew_size import CrewSize
 from wattbench.harness.traffic.inprocess import InProcessServer
 from wattbench.harness.traffic_engine import TrafficEngine
 from wattbench.models.find import find_load
@@ -45,6 +46,7 @@ from wattbench.models.load import Load
 from wattbench.results.errors import WorkerError
 from wattbench.results.measurement import Completions, WarmupRecord, Window
 from wattbench.results.plugins import load_plugin
+from wattbench.results.slo import parse_slo
 from wattbench.results.stats import STEADY_TEST, is_steady
 from wattbench.results.subject import QualityRecord
 
@@ -214,7 +216,13 @@ class Engine:
         else:
             serve = InProcessServer(self._backend, self._load, c.batch, c.seed).serve
         give_up_s = c.endpoint.timeout_s if c.endpoint is not None else GIVE_UP_S
-        return TrafficEngine(serve, self._load, c.scenario, c.traffic, give_up_s=give_up_s, origin_ns=c.origin_ns)
+        crew = None
+        if c.endpoint is not None and c.endpoint.workers_auto and isinstance(self._backend, CrewServer):
+            slo = parse_slo(c.traffic.slo) if c.traffic.slo is not None else None
+            crew = CrewSize(self._backend.use_workers, limit_s=slo.limit_s("ttft") if slo is not None else None)
+        return TrafficEngine(
+            serve, self._load, c.scenario, c.traffic, give_up_s=give_up_s, origin_ns=c.origin_ns, crew=crew
+        )
 
     def _execute(self, batches: list[Batch] | None = None) -> Executed:
         self._turn = (self._turn + 1) % len(self._batches)

@@ -11,11 +11,9 @@ from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
 from wattbench.results.slo import parse_slo
+from wattbench.results.traffic import LATE_SHARE
 
 __all__ = ["failure_doubts", "traffic_doubts"]
-
-LATE_SHARE = 0.01
-"""How late the generator may be, as a share of the limit on the first token, or of its median without a limit."""
 
 LATE_SEVERE_SHARE = 0.1
 """Of that median, a lateness beyond which the latencies are wrong (our choice)."""
@@ -81,7 +79,7 @@ def _lateness(records: Sequence[TrafficRecord], summary: Summary, limit_s: float
         f"99 % of the calls went out at most {1e3 * late_s:.3g} ms late, which is {100 * late_s / base_s:.2g} % of "
         f"{what} ({1e3 * base_s:.4g} ms); {1e3 * allowed_s:.3g} ms are allowed"
     )
-    advice = "Raise --workers, or quieten the machine that sends."
+    advice = "Raise --workers or have it found (--workers auto), or quieten the machine that sends."
     yield Doubt(code="client_late", severity="severe" if grave else "doubt", facts=facts, advice=advice)
 
 

@@ -67,7 +67,6 @@ RANGES = {
     "trace_scale": Range(flag="--trace-scale", low=1e-6, high=1e6),
     "in_flight_max": Range(flag="--in-flight-max", low=1, high=65_536),
     "timeout_s": Range(flag="--timeout", low=0, high=DAY_S, unit=" s", above_zero=True),
-    "workers": Range(flag="--workers", low=1, high=256),
     "power_rate_hz": Range(flag="--power-rate", low=0.1, high=1000, unit=" Hz"),
 }
 """The knobs that are numbers; the highest seed is the largest integer that a result file keeps exactly."""

@@ -70,7 +70,7 @@ class RunRequest:
     no_stream: bool | None = None
     tokenizer: str | None = None
     timeout_s: float | None = None
-    workers: int | None = None
+    workers: int | str | None = None
     server_command: str | None = None
 
 

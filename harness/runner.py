@@ -27,7 +27,7 @@ from wattbench.harness.reporter import Reporter
 from wattbench.harness.storage import Destination, choose_path
 from wattbench.harness.surroundings import Surroundings
 from wattbench.harness.turns import polls_within
-from wattbench.harness.warming import warm_up
+from wattbench.harness.warming import told, warm_up
 from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.results.document import ErrorRecord, Result, Status
@@ -270,7 +270,7 @@ class Run:
     def _warm_up(self, worker: WorkerClient) -> WarmupRecord:
         timeout_s = 2 * self._plan.warmup_max_s + PREPARE_TIMEOUT_S
         covers = self._draft.resolved.covers
-        return warm_up(worker, self._plan, self._power, self._draft.clock, covers, timeout_s)
+        return told(warm_up(worker, self._plan, self._power, self._draft.clock, covers, timeout_s), self._reporter)
 
     def _find_rate(self, worker: WorkerClient) -> None:
         """Search the highest rate that holds, where the plan asks for it; the measured windows are at that rate."""

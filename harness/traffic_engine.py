@@ -10,6 +10,7 @@ import numpy
 from wattbench.backends.traffic import Schedule, Served
 from wattbench.harness.messages import Measured, Serve, WarmUp
 from wattbench.harness.served_columns import completions_of, traffic_of
+from wattbench.harness.traffic.crew_size import CrewSize
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
 from wattbench.harness.traffic.trace_file import Trace, read_trace
 from wattbench.models.load import Load
@@ -17,6 +18,7 @@ from wattbench.results.errors import DeviceError
 from wattbench.results.measurement import WarmupRecord, Window
 from wattbench.results.plan import Scenario
 from wattbench.results.stats import STEADY_TEST, is_steady, median
+from wattbench.results.traffic import CrewStep
 from wattbench.results.traffic_plan import TrafficPlan
 
 __all__ = ["SPEED_TEST", "TrafficEngine"]
@@ -54,8 +56,10 @@ class TrafficEngine:
         *,
         give_up_s: float,
         origin_ns: int,
+        crew: CrewSize | None = None,
     ) -> None:
         self._serve = serve
+        self._crew = crew
         self._load = load
         self._scenario: Scenario = scenario
         self._traffic = traffic
@@ -73,17 +77,19 @@ class TrafficEngine:
         start = time.perf_counter_ns()
         end_s = command.max_s if command.slice_s is None else min(command.slice_s, command.max_s)
         speeds: list[float] = []
+        crew: list[CrewStep] = []
         slowest_s, spent_s = 0.0, 0.0
         while True:
             stretch_s = max(min(STRETCH_S, end_s), min(command.min_s, end_s) - spent_s)
             schedule = self._schedule(stretch_s, self._traffic.rate_per_s, seed + WARM_UP_SEED + self._next())
-            served = self._serve(schedule)
+            served = self._served_by_crew(schedule, crew)
             self._learn(served)
             latencies = _latencies_s(served)
-            speeds += _speeds(latencies)
+            speeds = [*(() if any(step.changes for step in crew[-2:-1]) else speeds), *_speeds(latencies)]
             slowest_s = max([slowest_s, *latencies])
             spent_s = (time.perf_counter_ns() - start) / 1e9
-            steady = spent_s >= command.min_s and is_steady(speeds)
+            settled = not (crew and crew[-1].changes)
+            steady = settled and spent_s >= command.min_s and is_steady(speeds)
             if spent_s >= end_s or (steady and command.slice_s is None):
                 return WarmupRecord(
                     window=self._window(start, time.perf_counter_ns()),
@@ -91,7 +97,16 @@ class TrafficEngine:
                     test=SPEED_TEST,
                     steady=steady,
                     execution_s=slowest_s or None,
+                    crew=tuple(crew),
                 )
+
+    def _served_by_crew(self, schedule: Schedule, steps: list[CrewStep]) -> Served:
+        """Return what was served of a stretch of warm-up; add a step where the number of processes is to be found."""
+        if self._crew is None:
+            return self._serve(schedule)
+        served, step = self._crew.served(self._serve, schedule)
+        steps.append(step)
+        return served
 
     def measure(self, command: Serve) -> Measured:
         """Serve one measured window, whole: it begins with its first request and ends with the last answer."""

@@ -6,6 +6,7 @@ from wattbench.backends.endpoint.address import is_here, target_of
 from wattbench.harness.request import RunRequest
 from wattbench.harness.serving.command_secrets import refuse_command_secrets
 from wattbench.harness.serving.process import split_command
+from wattbench.harness.traffic.crew_size import WORKERS_MAX
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
 from wattbench.harness.traffic.trace_file import Trace, read_trace
 from wattbench.models.load import RequestShape
@@ -105,6 +106,7 @@ def traffic_plan(request: RunRequest, scenario: Scenario, shape: RequestShape, w
     """
     _refuse_strange(request, scenario)
     _refuse_split_queries(request, scenario)
+    _refuse_blind_crew(request)
     if request.endpoint is None and scenario in ("offline", "single-stream"):
         _refuse_alone(request, scenario)
         return None
@@ -177,13 +179,15 @@ def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
         raise UsageError(f"{_flag(own)} contradicts --endpoint", why, f"Leave out {_flag(own)}.")
     if request.key_env is not None and request.key_file is not None:
         raise UsageError("--key-env contradicts --key-file", "a call has one key", "Drop one of the two.")
+    workers, workers_auto = _workers(request.workers)
     plan = EndpointPlan(
         url=request.endpoint,
         api=request.api or "chat",
         model=request.model,
         stream=not request.no_stream,
         timeout_s=request.timeout_s if request.timeout_s is not None else TIMEOUT_S,
-        workers=request.workers if request.workers is not None else 1,
+        workers=workers,
+        workers_auto=workers_auto,
         tokenizer=request.tokenizer,
         key_env=request.key_env,
         key_file=request.key_file,
@@ -258,9 +262,27 @@ def _refuse_strange(request: RunRequest, scenario: Scenario) -> None:
             raise UsageError(f"{_flag(knob)} contradicts --scenario {scenario}", why, "Drop one of the two.")
 
 
+def _workers(asked: int | str | None) -> tuple[int, bool]:
+    """Return how many processes send at first, and whether that number may grow."""
+    if isinstance(asked, str) and asked.strip() == AUTO:
+        return 1, True
+    text = str(1 if asked is None else asked).strip()
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= WORKERS_MAX:
+        why = f"got {asked!r}, it must be a number of processes from 1 to {WORKERS_MAX}, or auto"
+        raise UsageError("--workers is out of range", why, "For example --workers 2.")
+    return int(text), False
+
+
+def _refuse_blind_crew(request: RunRequest) -> None:
+    """Refuse to find the number of processes where warm-up does not send what the windows do."""
+    if _workers(request.workers)[1] and _rate(request.rate)[1]:
+        why = "the warm-up of a search sends one request at a time, which says nothing of higher rates"
+        raise UsageError("--workers auto contradicts --rate auto", why, "Give --workers N, or --rate R.")
+
+
 def _refuse_split_queries(request: RunRequest, scenario: Scenario) -> None:
     """Refuse several processes for queries whose calls belong together."""
-    if scenario == "multi-stream" and (request.workers or 1) > 1:
+    if scenario == "multi-stream" and _workers(request.workers) != (1, False):
         why = "the calls of one query go out together, from one process"
         raise UsageError("--workers contradicts --scenario multi-stream", why, "Leave out --workers.")
 

@@ -13,19 +13,22 @@ from wattbench.harness.power.steadiness import (
     slope_of,
     temperature_moves,
 )
+from wattbench.harness.reporter import Reporter
 from wattbench.harness.temperatures import TemperatureLog
 from wattbench.harness.watts import PowerSession
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.results.measurement import WarmupRecord, Window
 from wattbench.results.plan import Plan
 from wattbench.results.stats import is_steady
+from wattbench.results.traffic_words import crew_lines
 
-__all__ = ["SLICE_S", "warm_up"]
+__all__ = ["SLICE_S", "told", "warm_up"]
 
 SLICE_S = 5.0
 """How long the worker executes between two looks at the sensors."""
 
 RATE_TEST = "the rate of executions drifts"
+CREW_TEST = "the number of processes that send has just changed"
 
 
 def warm_up(
@@ -52,6 +55,13 @@ def warm_up(
             done = _joined(done, ask(min(SLICE_S, left_s), True))
 
 
+def told(done: WarmupRecord, reporter: Reporter) -> WarmupRecord:
+    """Tell how the number of processes that send was changed in a warm-up, and return the warm-up."""
+    for line in crew_lines(done.crew):
+        reporter.note(f"load generator: {line}")
+    return done
+
+
 def _asker(worker: WorkerClient, plan: Plan, timeout_s: float) -> Callable[[float, bool], WarmupRecord]:
     def ask(slice_s: float, more: bool) -> WarmupRecord:
         command = WarmUp(min_s=plan.warmup_min_s, max_s=plan.warmup_max_s, slice_s=slice_s, more=more)
@@ -62,7 +72,8 @@ def _asker(worker: WorkerClient, plan: Plan, timeout_s: float) -> Callable[[floa
 
 def _joined(first: WarmupRecord, more: WarmupRecord) -> WarmupRecord:
     window = Window(start_ns=first.window.start_ns, end_ns=more.window.end_ns)
-    return replace(first, window=window, rates_per_s=(*first.rates_per_s, *more.rates_per_s))
+    rates, crew = (*first.rates_per_s, *more.rates_per_s), (*first.crew, *more.crew)
+    return replace(first, window=window, rates_per_s=rates, crew=crew)
 
 
 def _moving(done: WarmupRecord, power: PowerSession, temperatures: TemperatureLog) -> tuple[str, ...]:
@@ -72,6 +83,7 @@ def _moving(done: WarmupRecord, power: PowerSession, temperatures: TemperatureLo
     warm = [(at_ns, celsius) for at_ns, celsius in temperatures.points if at_ns >= from_ns]
     found = (
         None if is_steady(done.rates_per_s) else RATE_TEST,
+        CREW_TEST if done.crew and done.crew[-1].changes else None,
         power_moves(power.slope(last)),
         temperature_moves(slope_of([t for t, _ in warm], [c for _, c in warm])),
     )

@@ -12,8 +12,9 @@ class EndpointPlan:
     """Which endpoint was to serve, and how it was to be asked; never its key, only where the key came from.
 
     `model` is the name for the server (None: the only one that it has, which the backend's record names). `timeout_s`
-    is what one request may take, `workers` how many processes send, `tokenizer` the folder of the tokenizer that counts
-    beside the server (None: nothing does). `server_command` started the server for the run.
+    is what one request may take, `workers` how many processes send (at first, with `workers_auto`), `tokenizer` the
+    folder of the tokenizer that counts beside the server (None: nothing does). `server_command` started the server for
+    the run.
     """
 
     url: str
@@ -27,6 +28,7 @@ class EndpointPlan:
     key_file: str | None = None
     ca_file: str | None = None
     server_command: str | None = None
+    workers_auto: bool = False
 
     def __post_init__(self) -> None:
         require(self.timeout_s > 0, "timeout_s must be positive")

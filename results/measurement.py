@@ -8,6 +8,7 @@ from wattbench.results.checks import require, require_not_negative
 from wattbench.results.crosscheck import PeerEnergy
 from wattbench.results.energy import DIGEST, ChannelEnergy
 from wattbench.results.telemetry import TelemetryRecord
+from wattbench.results.traffic import CrewStep
 
 __all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "RequestsFile", "WarmupRecord", "Window"]
 
@@ -76,7 +77,8 @@ class WarmupRecord:
     """How the warm-up went: its rates in executions per second, the test that ended it, and whether it held.
 
     `execution_s` is the length of its first execution, a whole one; the rates may be those of shorter ones. `moving`
-    says what did not stand still at its end: the rate, power or temperature.
+    says what did not stand still at its end: the rate, power or temperature. `crew` is how the number of processes that
+    send was found; empty where it was given.
     """
 
     window: Window
@@ -85,6 +87,7 @@ class WarmupRecord:
     steady: bool
     execution_s: float | None = None
     moving: tuple[str, ...] = ()
+    crew: tuple[CrewStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,10 @@ from typing import Literal, get_args
 
 from wattbench.results.checks import require, require_not_negative
 
-__all__ = ["ERROR_KINDS", "ClientHealth", "ErrorKind"]
+__all__ = ["ERROR_KINDS", "LATE_SHARE", "ClientHealth", "CrewStep", "ErrorKind"]
+
+LATE_SHARE = 0.01
+"""How late the generator may be, as a share of the limit on the first token, or of its median without a limit."""
 
 ErrorKind = Literal[
     "unreachable",  # refused, no route, no such name, TLS not verified
@@ -58,3 +61,36 @@ class ClientHealth:
         require(self.stamps in ("kernel", "user"), f"stamps are the kernel's or the user's, not {self.stamps!r}")
         require_not_negative(workers=self.workers, observed_s=self.observed_s, cpu_s=self.cpu_s)
         require_not_negative(connections_opened=self.connections_opened, in_flight_peak=self.in_flight_peak)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrewStep:
+    """One look at the load generator in a stretch of warm-up (`--workers auto`), and how many processes send after it.
+
+    Seconds. `workers` processes were to send `calls` calls; 99 % went out at most `send_late_p99_s` late and were read
+    at most `kernel_lag_p99_s` after the kernel had them (None: not known), of `limit_s` allowed (None: no call
+    succeeded). `free_cpus` is how many processors the others left, `reason` why `next_workers` send from then on.
+    """
+
+    workers: int
+    calls: int
+    send_late_p99_s: float | None
+    kernel_lag_p99_s: float | None
+    limit_s: float | None
+    free_cpus: int
+    next_workers: int
+    reason: str
+
+    def __post_init__(self) -> None:
+        require(self.workers >= 1 and self.next_workers >= 1, "at least one process sends")
+        require_not_negative(calls=self.calls, limit_s=self.limit_s, free_cpus=self.free_cpus)
+
+    @property
+    def changes(self) -> bool:
+        """Return whether another number of processes sends from then on."""
+        return self.next_workers != self.workers
+
+    @property
+    def worst_s(self) -> float:
+        """Return the longer of both lags in seconds; 0 where neither is known."""
+        return max(self.send_late_p99_s or 0.0, self.kernel_lag_p99_s or 0.0)

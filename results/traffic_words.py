@@ -9,12 +9,16 @@ from wattbench.results.metrics import QuantileMetric, Summary
 from wattbench.results.rates import succeeded
 from wattbench.results.sessions import calls_per_session, cut_spans_s, whole_sessions
 from wattbench.results.stats import median
+from wattbench.results.traffic import CrewStep
 from wattbench.results.traffic_plan import TrafficPlan
 
-__all__ = ["Lengths", "Line", "lengths_of", "traffic_lines", "traffic_words"]
+__all__ = ["Lengths", "Line", "crew_lines", "lengths_of", "traffic_lines", "traffic_words"]
 
 Line = tuple[str, str]
 """A label and a text."""
+
+LATE = "late"
+"""How the reasons of a `CrewStep` begin that speak of a lag."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,12 +91,35 @@ def traffic_lines(result: Result) -> Iterator[Line]:
     late = [health.send_late_p99_s for health in healths if health.send_late_p99_s is not None]
     lateness = f", calls at most {1e3 * max(late):.3g} ms late (99 %)" if late else ""
     worst = max(healths, key=lambda health: health.connections_opened)
-    workers = f"{worst.workers} process{'es' if worst.workers > 1 else ''}"
+    workers = _processes(worst.workers)
     yield (
         "client",
         f"{workers}, stamps by the {worst.stamps}{lateness}; {worst.connections_opened} connections for "
         f"{worst.in_flight_peak} requests in progress",
     )
+    yield from (("workers", line) for line in crew_lines(result.warmup.crew if result.warmup is not None else ()))
+
+
+def crew_lines(steps: Sequence[CrewStep]) -> Iterator[str]:
+    """Yield how the number of processes that send was changed in warm-up, and that it stayed too small at its end."""
+    for step in steps:
+        if step.changes:
+            sends = "sends" if step.next_workers == 1 else "send"
+            yield f"{_late_words(step)}: {step.next_workers} {sends} from then on"
+    last = steps[-1] if steps else None
+    if last is not None and not last.changes and last.reason.startswith(LATE):
+        yield f"{_late_words(last)}{last.reason.removeprefix(LATE)}"
+
+
+def _late_words(step: CrewStep) -> str:
+    lags = (("sends", step.send_late_p99_s), ("reads", step.kernel_lag_p99_s), ("allowed", step.limit_s))
+    known = [(word, f"{1e3 * value:.3g} ms") for word, value in lags if value is not None]
+    told = ", ".join(f"{text} {word}" if word == "allowed" else f"{word} {text}" for word, text in known)
+    return f"{_processes(step.workers)} {'was' if step.workers == 1 else 'were'} late (99 %: {told})"
+
+
+def _processes(count: int) -> str:
+    return f"{count} process{'es' if count > 1 else ''}"
 
 
 def _rates(summary: Summary) -> Iterator[Line]:

@@ -204,6 +204,13 @@ def test_the_key_reaches_the_server_and_nothing_else(stubbed: tuple[Behaviour, P
         (["--endpoint", "http://127.0.0.1:9", "--slo", "ttft.p100=1s"], "above 0 and below 100"),
         (["--endpoint", "http://127.0.0.1:9", "--key-env", "A", "--key-file", "b"], "--key-env contradicts"),
         (["--endpoint", "http://127.0.0.1:9", "--scenario", "multi-stream", "--workers", "2"], "--workers contradicts"),
+        (["--endpoint", "http://127.0.0.1:9", "--scenario", "multi-stream", "--workers", "auto"], "--workers contra"),
+        (["--endpoint", "http://127.0.0.1:9", "--workers", "many"], "--workers is out of range"),
+        (["--endpoint", "http://127.0.0.1:9", "--workers", "257"], "--workers is out of range"),
+        (
+            ["--endpoint", "http://127.0.0.1:9", "--rate", "auto", "--slo", "ttft.p99=1s", "--workers", "auto"],
+            "--workers auto contradicts --rate auto",
+        ),
         (["--model", "x"], "--model says nothing"),
         (["--load", "served/chat"], "needs an endpoint"),
         (["--backend", "mock", "--load", "tiny-decoder/tiny", "--slo", "ttft.p99=1s"], "says nothing here"),
@@ -245,6 +252,23 @@ def test_every_scenario_goes_the_whole_way(ended: Callable[[str], Result], scena
     assert scenario == result.plan.scenario
     assert counts[distribution]
     assert 0 == result.summary.failed_requests
+
+
+def test_the_number_of_processes_is_found_and_told(tmp_path: Path) -> None:
+    """With auto one process begins, each look is in the result, and the windows are sent by the last number."""
+    with endpoint_server(Behaviour()) as url:
+        result = run(url, tmp_path, repeats=1, concurrency=4, workers="auto")
+    plan, warmup, record = result.plan.endpoint, result.warmup, result.repeats[0].traffic
+    assert plan is not None
+    assert warmup is not None
+    assert record is not None
+    numbers = [step.workers for step in warmup.crew]
+
+    assert (1, True) == (plan.workers, plan.workers_auto)
+    assert 1 == numbers[0]
+    assert [step.next_workers for step in warmup.crew[:-1]] == numbers[1:]
+    assert min(4, warmup.crew[-1].next_workers) == record.health.workers
+    assert all(step.next_workers <= max(step.workers, step.free_cpus) for step in warmup.crew)
 
 
 def test_a_query_of_several_calls_goes_out_together(ended: Callable[[str], Result]) -> None:

@@ -21,7 +21,18 @@ PROMISED_S = 5.0
 
 PAGE = (Path(__file__).parents[1] / "docs" / "backends.md").read_text()
 
-SDKS = ("torch", "functorch", "transformers", "onnx", "executorch", "ai_edge", "litert", "coremltools", "mlx", "openvino")
+SDKS = (
+    "torch",
+    "functorch",
+    "transformers",
+    "onnx",
+    "executorch",
+    "ai_edge",
+    "litert",
+    "coremltools",
+    "mlx",
+    "openvino",
+)
 """How the names of the SDKs' packages begin."""
 
 NEEDS_NONE = ("endpoint", "mock")

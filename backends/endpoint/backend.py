@@ -114,6 +114,12 @@ class EndpointBackend:
         )
         return self._client.serve(schedule, self._client.prompts(schedule, seed), mark=f"wattbench-{window}")
 
+    def use_workers(self, count: int) -> None:
+        """Send the calls of later schedules from so many processes. Raises DeviceError when nothing is prepared."""
+        if self._client is None:
+            raise DeviceError("The endpoint is not prepared", "it was closed or never prepared")
+        self._client.use_workers(count)
+
     def close(self) -> None:
         """Forget the server."""
         self._client = None

@@ -35,6 +35,10 @@ class Client:
         self._count = count
         self._facts: ServerFacts | None = None
 
+    def use_workers(self, count: int) -> None:
+        """Send the calls of later schedules from so many processes, fewer where they cannot be shared out so far."""
+        self._workers = count
+
     def probe(self) -> ServerFacts:
         """Return what the server says of itself and how it counts, asked once.
 

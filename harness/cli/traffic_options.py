@@ -50,7 +50,9 @@ def _options() -> list[Callable[[Command], Command]]:
         _option("--no-stream", is_flag=True, help="Ask for whole answers: no first token, no gaps."),
         _option("--tokenizer", metavar="FOLDER", help="A tokenizer that counts beside the server."),
         _option("--timeout", "timeout_s", type=float, metavar="S", help="What one request may take [default: 600]."),
-        _option("--workers", type=int, metavar="N", help="Processes that send requests [default: 1]."),
+        _option(
+            "--workers", metavar="N", help="Processes that send requests, or auto: as many as it takes [default: 1]."
+        ),
         _option("--server-command", metavar="COMMAND", help="Start this server for the run, and stop it after."),
     ]
 

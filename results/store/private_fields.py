@@ -37,6 +37,7 @@ RULES: dict[str, dict[Rule, str]] = {
     "ClockRecord": {"plain": "source origin_utc"},
     "Completions": {"text": "error"},
     "CpuFacts": {"plain": "model architecture features governor"},
+    "CrewStep": {"plain": "reason"},
     "Doubt": {"plain": "code", "text": "facts", "cited": "advice"},
     "EndpointPlan": {
         "plain": "api key_env",
