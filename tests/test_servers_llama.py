@@ -1,7 +1,5 @@
 """llama.cpp's own server: its counts, its times, its traps, and what happens when it goes away."""
 
-import os
-import signal
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,6 +8,7 @@ from pathlib import Path
 import numpy
 import pytest
 from inference_servers import Running, llama_server, metrics_of
+from killed_run import assert_partial, run_and_kill
 from tiny_gguf import write_tiny_gguf
 
 from wattbench.backends.endpoint.client import Client
@@ -47,12 +46,12 @@ def test_tokens_are_the_servers_own_count_over_a_thousand_requests(server: Runni
     """The sum of what was counted is what the server's own counter went up by."""
     client = client_of(server, api=api, stream=stream)
     client.probe()
-    before = metrics_of(server.url)[PREDICTED]
+    before = metrics_of(server)[PREDICTED]
     schedule = closed_loop(1000, 4, input_tokens=24, output_tokens=5, give_up_s=120)
     done = client.serve(schedule, client.prompts(schedule, 1))
     assert set(done.error) == {None}
     assert int(done.output_tokens.sum()) == 5000
-    assert metrics_of(server.url)[PREDICTED] - before == 5000
+    assert metrics_of(server)[PREDICTED] - before == 5000
     if stream:
         assert {len(stamps) for stamps in done.token_ns} == {5}
         assert all((counts == 1).all() for counts in done.token_counts)
@@ -145,7 +144,7 @@ def test_a_server_that_is_killed_leaves_rows(model: Path) -> None:
         client = client_of(server)
         schedule = open_loop(200, 100.0, None, input_tokens=24, output_tokens=20, give_up_s=30)
         prompts = client.prompts(schedule, 8)
-        threading.Timer(1.0, lambda: os.kill(server.process.pid, signal.SIGKILL)).start()
+        threading.Timer(1.0, server.kill).start()
         done: Served = client.serve(schedule, prompts)
     assert len(done) == 200
     kinds = set(done.error_kind)
@@ -153,3 +152,10 @@ def test_a_server_that_is_killed_leaves_rows(model: Path) -> None:
     assert kinds & {"unreachable", "truncated"}
     assert kinds <= {None, "unreachable", "truncated"}
     assert NONE not in done.end_ns.tolist()
+
+
+def test_a_run_whose_server_is_killed_is_a_valid_partial_result(model: Path, tmp_path: Path) -> None:
+    """The window in which it died keeps its rows by kind, and the run ends there."""
+    with llama_server(model) as server:
+        result = run_and_kill(server, tmp_path)
+    assert_partial(result)

@@ -1,6 +1,5 @@
 """`transformers serve`: tokens counted as its own tokenizer counts them, and the traps of its streams."""
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,16 +8,20 @@ import pytest
 
 pytest.importorskip("fastapi", reason="transformers serve needs its extra `serving`")
 
-from inference_servers import Running, transformers_server
+from click.testing import CliRunner
+from inference_servers import THOUSAND, Running, transformers_server
+from killed_run import assert_partial, run_and_kill
 from tiny_llama_folder import write_tiny_llama
 from transformers import AutoTokenizer
 
 from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.target import make_target
+from wattbench.harness.cli.group import bench
 from wattbench.harness.selftest.paired import closed_loop
 from wattbench.results.errors import DeviceError
+from wattbench.results.files import read_result
 
-REQUESTS = 1000 if os.environ.get("WATTBENCH_TEST_SERVERS") else 60
+REQUESTS = 1000 if THOUSAND else 60
 """`make test-servers` sends a thousand; it takes a minute."""
 
 
@@ -73,3 +76,30 @@ def test_it_reports_no_times_of_its_own(server: Running, folder: Path) -> None:
     done = client.serve(schedule, client.prompts(schedule, 2))
     assert bool(numpy.isnan(done.server_prompt_s).all())
     assert set(done.cached_tokens.tolist()) == {-1}
+
+
+def test_a_run_counts_by_its_tokenizer_what_the_server_counts(server: Running, folder: Path, tmp_path: Path) -> None:
+    """`--tokenizer FOLDER` counts the text of each answer: call by call it is the server's usage."""
+    words = ["--endpoint", server.url, "--model", str(folder), "--tokenizer", str(folder), "--concurrency", "2"]
+    words += ["--input-tokens", "24", "--output-tokens", "6", "--window", "3", "--repeats", "1", "--idle", "0"]
+    words += ["--warm-up-min", "0.5", "--warm-up-max", "1", "--power", "none", "-o", str(tmp_path / "r.json"), "-q"]
+    found = CliRunner().invoke(bench, ["run", *words], standalone_mode=False)
+    result = read_result(tmp_path / "r.json")
+    (repeat,) = result.repeats
+    assert repeat.traffic is not None
+    assert result.backend is not None
+
+    assert "complete" == result.status, found.output
+    assert len(repeat.completions) > 10
+    assert {None} == set(repeat.completions.error)
+    assert {6} == set(repeat.completions.output_tokens)
+    assert repeat.completions.output_tokens == repeat.traffic.calls.own_output_tokens
+    assert "the server's usage; counted here too" == result.backend.token_source
+    assert "usage_mismatch" not in {doubt.code for doubt in result.doubts}
+
+
+def test_a_run_whose_server_is_killed_is_a_valid_partial_result(folder: Path, tmp_path: Path) -> None:
+    """The window in which it died keeps its rows by kind, and the run ends there."""
+    with transformers_server(folder) as server:
+        result = run_and_kill(server, tmp_path, model=str(folder))
+    assert_partial(result)

@@ -11,8 +11,11 @@ __all__ = ["write_tiny_llama"]
 END = "<|end|>"
 
 
-def write_tiny_llama(folder: Path) -> None:
-    """Write model and tokenizer into a folder; the head never picks a byte beyond ASCII, nor the end."""
+def write_tiny_llama(folder: Path, *, width: int = 32) -> None:
+    """Write model and tokenizer into a folder; the head never picks a byte beyond ASCII, nor the end.
+
+    A head of attention is half of `width`; vLLM on a processor computes none below 32.
+    """
     letters = sorted(pre_tokenizers.ByteLevel.alphabet())
     inner = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
     inner.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -24,7 +27,7 @@ def write_tiny_llama(folder: Path) -> None:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
-        hidden_size=32,
+        hidden_size=width,
         intermediate_size=64,
         num_hidden_layers=2,
         num_attention_heads=2,
