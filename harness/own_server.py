@@ -33,4 +33,4 @@ def own_server(plan: EndpointPlan | None, reporter: Reporter) -> Iterator[None]:
 def _ready_url(plan: EndpointPlan) -> str:
     target = target_of(plan)
     host = f"[{target.host}]" if ":" in target.host else target.host
-    return f"{target.parts.scheme}://{host}:{target.port}{target.base}/models"
+    return f"{target.parts.scheme}://{host}:{target.port}{target.ready}"

@@ -15,6 +15,7 @@ from wattbench.harness.traffic_request import (
     endpoint_plan,
     implied_load,
     implied_scenario,
+    refuse_other_answers,
     serves_here,
     traffic_plan,
 )
@@ -204,8 +205,9 @@ def _refuse_crowd(ranks: int, request: RunRequest) -> None:
 
 
 def _refuse_early(load: Load, plan: Plan, devices: tuple[DeviceInfo, ...]) -> None:
-    """Refuse what would end the run later: no place for the gate's reference, too little memory."""
+    """Refuse what would end the run later: answers of another kind, no place for the gate's reference, no memory."""
     if plan.endpoint is not None:
+        refuse_other_answers(load, plan.endpoint)
         return
     if devices[0].computes:
         cache_directory()

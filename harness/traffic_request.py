@@ -9,7 +9,7 @@ from wattbench.harness.serving.process import split_command
 from wattbench.harness.traffic.crew_size import WORKERS_MAX
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
 from wattbench.harness.traffic.trace_file import Trace, read_trace
-from wattbench.models.load import RequestShape
+from wattbench.models.load import Load, RequestShape
 from wattbench.models.served import SERVED
 from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import UsageError
@@ -18,7 +18,15 @@ from wattbench.results.plugins import nearest_lines
 from wattbench.results.slo import parse_slo
 from wattbench.results.traffic_plan import Arrival, TrafficPlan
 
-__all__ = ["ENDPOINT", "endpoint_plan", "implied_load", "implied_scenario", "serves_here", "traffic_plan"]
+__all__ = [
+    "ENDPOINT",
+    "endpoint_plan",
+    "implied_load",
+    "implied_scenario",
+    "refuse_other_answers",
+    "serves_here",
+    "traffic_plan",
+]
 
 ENDPOINT = "endpoint"
 """The backend that `--endpoint URL` alone asks for."""
@@ -63,6 +71,12 @@ TAKES: dict[str, tuple[Scenario, ...]] = {
 ENDPOINT_KNOBS = ("api", "model", "key_env", "key_file", "ca_file", "no_stream", "tokenizer", "timeout_s", "workers")
 ENDPOINT_ONLY = (*ENDPOINT_KNOBS, "server_command")
 
+KSERVE = "kserve"
+"""The API of encoders: token ids in, no tokens out."""
+
+TOKENS_OUT = ("output_tokens", "output_lengths", "sessions", "trace", "tokenizer")
+"""Knobs that speak of tokens out, or of a text, of which an encoder has none."""
+
 OWN_ONLY = ("weights", "batch", "slots", "threads", "affinity", "tensor_parallel", "allow_fallback", "tuning")
 """Knobs of engines in a process of our own, which a server does not hear of."""
 
@@ -84,8 +98,13 @@ def implied_scenario(request: RunRequest) -> str:
 
 
 def implied_load(request: RunRequest, default: str) -> str:
-    """Return the load's name, with the lengths that `--input-tokens` and `--output-tokens` ask for."""
-    base = request.load or (default if request.endpoint is None else f"{SERVED}/chat")
+    """Return the load's name, with the lengths that `--input-tokens` and `--output-tokens` ask for.
+
+    Raises UsageError for lengths that say nothing, or come twice, and for an encoder that is to write.
+    """
+    _refuse_text_of_encoders(request)
+    served = f"{SERVED}/classify-128" if request.api == KSERVE else f"{SERVED}/chat"
+    base = request.load or (default if request.endpoint is None else served)
     tokens_in, tokens_out = request.input_tokens, request.output_tokens
     if tokens_in is None and tokens_out is None:
         return base
@@ -184,7 +203,7 @@ def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
         url=request.endpoint,
         api=request.api or "chat",
         model=request.model,
-        stream=not request.no_stream,
+        stream=not request.no_stream and request.api != KSERVE,
         timeout_s=request.timeout_s if request.timeout_s is not None else TIMEOUT_S,
         workers=workers,
         workers_auto=workers_auto,
@@ -203,9 +222,28 @@ def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
     return plan
 
 
+def refuse_other_answers(load: Load, plan: EndpointPlan) -> None:
+    """Raise UsageError for a load whose answers are of another kind than those of the endpoint's API."""
+    tokens = load.shape.output_tokens
+    if plan.api == KSERVE and tokens > 0:
+        why = f"it has {tokens} tokens out, and an encoder writes none"
+        raise UsageError(f"The load {load.name!r} contradicts --api kserve", why, f"Give --load {SERVED}/classify-128.")
+    if plan.api != KSERVE and tokens == 0:
+        why = f"it has no tokens out, and --api {plan.api} asks for some"
+        raise UsageError(f"The load {load.name!r} contradicts --endpoint", why, "Give --api kserve, or another load.")
+
+
 def serves_here(plan: EndpointPlan) -> bool:
     """Return whether an endpoint is on this machine's loopback, so that this machine's sensors see it."""
     return is_here(target_of(plan))
+
+
+def _refuse_text_of_encoders(request: RunRequest) -> None:
+    spoken = next((knob for knob in TOKENS_OUT if getattr(request, knob) is not None), None)
+    if request.api == KSERVE and spoken is not None:
+        raise UsageError(
+            f"{_flag(spoken)} contradicts --api kserve", "an encoder writes no text", "Drop one of the two."
+        )
 
 
 def _rate(text: str | None) -> tuple[float | None, bool]:

@@ -95,6 +95,8 @@ def find_load(name: str) -> Load:
     shape = read_shape(shapes[base_name])
     if mark:
         shape = with_lengths(shape, lengths)
+    if model_name == SERVED and "encoder" in shape.families:
+        model = served_model("encoder")
     misfit = _misfit(model, shape)
     if misfit is not None:
         fitting = ", ".join(f"{model.name}/{s.name}" for s in _fitting(model, shapes))

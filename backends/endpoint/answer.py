@@ -1,4 +1,4 @@
-"""What an OpenAI-compatible server answered: tokens by its own count, its times, its errors, and whether it ended."""
+"""What an inference server answered: tokens by its own count, its times, its errors, and whether it ended."""
 
 import contextlib
 import functools
@@ -82,6 +82,13 @@ class Choice:
 
 
 @dataclass(slots=True)
+class Output:
+    """One tensor of KServe's answer; its numbers are passed over."""
+
+    name: str | None = None
+
+
+@dataclass(slots=True)
 class Event:
     """The data of one event, or the body of an answer that is no stream."""
 
@@ -91,6 +98,7 @@ class Event:
     x_groq: Groq | None = None
     time_info: TimeInfo | None = None
     timings: Timings | None = None
+    outputs: list[Output] | None = None
 
 
 @dataclass(slots=True)
@@ -182,6 +190,8 @@ class _Reading:
             self._fail("in_stream", _clip(event.error))
             return
         self._facts(event)
+        if event.outputs:  # KServe's: tensors, and no tokens
+            self._ended, self._answer.output_tokens = True, 0
         for choice in (event.choices or [])[:1]:
             self._ended = True
             self._keep(choice.message, choice.text)

@@ -163,10 +163,10 @@ def _record(target: Target, plan: EndpointPlan, facts: ServerFacts, preparation:
         precision_effective=AS_SERVED,
         threads=None,
         affinity=None,
-        tuning=f"{target.api} {'streaming' if target.stream else 'whole answers'}; {_fixed(facts)}",
+        tuning=_tuning(target, facts),
         synchronisation="an answer ends with its last byte, which HTTP or the stream itself marks",
         placement="not known: what an endpoint runs on is its own affair",
-        token_source="the server's usage" + ("; counted here too" if plan.tokenizer is not None else ""),
+        token_source=_token_source(plan, facts),
         memory_peak_bytes=None,
         memory_source="none",
         mock=STUB in server.lower(),
@@ -174,6 +174,18 @@ def _record(target: Target, plan: EndpointPlan, facts: ServerFacts, preparation:
         true_device=None,
         served_model=target.model,
     )
+
+
+def _tuning(target: Target, facts: ServerFacts) -> str:
+    if facts.inputs is not None:
+        return f"{target.api} whole answers; token ids as {', '.join(tensor.name for tensor in facts.inputs.tensors)}"
+    return f"{target.api} {'streaming' if target.stream else 'whole answers'}; {_fixed(facts)}"
+
+
+def _token_source(plan: EndpointPlan, facts: ServerFacts) -> str:
+    if facts.inputs is not None:
+        return "the token ids that were sent; the server counts none"
+    return "the server's usage" + ("; counted here too" if plan.tokenizer is not None else "")
 
 
 def _fixed(facts: ServerFacts) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from wattbench.backends.endpoint.key import Key
+from wattbench.backends.endpoint.kserve import Inputs, infer_body
 from wattbench.backends.endpoint.target import Target
 from wattbench.backends.traffic import Schedule
 
@@ -12,21 +13,41 @@ __all__ = ["request_bytes", "requests_of"]
 
 
 def requests_of(
-    target: Target, schedule: Schedule, prompts: Sequence[str], *, key: Key, fixed: Sequence[str], mark: str
+    target: Target,
+    schedule: Schedule,
+    prompts: Sequence[str],
+    *,
+    key: Key,
+    fixed: Sequence[str],
+    mark: str,
+    inputs: Inputs | None = None,
 ) -> list[bytes]:
-    """Return one request for each call; `mark` and the call's number are its X-Request-Id."""
+    """Return one request for each call; `mark` and the call's number are its X-Request-Id.
+
+    `inputs` is what a model that KServe describes takes; prompts are its token ids then.
+    """
     lengths = schedule.output_tokens.tolist()
     return [
-        request_bytes(target, prompt, length, key=key, fixed=fixed, request_id=f"{mark}-{call}")
+        request_bytes(target, prompt, length, key=key, fixed=fixed, request_id=f"{mark}-{call}", inputs=inputs)
         for call, (prompt, length) in enumerate(zip(prompts, lengths, strict=True))
     ]
 
 
 def request_bytes(
-    target: Target, prompt: str, output_tokens: int, *, key: Key, fixed: Sequence[str], request_id: str
+    target: Target,
+    prompt: str,
+    output_tokens: int,
+    *,
+    key: Key,
+    fixed: Sequence[str],
+    request_id: str,
+    inputs: Inputs | None = None,
 ) -> bytes:
     """Return one request, head and body."""
-    body = json.dumps(dict(_fields(target, prompt, output_tokens, fixed)), separators=(",", ":")).encode()
+    if inputs is not None:
+        body = infer_body(inputs, prompt)
+    else:
+        body = json.dumps(dict(_fields(target, prompt, output_tokens, fixed)), separators=(",", ":")).encode()
     accept = "text/event-stream" if target.stream else "application/json"
     host = f"[{target.host}]" if ":" in target.host else target.host
     head = (

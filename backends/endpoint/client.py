@@ -7,6 +7,7 @@ from wattbench.backends.endpoint.bodies import requests_of
 from wattbench.backends.endpoint.collect import collect
 from wattbench.backends.endpoint.crew import Crew
 from wattbench.backends.endpoint.key import Key
+from wattbench.backends.endpoint.kserve import ids_of
 from wattbench.backends.endpoint.loop import Loop
 from wattbench.backends.endpoint.loop_records import Peer
 from wattbench.backends.endpoint.probing import ServerFacts, negotiated, resolve, server_facts, tls_context
@@ -51,16 +52,24 @@ class Client:
         return self._facts
 
     def prompts(self, schedule: Schedule, seed: int) -> list[str]:
-        """Return a prompt for each call, as long as the schedule wants it by the server's own count."""
-        return prompts_of(schedule, seed, self.probe().lengths)
+        """Return a prompt for each call, as long as the schedule wants it by the server's own count.
+
+        For KServe it is the token ids. Raises UsageError for a length that its model does not take.
+        """
+        facts = self.probe()
+        if facts.inputs is not None:
+            return ids_of(schedule, seed, facts.inputs)
+        return prompts_of(schedule, seed, facts.lengths)
 
     def serve(self, schedule: Schedule, prompts: Sequence[str], *, mark: str = "wattbench") -> Served:
         """Send every call of a schedule when it is due, and return when the last has ended or was given up.
 
         Raises DeviceError when the server cannot be reached at all.
         """
-        fixed = self.probe().fixed
-        requests = requests_of(self.target, schedule, prompts, key=self._key, fixed=fixed, mark=mark)
+        facts = self.probe()
+        requests = requests_of(
+            self.target, schedule, prompts, key=self._key, fixed=facts.fixed, mark=mark, inputs=facts.inputs
+        )
         return self.serve_bytes(schedule, requests)
 
     def serve_bytes(self, schedule: Schedule, requests: Sequence[bytes]) -> Served:

@@ -11,6 +11,7 @@ from wattbench.backends.endpoint.answer import Answer, read_answer
 from wattbench.backends.endpoint.bodies import request_bytes
 from wattbench.backends.endpoint.connection import Address
 from wattbench.backends.endpoint.key import Key
+from wattbench.backends.endpoint.kserve import Inputs, inputs_of, some_ids
 from wattbench.backends.endpoint.prompts import Lengths, fit_lengths, prompt_of_words
 from wattbench.backends.endpoint.reply import HttpError, Reply
 from wattbench.backends.endpoint.target import Target
@@ -22,11 +23,12 @@ __all__ = ["ServerFacts", "ask_once", "negotiated", "resolve", "server_facts", "
 PROBE_TIMEOUT_S = 10.0
 BODY_MAX_BYTES = 4 * 2**20
 MODELS_SHOWN = 12
-OK, UNAUTHORISED = 200, (401, 403)
+OK, UNAUTHORISED, UNKNOWN = 200, (401, 403), (400, 404)
 FIXING: tuple[tuple[str, ...], ...] = (("ignore_eos", "min_tokens"), ("ignore_eos",), ("min_tokens",), ())
 """What fixes the length of an answer; a server that refuses unknown fields is asked with fewer."""
 
 CALIBRATION_WORDS = (16, 144)
+PROBE_ID = "wattbench-probe"
 CLOSING_S = 0.05
 """A server that closes behind an answer does so within this time."""
 UNKNOWN_LENGTHS = Lengths()
@@ -39,6 +41,7 @@ class ServerFacts:
 
     `fixed` are the fields by which it was made to give answers of a fixed length, `lengths` how it counts a prompt, and
     `reuses` whether a connection outlives an answer: llama.cpp's server closes it behind a stream, whatever it says.
+    `inputs` are the tensors that a model takes, where KServe describes it.
     """
 
     server: str | None
@@ -46,6 +49,7 @@ class ServerFacts:
     fixed: tuple[str, ...] = ()
     lengths: Lengths = UNKNOWN_LENGTHS
     reuses: bool = True
+    inputs: Inputs | None = None
 
 
 def resolve(target: Target) -> Address:
@@ -86,15 +90,40 @@ def server_facts(target: Target, key: Key) -> ServerFacts:
     Raises DeviceError when it cannot be reached or refuses the key, UsageError with its list for a model that it lacks.
     """
     resolve(target)
-    status, server, data = _get(target, key, f"{target.base}/models")
-    if status in UNAUTHORISED:
-        why = f"HTTP {status}: {key.scrub(_words(data))}"
-        raise DeviceError(f"The endpoint {target.url} refuses the key", why, "Give it by --key-env or --key-file.")
+    if target.api == "kserve":
+        return _described(target, key)
+    status, server, data = _ask(target, key, "GET", f"{target.base}/models")
+    _refuse_unauthorised(target, key, status, data)
     models = _models(data) if status == OK else None
     if models is not None and target.model and target.model not in models:
-        why, remedy = nearest_lines(target.model, models[:MODELS_SHOWN])
-        raise UsageError(f"The endpoint has no model {target.model!r}", why, remedy)
+        raise _no_model(target.model, models)
     return ServerFacts(server=server, models=models)
+
+
+def _described(target: Target, key: Key) -> ServerFacts:
+    """Return what a server says of itself and of the model by KServe's protocol, in which not all list their models."""
+    status, _, data = _ask(target, key, "GET", target.base)
+    _refuse_unauthorised(target, key, status, data)
+    server = _name_and_version(data)
+    status, _, data = _ask(target, key, "POST", f"{target.base}/repository/index")
+    models = _indexed(data) if status == OK else None
+    if not target.model:
+        return ServerFacts(server=server, models=models)
+    status, _, data = _ask(target, key, "GET", target.described)
+    _refuse_unauthorised(target, key, status, data)
+    if status in UNKNOWN:
+        why = f"it lists none, and says: {key.scrub(_words(data))}"
+        raise (
+            _no_model(target.model, models)
+            if models
+            else UsageError(
+                f"The endpoint has no model {target.model!r}", why, "Give the name that it was deployed under."
+            )
+        )
+    if status != OK:
+        what = f"The endpoint {target.url} does not describe the model {target.model!r}"
+        raise DeviceError(what, f"HTTP {status}: {key.scrub(_words(data))}", "Check the server's log.")
+    return ServerFacts(server=server, models=models, inputs=inputs_of(data, target.model))
 
 
 def negotiated(target: Target, key: Key, facts: ServerFacts) -> ServerFacts:
@@ -102,14 +131,16 @@ def negotiated(target: Target, key: Key, facts: ServerFacts) -> ServerFacts:
 
     Raises DeviceError when it answers none of them.
     """
+    if facts.inputs is not None:
+        answer, kept = _send_once(target, key, some_ids(facts.inputs.tokens or CALIBRATION_WORDS[0]), facts.inputs)
+        _refuse_unanswered(target, key, answer)
+        return replace(facts, reuses=kept)
     answer, fixed, kept = Answer(), FIXING[0], True
     for fixed in FIXING:
         answer, kept = ask_once(target, key, fixed, words=CALIBRATION_WORDS[0], output_tokens=2)
         if answer.error_kind != "http_4xx":
             break
-    if answer.error is not None:
-        what = f"The endpoint {target.url} does not answer {target.api} requests for {target.model!r}"
-        raise DeviceError(what, key.scrub(answer.error), "Check --api, --model and the server's log.")
+    _refuse_unanswered(target, key, answer)
     other, still_kept = ask_once(target, key, fixed, words=CALIBRATION_WORDS[1], output_tokens=2)
     facts = replace(facts, fixed=fixed, reuses=kept and still_kept)
     if answer.input_tokens is None or other.input_tokens is None:
@@ -123,7 +154,17 @@ def ask_once(
 ) -> tuple[Answer, bool]:
     """Return what one short call brings, by plain blocking sockets, and whether its connection could serve another."""
     prompt = prompt_of_words(words, f"probe {words}")
-    request = request_bytes(target, prompt, output_tokens, key=key, fixed=fixed, request_id="wattbench-probe")
+    request = request_bytes(target, prompt, output_tokens, key=key, fixed=fixed, request_id=PROBE_ID)
+    return _sent(target, request)
+
+
+def _send_once(target: Target, key: Key, ids: str, inputs: Inputs) -> tuple[Answer, bool]:
+    """Return what one call with token ids brings, as `ask_once` does."""
+    request = request_bytes(target, ids, 0, key=key, fixed=(), request_id=PROBE_ID, inputs=inputs)
+    return _sent(target, request)
+
+
+def _sent(target: Target, request: bytes) -> tuple[Answer, bool]:
     reply, whole = Reply(), False
     try:
         with _connect(target) as sock:
@@ -151,8 +192,24 @@ def _connect(target: Target) -> socket.socket:
     return sock if context is None else context.wrap_socket(sock, server_hostname=target.host)
 
 
-def _get(target: Target, key: Key, path: str) -> tuple[int, str | None, bytes]:
-    """Return status, server name and body of a GET. Raises DeviceError with the reason when there is no answer."""
+def _refuse_unauthorised(target: Target, key: Key, status: int, data: bytes) -> None:
+    if status in UNAUTHORISED:
+        why = f"HTTP {status}: {key.scrub(_words(data))}"
+        raise DeviceError(f"The endpoint {target.url} refuses the key", why, "Give it by --key-env or --key-file.")
+
+
+def _refuse_unanswered(target: Target, key: Key, answer: Answer) -> None:
+    if answer.error is not None:
+        what = f"The endpoint {target.url} does not answer {target.api} requests for {target.model!r}"
+        raise DeviceError(what, key.scrub(answer.error), "Check --api, --model and the server's log.")
+
+
+def _no_model(name: str, models: tuple[str, ...]) -> UsageError:
+    return UsageError(f"The endpoint has no model {name!r}", *nearest_lines(name, models[:MODELS_SHOWN]))
+
+
+def _ask(target: Target, key: Key, method: str, path: str) -> tuple[int, str | None, bytes]:
+    """Return status, server name and body of a request that has none. Raises DeviceError when there is no answer."""
     header = key.header.partition(": ")[2].strip()
     headers = {"Authorization": header} if header else {}
     context = tls_context(target)
@@ -162,7 +219,7 @@ def _get(target: Target, key: Key, path: str) -> tuple[int, str | None, bytes]:
         else http.client.HTTPSConnection(target.host, target.port, timeout=PROBE_TIMEOUT_S, context=context)
     )
     try:
-        connection.request("GET", path, headers=headers)
+        connection.request(method, path, headers=headers)
         response = connection.getresponse()
         return response.status, response.getheader("Server"), response.read(BODY_MAX_BYTES)
     except (OSError, http.client.HTTPException) as exc:
@@ -177,6 +234,22 @@ def _models(data: bytes) -> tuple[str, ...] | None:
     try:
         found = json.loads(data)["data"]
         return tuple(str(model["id"]) for model in found)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _indexed(data: bytes) -> tuple[str, ...] | None:
+    try:
+        return tuple(str(model["name"]) for model in json.loads(data))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _name_and_version(data: bytes) -> str | None:
+    """Return "NAME/VERSION" of a server's description by KServe's protocol."""
+    try:
+        said = json.loads(data)
+        return f"{said['name']}/{said['version']}"
     except (ValueError, KeyError, TypeError, RecursionError):
         return None
 

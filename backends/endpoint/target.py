@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 from wattbench.results.errors import UsageError
 from wattbench.results.plugins import nearest_lines
 
 __all__ = ["Api", "Target", "make_target"]
 
-Api = Literal["chat", "completions"]
+Api = Literal["chat", "completions", "kserve"]
 
 KSERVE = ("kserve", "triton", "v2", "open-inference")
 """How users call the protocol that Triton and KServe share."""
@@ -21,6 +21,8 @@ PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/comple
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One model of one server; made by `make_target`, which checks it.
+
+    `api` is OpenAI's chat or completions, or KServe's inference (version 2), which knows no streams here.
 
     `timeout_s` is what one call may take from its first byte out to its end. `ca_file` names the authorities that a
     TLS certificate is verified against (None: the system's). `extra` are fields added to every request's body.
@@ -56,14 +58,28 @@ class Target:
 
     @property
     def base(self) -> str:
-        """Return the path before an API's own: "/v1" unless the URL has it."""
+        """Return the path before an API's own: "/v1" or "/v2", which the URL may have already."""
         path = self.parts.path.rstrip("/")
+        if self.api == "kserve":
+            return path if path.endswith("/v2") else f"{path}/v2"
         return path if path.endswith("/v1") else f"{path}/v1"
 
     @property
     def path(self) -> str:
         """Return the path that requests are posted to."""
+        if self.api == "kserve":
+            return f"{self.described}/infer"
         return f"{self.base}{PATHS[self.api]}"
+
+    @property
+    def described(self) -> str:
+        """Return the path at which KServe describes the model."""
+        return f"{self.base}/models/{quote(self.model, safe='')}"
+
+    @property
+    def ready(self) -> str:
+        """Return the path that answers well once the server is up."""
+        return f"{self.base}/health/ready" if self.api == "kserve" else f"{self.base}/models"
 
 
 def make_target(
@@ -81,7 +97,7 @@ def make_target(
     known: tuple[Api, ...] = get_args(Api)
     for name in known:
         if name == api:
-            extra = dict(extra or {})
+            extra, stream = dict(extra or {}), stream and name != "kserve"
             return Target(
                 url=url, api=name, model=model, stream=stream, timeout_s=timeout_s, ca_file=ca_file, extra=extra
             )
