@@ -178,7 +178,7 @@ class Backend(Protocol):
     def probe(self) -> Availability:
         """Say whether the SDK can be used; allocates and changes nothing on a device, never raises or hangs.
 
-        Where the SDK is not installed that is told from names alone; an SDK that hangs is given up, and the answer says so.
+        Where the SDK is not installed names alone tell it; an SDK that hangs is given up, and the answer says so.
         """
         ...
 

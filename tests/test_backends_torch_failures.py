@@ -123,5 +123,5 @@ def test_an_error_of_ours_is_left_alone(error: DeviceError) -> None:
 )
 def test_what_is_not_the_vendors_is_left_alone(device: str, text: str) -> None:
     """Memory that ran out has an error of its own, and torch's own devices have no vendor's code between."""
-    with pytest.raises(RuntimeError, match="not enough|neuronx"), vendor_failures("a/b", device, "compiled"):
+    with pytest.raises(RuntimeError, match=r"not enough|neuronx"), vendor_failures("a/b", device, "compiled"):
         raise RuntimeError(text)

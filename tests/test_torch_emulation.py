@@ -58,7 +58,7 @@ def found(root: Path) -> list[str]:
         ("0x1da3", "0x0001", "0x120000", []),  # Goya, for which there is no torch
         ("0x19e5", "0xd802", "0x120000", ["npu"]),  # Ascend 910B
         ("0x19e5", "0xd500", "0x120000", ["npu"]),  # Ascend 310P
-        ("0x203f", "0xd802", "0x120000", ["npu"]),  # the same, sold under another vendor's number
+        ("0x203f", "0xd802", "0x120000", ["npu"]),  # the same by another vendor's number
         ("0x19e5", "0x0200", "0x020000", []),  # Huawei's network card Hi1822
         ("0x19e5", "0x3714", "0x010802", []),  # Huawei's disk
         ("0x19e5", "0x1711", "0x030000", []),  # the screen of Huawei's management processor

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattbench.backends.torch.hardware import Mark, Nodes, PciNumbers, RenderNode, System
+from wattbench.backends.torch.hardware import Nodes, PciNumbers, RenderNode, System
 
 __all__ = ["VENDORS", "Vendor", "vendor_of"]
 
@@ -16,7 +16,7 @@ ASCEND = {
     "0x203f": ("d500", "d802"),
     "0x20c6": ("d500", "d802"),
 }
-"""The PCI numbers of Ascend processors by vendor, Huawei and two who sell its boards under their own number."""
+"""The PCI numbers of Ascend processors: Huawei's, and those of two other vendors that its driver takes for the same."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +25,7 @@ class Vendor:
 
     `package` registers the device (None: it is part of torch itself), `oldest` is its first version that this code was
     written for, `remedy` how to get it. `hardware` are marks of which one is found where the device is in the machine;
-    empty: not known.
-    `lacking` are plain precisions that it cannot compute in. `compiler` is its backend for torch.compile (None: call
+    empty: not known. `lacking` are plain precisions that it cannot compute in. `compiler` is its backend for torch.compile (None: call
     by call only), `static` says that compiled code has fixed shapes. `caches` are environment variables that name the
     folder in which compiled code is kept, the first that is set counts, and `cache_default` is where it is without
     them. `waits_for_memory` says that memory figures are right only after a synchronise. `telemetry` says in words
@@ -80,7 +79,9 @@ VENDORS = (
         hardware=(
             Nodes(patterns=("dev/neuron[0-9]*",), source="aws-neuron-driver: neuron_cdev.c"),
             Nodes(patterns=("sys/devices/virtual/neuron_device/neuron*",), source="aws-neuron-driver up to 2.30"),
-            Nodes(patterns=("sys/class/neuron_device/neuron*",), source="aws-neuron-driver: the class of these devices"),
+            Nodes(
+                patterns=("sys/class/neuron_device/neuron*",), source="aws-neuron-driver: the class of these devices"
+            ),
         ),
         lacking=(),
         compiler="neuron",
@@ -182,7 +183,7 @@ VENDORS = (
         package=None,
         oldest=(),
         remedy="Its runtime is not public: only Meta's own builds of torch have it.",
-        hardware=(),
+        hardware=(),  # neither Linux nor pci.ids has a number of it
         lacking=(),
         compiler=None,
         static=False,
