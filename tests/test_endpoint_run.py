@@ -197,7 +197,6 @@ def test_the_key_reaches_the_server_and_nothing_else(stubbed: tuple[Behaviour, P
         (["--endpoint", "http://127.0.0.1:9", "--rate", "5", "--concurrency", "2"], "contradicts --scenario"),
         (["--endpoint", "http://127.0.0.1:9", "--scenario", "server"], "needs --rate"),
         (["--endpoint", "http://127.0.0.1:9", "--api", "soap"], "Unknown API"),
-        (["--endpoint", "http://127.0.0.1:9", "--api", "kserve"], "Triton's OpenAI frontend"),
         (["--endpoint", "http://127.0.0.1:9", "--timeout", "nan"], "--timeout is out of range: got nan"),
         (["--endpoint", "http://127.0.0.1:9", "--timeout", "inf"], "at most 86400 s"),
         (["--endpoint", "http://127.0.0.1:9", "--timeout", "0"], "more than 0"),

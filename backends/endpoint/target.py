@@ -12,9 +12,6 @@ __all__ = ["Api", "Target", "make_target"]
 
 Api = Literal["chat", "completions", "kserve"]
 
-KSERVE = ("kserve", "triton", "v2", "open-inference")
-"""How users call the protocol that Triton and KServe share."""
-
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 
 
@@ -101,10 +98,6 @@ def make_target(
             return Target(
                 url=url, api=name, model=model, stream=stream, timeout_s=timeout_s, ca_file=ca_file, extra=extra
             )
-    if api.lower().startswith(KSERVE):
-        why = "it answers with tensors, without streams of tokens or counts of them"
-        remedy = "Start Triton's OpenAI frontend, and give its address (docs/endpoints.md#triton)."
-        raise UsageError(f"The API {api!r} (KServe, Triton) is not spoken", why, remedy)
     raise UsageError(f"Unknown API {api!r}", *nearest_lines(api, known))
 
 

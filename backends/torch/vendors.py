@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattbench.backends.torch.hardware import Nodes, PciNumbers, RenderNode, System
+from wattbench.backends.torch.hardware import Mark, Nodes, PciNumbers, RenderNode, System
 
 __all__ = ["VENDORS", "Vendor", "vendor_of"]
 
@@ -25,11 +25,11 @@ class Vendor:
 
     `package` registers the device (None: it is part of torch itself), `oldest` is its first version that this code was
     written for, `remedy` how to get it. `hardware` are marks of which one is found where the device is in the machine;
-    empty: not known. `lacking` are plain precisions that it cannot compute in. `compiler` is its backend for torch.compile (None: call
-    by call only), `static` says that compiled code has fixed shapes. `caches` are environment variables that name the
-    folder in which compiled code is kept, the first that is set counts, and `cache_default` is where it is without
-    them. `waits_for_memory` says that memory figures are right only after a synchronise. `telemetry` says in words
-    where watts and utilisation come from, or that there are none. `source` is who says all this.
+    empty: not known. `lacking` are plain precisions that it cannot compute in. `compiler` is its backend for
+    torch.compile (None: call by call only), `static` says that compiled code has fixed shapes. `caches` are environment
+    variables that name the folder in which compiled code is kept, the first that is set counts, and `cache_default` is
+    where it is without them. `waits_for_memory` says that memory figures are right only after a synchronise.
+    `telemetry` says in words where watts and utilisation come from, or that there are none. `source` is who says this.
     """
 
     kind: str
@@ -37,7 +37,7 @@ class Vendor:
     package: str | None
     oldest: tuple[int, ...]
     remedy: str
-    hardware: tuple[str, ...]
+    hardware: tuple[Mark, ...]
     lacking: tuple[str, ...]
     compiler: str | None
     static: bool
