@@ -45,7 +45,7 @@ def test_tokens_are_the_servers_and_our_own_count(server: Running, folder: Path)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     target = make_target(server.url, model=str(folder), timeout_s=60)
     client = Client(target, count=lambda text: len(tokenizer.encode(text, add_special_tokens=False)))
-    schedule = closed_loop(REQUESTS, 2, input_tokens=24, output_tokens=5, give_up_s=300)
+    schedule = closed_loop(REQUESTS, 2, input_tokens=24, output_tokens=5, give_up_s=900)
     prompts = client.prompts(schedule, 1)
     done = client.serve(schedule, prompts)
     assert set(done.error) == {None}, "it never sends [DONE], and its streams are whole all the same"
