@@ -3,12 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pyarrow
 
-__all__ = ["number_array", "text_array"]
+__all__ = ["array_of", "number_array", "text_array"]
+
+
+def array_of(values: Sequence[Any], kind: pyarrow.DataType) -> pyarrow.Array:  # any: what the kind takes
+    """Return values as an array of a kind: int64, float64, bool, lists of int64, or text in a dictionary.
+
+    None is null, but for bool and lists, which have none.
+    """
+    import pyarrow
+
+    if pyarrow.types.is_dictionary(kind):
+        return text_array(values)
+    if pyarrow.types.is_boolean(kind):
+        return pyarrow.Array.from_buffers(kind, len(values), [None, _bits(values)])
+    if pyarrow.types.is_list(kind):
+        ends = list(accumulate(map(len, values), initial=0))
+        inner = number_array([value for part in values for value in part], pyarrow.int64())
+        return pyarrow.ListArray.from_arrays(number_array(ends, pyarrow.int64()).cast(pyarrow.int32()), inner)
+    return number_array(values, kind)
 
 
 def number_array(values: Sequence[float | None], kind: pyarrow.DataType) -> pyarrow.Array:
@@ -39,8 +58,12 @@ def text_array(values: Sequence[str | None]) -> pyarrow.DictionaryArray:
 
 def _present(values: Sequence[object]) -> pyarrow.Buffer | None:
     """Return Arrow's bitmap of the values that are no null; None where none is."""
+    present = [value is not None for value in values]
+    return None if all(present) else _bits(present)
+
+
+def _bits(flags: Sequence[bool]) -> pyarrow.Buffer:
     import numpy
     import pyarrow
 
-    present = numpy.array([value is not None for value in values], dtype=bool)
-    return None if present.all() else pyarrow.py_buffer(numpy.packbits(present, bitorder="little"))
+    return pyarrow.py_buffer(numpy.packbits(numpy.array(flags, dtype=bool), bitorder="little"))

@@ -10,6 +10,7 @@ from dataclasses import fields, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from wattbench.results.arrow_columns import array_of
 from wattbench.results.calls import Calls
 from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError
@@ -90,7 +91,7 @@ def encode_requests(repeats: Sequence[Repeat]) -> bytes:
     for place, repeat in enumerate(repeats):
         for name, values in _rows(place, repeat):
             columns[name] += values
-    arrays = [pyarrow.array(columns[field.name], type=field.type) for field in schema]
+    arrays = [array_of(columns[field.name], field.type) for field in schema]
     pyarrow.parquet.write_table(
         pyarrow.Table.from_arrays(arrays, schema=schema),
         sink,
