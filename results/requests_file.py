@@ -18,6 +18,7 @@ from wattbench.results.measurement import Completions, Repeat, RequestsFile
 
 if TYPE_CHECKING:
     import pyarrow
+    import pyarrow.parquet
 
 __all__ = ["encode_requests", "named_requests", "with_requests", "without_requests"]
 
@@ -174,8 +175,10 @@ def _with_rows(repeat: Repeat, columns: Mapping[str, Sequence[Any]]) -> Repeat: 
     """Return a repeat with these rows; none where there are no columns. Raises ValueError for one without traffic."""
     if repeat.traffic is None:
         raise ValueError(f"repeat {repeat.index} served no traffic")
-    steps = tuple(map(tuple, columns.get(STEPS, ())))
-    done = {field.name: tuple(columns.get(field.name, ())) for field in fields(Completions)} | {STEPS: steps}
+    done: dict[str, Any] = {
+        field.name: tuple(columns.get(field.name, ())) for field in fields(Completions)
+    }  # any: the same
+    done[STEPS] = tuple(map(tuple, done[STEPS]))
     calls = Calls(**{field.name: tuple(columns.get(field.name, ())) for field in fields(Calls)})
     return replace(repeat, completions=Completions(**done), traffic=replace(repeat.traffic, calls=calls))
 
