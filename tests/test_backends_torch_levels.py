@@ -152,6 +152,26 @@ def test_every_turn_of_an_agent_is_decoded_rightly_compiled() -> None:
     assert tokens[0] == tokens[1]
 
 
+@needs_compiler
+def test_prompts_of_every_length_are_served_by_one_compilation() -> None:
+    """Prompts shorter than the one that was compiled give the tokens of the level "eager", and nothing is compiled."""
+    load = find_load("tiny-decoder/tiny")
+    batch = make_batch(load, 1)
+    tokens: dict[str, list[object]] = {"eager": [], "max": []}
+    for level, found in tokens.items():
+        backend, _ = prepared(load, "float32", level)
+        assert backend._session is not None
+        engine = backend._session._engine
+        assert engine is not None
+        for length in (batch.input_tokens, batch.input_tokens - 3, 5, 2):
+            ids = batch.arrays["input_ids"][:, :length]
+            backend.run(replace(batch, arrays={"input_ids": ids}, input_tokens=length))
+            found.append(engine.state()[-2].tolist())
+        backend.close()
+
+    assert tokens["eager"] == tokens["max"]
+
+
 SMALL: dict[str, dict[str, object]] = {
     "qwen3-0.6b": {"head_dim": 16},
     "llama-3.1-8b": {"tie_word_embeddings": False},

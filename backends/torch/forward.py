@@ -86,23 +86,30 @@ class LeanForward:
 
 
 class CompiledForward:
-    """The lean decoder with its decode step compiled for the full batch; prompts and smaller batches go call by call.
+    """The lean decoder with its decode step compiled for the full batch; smaller batches go call by call.
 
-    The length of the cache is a symbol of the compiled graph, so one compilation serves every position.
+    Prompts do too, unless there are options for compiling those of a first turn. Lengths are symbols of the compiled
+    graphs, so one compilation serves every position, and one every prompt.
     """
 
-    def __init__(self, setup: Setup, options: Options) -> None:
+    def __init__(self, setup: Setup, options: Options, prompt_options: Options | None = None) -> None:
         self._plain = LeanForward(setup)
         self._lean, self._requests = self._plain._lean, setup.requests
         self._keys, self._values = self._plain._keys, self._plain._values
         self._ids = torch.zeros(setup.requests, 1, dtype=torch.int64, device=setup.device)
         self._step = compiled(self._traced, options)
+        self._prompt = compiled(self._traced_prompt, prompt_options) if prompt_options is not None else None
 
     def reset(self) -> None:
         """Do nothing, as the lean decoder."""
 
     def logits(self, ids: Tensor, position: int) -> Tensor:
         """Return the logits of the last new position."""
+        if self._prompt is not None and position == 0 and len(ids) == self._requests and ids.shape[1] > COMPILED_FROM:
+            span = self._plain._positions[: ids.shape[1]]
+            torch._dynamo.mark_dynamic(ids, 1)
+            torch._dynamo.mark_dynamic(span, 0)
+            return self._prompt(ids, span, self._keys, self._values)
         if ids.shape != self._ids.shape or position < COMPILED_FROM:
             return self._plain.logits(ids, position)
         if ids.data_ptr() != self._ids.data_ptr():
@@ -118,6 +125,10 @@ class CompiledForward:
 
     def _traced(self, ids: Tensor, positions: Tensor, span: Tensor, keys: list[Tensor], values: list[Tensor]) -> Tensor:
         found: Tensor = self._lean(ids, positions, span, keys, values, few=True)
+        return found
+
+    def _traced_prompt(self, ids: Tensor, span: Tensor, keys: list[Tensor], values: list[Tensor]) -> Tensor:
+        found: Tensor = self._lean(ids, span, span, keys, values)
         return found
 
 

@@ -41,6 +41,9 @@ COMPILED, MAX, CONTINUOUS = "compiled", "max", "continuous"
 CPU_STEP: Options = {"realize_reads_threshold": 1}
 """Inductor stores what many outputs read instead of computing it for each of them again."""
 
+CPU_PROMPT: Options = {}
+"""What surrounds the products of a prompt is fused; the products themselves are oneDNN's."""
+
 OPTIONS: dict[tuple[str, str], Options] = {
     ("cpu", COMPILED): CPU_STEP,
     ("cpu", MAX): {**CPU_STEP, "cpp_wrapper": True},
@@ -51,7 +54,7 @@ OPTIONS: dict[tuple[str, str], Options] = {
 WORDS = {
     ("cpu", EAGER): "call by call, weights laid out once for oneDNN where it multiplies their type",
     ("cpu", COMPILED): "torch.compile",
-    ("cpu", MAX): "torch.compile with a C++ wrapper, prompts by weights laid out once for oneDNN",
+    ("cpu", MAX): "torch.compile with a C++ wrapper; prompts compiled too, their weights laid out once for oneDNN",
     ("cuda", EAGER): "call by call",
     ("cuda", COMPILED): "torch.compile",
     ("cuda", MAX): "torch.compile with autotuning, replayed as CUDA graphs",
@@ -191,7 +194,8 @@ def _lean(level: str, setup: Setup, numbers: Numbers) -> Made:
         step = partial(compiled_static, compiler=compiler)
         engine = DecoderEngine(setup, GraphForward(setup, called_once, step, symbolic=False))
     else:
-        engine = DecoderEngine(setup, CompiledForward(setup, OPTIONS.get((device.type, level), {})))
+        prompt_options = CPU_PROMPT if level == MAX and setup.ranks is None else None
+        engine = DecoderEngine(setup, CompiledForward(setup, OPTIONS.get((device.type, level), {}), prompt_options))
     words = f"{words_of(device.type, level)}, fused layers of our own{_rounding(numbers)}"
     rounded = numbers.rounded_to is not None
     return Made(

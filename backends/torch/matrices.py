@@ -1,5 +1,7 @@
 """Matrices as layers: plain weights, and weights that oneDNN has laid out once for the CPU."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -70,8 +72,8 @@ class Packed(Matrix):
 
     def forward(self, x: Tensor) -> Tensor:  # (..., inputs)
         """Return the product, (..., outputs)."""
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return y
+        product = PACKED_PRODUCT if torch.compiler.is_compiling() else _packed_product
+        return product(x, self.weight, self.bias)
 
 
 class PlainAndPacked(Matrix):
@@ -90,6 +92,24 @@ class PlainAndPacked(Matrix):
     def few(self, x: Tensor) -> Tensor:
         """Return the product with the plain weights."""
         return self.plain.few(x)
+
+
+def _packed_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    y: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+    return y
+
+
+PACKED_PRODUCT: Callable[[Tensor, Tensor, Tensor | None], Tensor] = torch.library.custom_op(
+    "wattbench::packed_product", _packed_product, mutates_args=()
+)
+"""The product as an operator that inductor leaves alone; of oneDNN's own it takes constant weights only."""
+
+
+def _packed_shape(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return x.new_empty(*x.shape[:-1], len(weight))
+
+
+torch.library.register_fake("wattbench::packed_product", _packed_shape)
 
 
 def row_product(x: Tensor, weight: Tensor) -> Tensor:
