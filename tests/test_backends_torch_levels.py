@@ -153,13 +153,14 @@ def test_every_turn_of_an_agent_is_decoded_rightly_compiled() -> None:
 
 
 @needs_compiler
-def test_prompts_of_every_length_are_served_by_one_compilation() -> None:
+def test_prompts_of_other_lengths_go_call_by_call() -> None:
     """Prompts shorter than the one that was compiled give the tokens of the level "eager", and nothing is compiled."""
     load = find_load("tiny-decoder/tiny")
     batch = make_batch(load, 1)
     tokens: dict[str, list[object]] = {"eager": [], "max": []}
     for level, found in tokens.items():
-        backend, _ = prepared(load, "float32", level)
+        backend, made = prepared(load, "float32", level)
+        assert level == made.backend.engine
         assert backend._session is not None
         engine = backend._session._engine
         assert engine is not None

@@ -88,8 +88,8 @@ class LeanForward:
 class CompiledForward:
     """The lean decoder with its decode step compiled for the full batch; smaller batches go call by call.
 
-    Prompts do too, unless there are options for compiling those of a first turn. Lengths are symbols of the compiled
-    graphs, so one compilation serves every position, and one every prompt.
+    Prompts do too; with options for them, those of a first turn are compiled that are as long as the first that comes.
+    The length of the cache is a symbol of the compiled step, so one compilation serves every position.
     """
 
     def __init__(self, setup: Setup, options: Options, prompt_options: Options | None = None) -> None:
@@ -99,17 +99,17 @@ class CompiledForward:
         self._ids = torch.zeros(setup.requests, 1, dtype=torch.int64, device=setup.device)
         self._step = compiled(self._traced, options)
         self._prompt = compiled(self._traced_prompt, prompt_options) if prompt_options is not None else None
+        self._prompt_shape: torch.Size | None = None
 
     def reset(self) -> None:
         """Do nothing, as the lean decoder."""
 
     def logits(self, ids: Tensor, position: int) -> Tensor:
         """Return the logits of the last new position."""
-        if self._prompt is not None and position == 0 and len(ids) == self._requests and ids.shape[1] > COMPILED_FROM:
-            span = self._plain._positions[: ids.shape[1]]
-            torch._dynamo.mark_dynamic(ids, 1)
-            torch._dynamo.mark_dynamic(span, 0)
-            return self._prompt(ids, span, self._keys, self._values)
+        if self._prompt is not None and position == 0 and ids.shape[1] > 1:
+            self._prompt_shape = self._prompt_shape or ids.shape
+            if ids.shape == self._prompt_shape:
+                return self._prompt(ids, self._plain._positions[: ids.shape[1]], self._keys, self._values)
         if ids.shape != self._ids.shape or position < COMPILED_FROM:
             return self._plain.logits(ids, position)
         if ids.data_ptr() != self._ids.data_ptr():
