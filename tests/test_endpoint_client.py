@@ -1,6 +1,7 @@
 """The client against the stub: schedules kept, faults told apart, nothing hangs, keys stay secret."""
 
 import contextlib
+import errno
 import json
 import os
 import pickle
@@ -20,8 +21,10 @@ import pytest
 
 from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.crew import shares
+from wattbench.backends.endpoint.connection import Connection
 from wattbench.backends.endpoint.key import Key, load_key
 from wattbench.backends.endpoint.probing import ServerFacts
+from wattbench.backends.endpoint.pool import Pool
 from wattbench.backends.endpoint.target import Target, make_target
 from wattbench.backends.traffic import NONE, Schedule, Served
 from wattbench.harness.selftest.paired import closed_loop, open_loop, pair
@@ -409,3 +412,24 @@ def test_a_key_goes_out_and_is_scrubbed_from_what_comes_back(paced: Stub) -> Non
     done = served(client, closed(2, 1))
     paced.truths()
     assert set(done.error) == {None}
+@pytest.mark.parametrize("chained", [False, True])
+def test_calls_that_cannot_go_out_are_rows(paced: Stub, chained: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thousands of failures at once, as without a free port, end neither the run nor its window early."""
+
+    def no_port(_: Pool) -> Connection:
+        raise OSError(errno.EADDRNOTAVAIL, "made-up lack of ports")
+
+    client = client_of(paced)
+    schedule = closed(3000, 4)
+    if chained:
+        after = numpy.arange(-1, len(schedule) - 1)
+        after[0] = NONE
+        schedule = replace(schedule, after=after)
+    prompts = client.prompts(schedule, 7)
+    monkeypatch.setattr(Pool, "open", no_port)
+    done = client.serve(schedule, prompts)
+    assert sorted(done.call.tolist()) == list(range(3000))
+    assert set(done.error_kind) == {"unreachable"}
+    assert set(done.error) == {"made-up lack of ports"}
+
+

@@ -169,7 +169,8 @@ class Loop:
                 self._waiting.append((index, due))
             while self._waiting and (limit is None or len(self._busy) < limit):
                 index, due = self._waiting.popleft()
-                self._send(index, due, max(due, self._place_free) if self._queued else due)
+                if not self._send(index, due, max(due, self._place_free) if self._queued else due):
+                    break
             self._queued = bool(self._waiting)
             return
         while self._next < len(self._first) and (limit is None or len(self._busy) < limit):
@@ -179,14 +180,16 @@ class Loop:
                 return
             self._next += 1
             free = max(due, self._place_free)
-            self._send(index, free, free)
+            if not self._send(index, free, free):
+                return
 
     def _query_fits(self, index: int) -> bool:
         """Return whether a query has all of its places when its first call comes; its others follow at once."""
         size, limit = self._schedule.query_size, self._schedule.in_flight_max
         return limit is None or index % size > 0 or limit - len(self._busy) >= size
 
-    def _send(self, index: int, planned_ns: int, free_ns: int) -> None:
+    def _send(self, index: int, planned_ns: int, free_ns: int) -> bool:
+        """Return whether a call went out; one that could not is unread, so that the next turn follows at once."""
         call = Call(index, planned_ns, free_ns)
         self._calls.append(call)
         try:
@@ -201,7 +204,9 @@ class Loop:
                 self._pool.watch(connection)
         except OSError as exc:
             call.start_ns = call.start_ns or perf_counter_ns()
-            self._fail(self._pool.replying_to(len(self._calls) - 1), call, "unreachable", _words(exc))
+            self._lose(self._pool.replying_to(len(self._calls) - 1), call, "unreachable", _words(exc))
+            return False
+        return True
 
     def _serve(self, connection: Connection | None, event: int) -> None:
         """Take what one connection has to say."""
@@ -261,12 +266,18 @@ class Loop:
         self._fail(connection, call, kind, words)
 
     def _fail(self, connection: Connection | None, call: Call, kind: ErrorKind, words: str) -> None:
+        self._lose(connection, call, kind, words)
+        if not self._stopped:
+            self._send_due(perf_counter_ns())
+
+    def _lose(self, connection: Connection | None, call: Call, kind: ErrorKind, words: str) -> None:
+        """Note that a call failed, and send nothing yet."""
         call.end_ns = perf_counter_ns()
         call.answer = Answer(error=words, error_kind=kind)
         if connection is not None:
             self._place(connection, False)
         self._later(call, whole=False)
-        self._after(call)
+        self._free(call)
 
     def _place(self, connection: Connection, keeps_open: bool) -> None:
         self._busy.pop(connection.sock.fileno(), None)
@@ -278,13 +289,18 @@ class Loop:
 
     def _after(self, call: Call) -> None:
         """Let the calls that wait for this one, or for its place, go out."""
+        self._free(call)
+        if not self._stopped:
+            self._send_due(perf_counter_ns())
+
+    def _free(self, call: Call) -> None:
+        """Note that a call's place is free, and when those that wait for it are due."""
         self._place_free = call.end_ns
         if self._stopped:
             return
         for follower in self._followers.get(call.index, ()):
             due = max(self._origin + self._due[follower], call.end_ns + self._pauses[follower])
             heapq.heappush(self._late, (due, follower))
-        self._send_due(perf_counter_ns())
 
     def _time_out(self, now: int) -> None:
         """Give up the calls that took too long; deadlines are in the order of the starts."""
