@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy
 import pytest
 
+from wattbench.backends.endpoint import probing
 from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.crew import shares
 from wattbench.backends.endpoint.connection import Connection
@@ -218,6 +219,50 @@ def test_a_wrong_model_shows_the_servers_list(paced: Stub) -> None:
     with pytest.raises(UsageError) as caught:
         Client(make_target(paced.url, model="stubb")).probe()
     assert "stub" in f"{caught.value.why} {caught.value.remedy}"
+
+
+@contextlib.contextmanager
+def dripping(models: bytes, answer: bytes, drop: bytes) -> Iterator[str]:
+    """Yield the address of a server that lists models, answers with some bytes, and goes on with drops for ever."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+
+        def drip(peer: socket.socket) -> None:
+            with peer, contextlib.suppress(OSError):
+                peer.sendall(models if peer.recv(65_536).startswith(b"GET") else answer)
+                while not over.wait(0.01):
+                    peer.sendall(drop)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=drip, args=(listener.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            over.set()
+
+
+LISTED = b'HTTP/1.1 200 OK\r\nContent-Length: 24\r\n\r\n{"data":[{"id":"stub"}]}'
+ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
+
+
+@pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: "])
+def test_a_list_of_models_that_does_not_end(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes that go on arriving do not put its deadline off."""
+    monkeypatch.setattr(probing, "PROBE_TIMEOUT_S", 0.3)
+    with dripping(head, b"", b" ") as url, pytest.raises(DeviceError) as caught:
+        Client(make_target(url, model="stub")).probe()
+    assert caught.value.why == "no end of its answer after 0.3 s"
+
+
+def test_a_first_answer_that_does_not_end() -> None:
+    """The short calls before a run keep to the time that one request may take."""
+    with dripping(LISTED, ENDLESS, b": ping\n\n") as url, pytest.raises(DeviceError) as caught:
+        Client(make_target(url, model="stub", timeout_s=0.3)).probe()
+    assert caught.value.why == "no end after 0.3 s"
 
 
 def test_something_that_is_no_inference_server() -> None:

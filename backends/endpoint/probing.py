@@ -1,10 +1,14 @@
 """Asking a server what it is before anything is timed: reachable, which models, what it takes and how it counts."""
 
+import contextlib
 import http.client
 import json
 import select
 import socket
 import ssl
+import threading
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from wattbench.backends.endpoint.answer import Answer, read_answer
@@ -21,6 +25,7 @@ from wattbench.results.plugins import nearest_lines
 __all__ = ["ServerFacts", "ask_once", "negotiated", "resolve", "server_facts", "tls_context"]
 
 PROBE_TIMEOUT_S = 10.0
+"""What connecting, or an answer about the server itself, may take in all."""
 BODY_MAX_BYTES = 4 * 2**20
 MODELS_SHOWN = 12
 OK, UNAUTHORISED, UNKNOWN = 200, (401, 403), (400, 404)
@@ -166,11 +171,13 @@ def _send_once(target: Target, key: Key, ids: str, inputs: Inputs) -> tuple[Answ
 
 def _sent(target: Target, request: bytes) -> tuple[Answer, bool]:
     reply, whole = Reply(), False
+    deadline_s = time.monotonic() + target.timeout_s
     try:
         with _connect(target) as sock:
             sock.settimeout(target.timeout_s)
             sock.sendall(request)
             while not whole:
+                sock.settimeout(_left_s(deadline_s))
                 data = sock.recv(65_536)
                 if not data:
                     whole = reply.closed()
@@ -184,6 +191,14 @@ def _sent(target: Target, request: bytes) -> tuple[Answer, bool]:
         return Answer(error=exc.strerror or str(exc), error_kind="unreachable"), False
     except HttpError as exc:
         return Answer(error=f"the answer is not HTTP: {exc}", error_kind="malformed"), False
+
+
+def _left_s(deadline_s: float) -> float:
+    """Return the time until a deadline. Raises TimeoutError once it has passed, however much arrives."""
+    left_s = deadline_s - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
 def _connect(target: Target) -> socket.socket:
@@ -218,16 +233,41 @@ def _ask(target: Target, key: Key, method: str, path: str) -> tuple[int, str | N
         if context is None
         else http.client.HTTPSConnection(target.host, target.port, timeout=PROBE_TIMEOUT_S, context=context)
     )
+    ended = threading.Event()
     try:
-        connection.request(method, path, headers=headers)
-        response = connection.getresponse()
-        return response.status, response.getheader("Server"), response.read(BODY_MAX_BYTES)
+        connection.connect()
+        with _ended_after(PROBE_TIMEOUT_S, connection.sock, ended):
+            connection.request(method, path, headers=headers)
+            response = connection.getresponse()
+            data = response.read(BODY_MAX_BYTES)
+        if ended.is_set():  # a body that is cut short raises nothing
+            raise TimeoutError
+        return response.status, response.getheader("Server"), data
     except (OSError, http.client.HTTPException) as exc:
         why = getattr(exc, "verify_message", None) or getattr(exc, "strerror", None) or str(exc) or type(exc).__name__
+        why = f"no end of its answer after {PROBE_TIMEOUT_S:g} s" if ended.is_set() else why
         remedy = "Is it an inference server, and is this its port?"
         raise DeviceError(f"The endpoint {target.url} does not answer", key.scrub(str(why)), remedy) from exc
     finally:
         connection.close()
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, sock: socket.socket, ended: threading.Event) -> Iterator[None]:
+    """End a connection after so many seconds and say so, though its bytes go on arriving one by one."""
+
+    def end() -> None:
+        ended.set()
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _models(data: bytes) -> tuple[str, ...] | None:
