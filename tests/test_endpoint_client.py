@@ -290,6 +290,7 @@ def test_something_that_is_no_inference_server() -> None:
         ("http://user:secret@host", "a user or a password"),
         ("http://host:99999", "out of range"),
         ("http://host/?key=1", "a query"),
+        ("http://127.0.0.1:8000/m\u00fcller", "beyond ASCII"),
     ],
 )
 def test_addresses_that_are_none(url: str, what: str) -> None:

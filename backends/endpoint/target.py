@@ -116,5 +116,7 @@ def _refuse_bad_url(url: str) -> None:
         raise UsageError(what, f"{parts.scheme or 'no scheme'!r} is neither http nor https", remedy)
     if not parts.hostname or port == 0 or any(c.isspace() or ord(c) < 32 for c in url):
         raise UsageError(what, "it names no host and port", remedy)
+    if not url.isascii():
+        raise UsageError(what, "it has letters beyond ASCII", "Write a host as xn--..., and a path with %XX.")
     if parts.query or parts.fragment:
         raise UsageError(what, "it has a query or a fragment", remedy)
