@@ -63,6 +63,8 @@ def test_a_model_without_a_batch_gets_none() -> None:
         (described([]), "it takes nothing"),
         (b"[]", "not understood"),
         (b"no JSON", "not understood"),
+        (b'{"inputs": [{"name": "input_ids", "datatype": "INT64", "shape": [-1, "many"]}]}', "not understood"),
+        (b'{"inputs": [{"name": "input_ids", "datatype": "INT64", "shape": [-1, 1e999]}]}', "not understood"),
     ],
 )
 def test_models_that_take_something_else_are_refused_with_what_they_take(metadata: bytes, why: str) -> None:

@@ -50,9 +50,10 @@ def inputs_of(metadata: bytes, model: str) -> Inputs:
     remedy = "Name an encoder whose inputs are INT64 or INT32 of shape (tokens) or (batch, tokens)."
     try:
         described = [
-            (str(one["name"]), str(one["datatype"]), list(one["shape"])) for one in json.loads(metadata)["inputs"]
+            (str(one["name"]), str(one["datatype"]), [int(size) for size in one["shape"]])
+            for one in json.loads(metadata)["inputs"]
         ]
-    except (ValueError, KeyError, TypeError, RecursionError) as exc:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as exc:
         raise UsageError(what, f"the server's description of it is not understood ({exc!r})", remedy) from exc
     taken = ", ".join(f"{name} {datatype} {shape}" for name, datatype, shape in described) or "nothing"
     tensors = tuple(Tensor(name=name, datatype=datatype, fill=_fill(name)) for name, datatype, _ in described)
