@@ -135,6 +135,24 @@ def test_cached_tokens() -> None:
     assert answer_of(*PLAIN, event(last), event(b"[DONE]")).cached_tokens == 6
 
 
+@pytest.mark.parametrize(
+    "counts",
+    [
+        usage(-5, 2),
+        usage(5, -2),
+        usage(10**30, 2),
+        usage(5, 10**9 + 1),
+        usage(5, 2, prompt_tokens_details={"cached_tokens": -3}),
+        {**usage(5, 2), "timings": {"cache_n": 10**20}},
+    ],
+)
+def test_counts_that_cannot_be_are_malformed(counts: dict[str, object]) -> None:
+    """They harm their own call alone."""
+    answer = answer_of(*PLAIN, event(counts), event(b"[DONE]"))
+    assert answer.error_kind == "malformed"
+    assert "the server counts" in str(answer.error)
+
+
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
 def test_reasoning_is_output_and_the_answer_begins_later(name: str) -> None:
     """Reasoning is output and the answer begins later."""

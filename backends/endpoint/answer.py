@@ -14,6 +14,8 @@ from wattbench.results.traffic import ErrorKind
 __all__ = ["Answer", "read_answer"]
 
 ERROR_TEXT_MAX = 300
+COUNT_MAX = 10**9
+"""No call has more tokens; a server that counts more, or fewer than none, has not counted."""
 SEVERAL = 2
 
 Odd = Any  # any: servers differ in what they put there
@@ -253,11 +255,12 @@ class _Reading:
         if groq is not None and groq.error is not None:
             self._fail("in_stream", _clip(groq.error))
         if usage is not None:
-            answer.input_tokens = _or(usage.prompt_tokens, answer.input_tokens)
-            answer.output_tokens = _or(usage.completion_tokens, answer.output_tokens)
+            answer.input_tokens = _or(self._count(usage.prompt_tokens), answer.input_tokens)
+            answer.output_tokens = _or(self._count(usage.completion_tokens), answer.output_tokens)
             if isinstance(details := usage.prompt_tokens_details, dict):
                 cached = details.get("cached_tokens")
-                answer.cached_tokens = cached if isinstance(cached, int) else answer.cached_tokens
+                known = isinstance(cached, int) and not isinstance(cached, bool)
+                answer.cached_tokens = _or(self._count(cached) if known else None, answer.cached_tokens)
         for times in (usage, event.time_info):
             if times is not None:
                 answer.queue_s = _or(times.queue_time, answer.queue_s)
@@ -267,7 +270,14 @@ class _Reading:
         if (timings := event.timings) is not None:
             answer.prompt_s = _seconds(timings.prompt_ms, answer.prompt_s)
             answer.output_s = _seconds(timings.predicted_ms, answer.output_s)
-            answer.cached_tokens = _or(timings.cache_n, answer.cached_tokens)
+            answer.cached_tokens = _or(self._count(timings.cache_n), answer.cached_tokens)
+
+    def _count(self, said: int | None) -> int | None:
+        """Return a server's count, None where it gives none; one that cannot be makes the answer malformed."""
+        if said is None or 0 <= said <= COUNT_MAX:
+            return said
+        self._fail("malformed", f"the server counts {_clip(said)} tokens")
+        return None
 
 
 @functools.cache
