@@ -249,6 +249,17 @@ def test_what_is_not_http_is_told(first: bytes) -> None:
         received((first,))
 
 
+@pytest.mark.parametrize("framing", [b"Transfer-Encoding: chunked", b"Content-Length: 9999", b"Connection: close"])
+def test_an_answer_without_an_end_is_not_kept_for_ever(framing: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However its end is told, an answer has a size at which it is given up."""
+    monkeypatch.setattr("wattbench.backends.endpoint.reply.BODY_MAX_BYTES", 1000)
+    endless = Reply()
+    endless.take(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", 0, 0)
+    with pytest.raises(HttpError, match="longer than 1000 bytes"):
+        for _ in range(100):
+            endless.take(b"a\r\n0123456789\r\n", 0, 0)
+
+
 def test_a_chunk_without_a_size_is_told() -> None:
     """A chunk without a size is told."""
     with pytest.raises(HttpError, match="chunk's size"):

@@ -62,10 +62,10 @@ class Reply:
         self.user_ns.append(user_ns)
         if not self.head_end and not self._read_head():
             return False
-        if self._how == CHUNKED:
-            return self.data.endswith(b"\r\n\r\n") and self._walk()
         if len(self.data) > BODY_MAX_BYTES:
             raise HttpError(f"the answer is longer than {BODY_MAX_BYTES} bytes")
+        if self._how == CHUNKED:
+            return self.data.endswith(b"\r\n\r\n") and self._walk()
         return self._how == LENGTH and len(self.data) >= self.head_end + self._length
 
     def closed(self) -> bool:
