@@ -1,33 +1,48 @@
 """The inference server that a run starts for itself: up before the run's idle windows under load, gone after it."""
 
 import contextlib
+import socket
 from collections.abc import Iterator
 
 from wattbench.backends.endpoint.address import target_of
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.serving.process import ServerProcess, split_command
 from wattbench.results.endpoint_plan import EndpointPlan
+from wattbench.results.errors import UsageError
 
 __all__ = ["own_server"]
 
 READY_TIMEOUT_S = 1800.0
 """A large model may be read from a slow disk and compiled before its server answers."""
 
+LISTENS_S = 2.0
+
 
 @contextlib.contextmanager
 def own_server(plan: EndpointPlan | None, reporter: Reporter) -> Iterator[None]:
     """Start the server that an endpoint's plan asks for, await it, and stop it at the end; nothing without one.
 
-    Raises WorkerError with the server's last lines when it ends or does not answer.
+    Raises UsageError when another server answers there already, and WorkerError with the server's last lines when it
+    ends or does not answer.
     """
     if plan is None or plan.server_command is None:
         yield
         return
     reporter.phase("server", None, plan.server_command)
+    _refuse_another(plan)
     with ServerProcess(split_command(plan.server_command)) as server:
         seconds = server.await_ready(_ready_url(plan), READY_TIMEOUT_S)
         reporter.note(f"the server answered after {seconds:.1f} s")
         yield
+
+
+def _refuse_another(plan: EndpointPlan) -> None:
+    """Refuse an address at which something listens before the server starts: it would be measured in its place."""
+    target = target_of(plan)
+    with contextlib.suppress(OSError), socket.create_connection((target.host, target.port), LISTENS_S):
+        why = f"something listens at {target.host}:{target.port} already, and would be measured in its place"
+        remedy = "Stop that server, give another port, or leave out --server-command."
+        raise UsageError("--server-command cannot start its server", why, remedy)
 
 
 def _ready_url(plan: EndpointPlan) -> str:

@@ -421,5 +421,12 @@ def test_a_server_that_ends_says_what_it_wrote(tmp_path: Path) -> None:
     command = shlex.join([sys.executable, "-c", "print('made-up last words')"])
     with pytest.raises(WorkerError, match="made-up last words"):
         run("http://127.0.0.1:9", tmp_path, server_command=command, concurrency=1)
+def test_a_server_is_not_started_where_another_listens(tmp_path: Path) -> None:
+    """The other one would be measured in its place, and its name stand in the result."""
+    command = shlex.join([sys.executable, "-c", "import time; time.sleep(600)"])
+    with endpoint_server(Behaviour()) as url, pytest.raises(UsageError, match="cannot start its server"):
+        run(url, tmp_path, server_command=command, concurrency=1)
+
+
 
     assert "error" == read_result(tmp_path / "result.json").status
