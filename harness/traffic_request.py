@@ -15,7 +15,7 @@ from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import UsageError
 from wattbench.results.plan import Scenario
 from wattbench.results.plugins import nearest_lines
-from wattbench.results.slo import parse_slo
+from wattbench.results.slo import Slo, parse_slo
 from wattbench.results.traffic_plan import Arrival, TrafficPlan
 
 __all__ = [
@@ -131,7 +131,7 @@ def traffic_plan(request: RunRequest, scenario: Scenario, shape: RequestShape, w
         return None
     rate, rate_auto = _rate(request.rate)
     if request.slo is not None:
-        parse_slo(request.slo)
+        _refuse_unseen_limits(request, shape, parse_slo(request.slo))
     sessions, session = _sessions(request.sessions)
     trace = read_trace(Path(request.trace)) if request.trace is not None else None
     if rate_auto and request.slo is None:
@@ -218,7 +218,8 @@ def endpoint_plan(request: RunRequest) -> EndpointPlan | None:
         if not serves_here(plan):
             why = f"{plan.url} is not this machine's own address"
             raise UsageError("--server-command contradicts --endpoint", why, "Give --endpoint http://127.0.0.1:PORT.")
-    target_of(plan)
+    if not target_of(plan).tls and plan.ca_file is not None:
+        raise UsageError("--ca-file says nothing", f"{plan.url} is not encrypted", "Give https://HOST, or drop it.")
     return plan
 
 
@@ -270,10 +271,13 @@ def _refuse_alone(request: RunRequest, scenario: Scenario) -> None:
 
 
 def _sessions(text: str | None) -> tuple[int | None, str | None]:
-    """Return how many sessions are in progress, and the words that say how one is built."""
+    """Return how many sessions are in progress, and the words that say how one is built. Raises UsageError for none."""
     first, _, rest = (text or "").partition(",")
-    if not first.strip().isdecimal():
+    first = first.strip()
+    if not first.isdecimal():
         return None, text
+    if len(first) > 9 or int(first) < 1:  # the upper limit is the parser's
+        raise UsageError("--sessions is out of range", f"got {first[:80]}, it must be at least 1", "For example 8.")
     return int(first), rest or None
 
 
@@ -316,6 +320,15 @@ def _refuse_blind_crew(request: RunRequest) -> None:
     if _workers(request.workers)[1] and _rate(request.rate)[1]:
         why = "the warm-up of a search sends one request at a time, which says nothing of higher rates"
         raise UsageError("--workers auto contradicts --rate auto", why, "Give --workers N, or --rate R.")
+
+
+def _refuse_unseen_limits(request: RunRequest, shape: RequestShape, slo: Slo) -> None:
+    """Refuse limits on times that whole answers do not have: every request would keep them."""
+    unseen = next((limit.kind for limit in slo.limits if limit.kind != "latency"), None)
+    if unseen is not None and (request.no_stream or shape.output_tokens == 0):
+        whole = "--no-stream" if request.no_stream else f"the load {shape.name}, which has no tokens out"
+        why = f"whole answers have no first token and no gaps, so {unseen} is not known"
+        raise UsageError(f"--slo contradicts {whole}", why, "Limit the latency alone: --slo latency.p99=2s.")
 
 
 def _refuse_split_queries(request: RunRequest, scenario: Scenario) -> None:

@@ -21,11 +21,11 @@ import pytest
 
 from wattbench.backends.endpoint import probing
 from wattbench.backends.endpoint.client import Client
-from wattbench.backends.endpoint.crew import shares
 from wattbench.backends.endpoint.connection import Connection
+from wattbench.backends.endpoint.crew import shares
 from wattbench.backends.endpoint.key import Key, load_key
-from wattbench.backends.endpoint.probing import ServerFacts
 from wattbench.backends.endpoint.pool import Pool
+from wattbench.backends.endpoint.probing import ServerFacts
 from wattbench.backends.endpoint.target import Target, make_target
 from wattbench.backends.traffic import NONE, Schedule, Served
 from wattbench.harness.selftest.paired import closed_loop, open_loop, pair
@@ -451,13 +451,6 @@ def test_the_server_gone_in_the_middle_leaves_rows() -> None:
     assert done.error_kind.count(None) > 10
 
 
-def test_a_key_goes_out_and_is_scrubbed_from_what_comes_back(paced: Stub) -> None:
-    """The stub does not look at keys; the client's own error texts are scrubbed."""
-    client = Client(make_target(paced.url, model="stub"), key=Key("sk-hidden"))
-    assert isinstance(client.probe(), ServerFacts)
-    done = served(client, closed(2, 1))
-    paced.truths()
-    assert set(done.error) == {None}
 @pytest.mark.parametrize("chained", [False, True])
 def test_calls_that_cannot_go_out_are_rows(paced: Stub, chained: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Thousands of failures at once, as without a free port, end neither the run nor its window early."""
@@ -479,3 +472,10 @@ def test_calls_that_cannot_go_out_are_rows(paced: Stub, chained: bool, monkeypat
     assert set(done.error) == {"made-up lack of ports"}
 
 
+def test_a_key_goes_out_and_is_scrubbed_from_what_comes_back(paced: Stub) -> None:
+    """The stub does not look at keys; the client's own error texts are scrubbed."""
+    client = Client(make_target(paced.url, model="stub"), key=Key("sk-hidden"))
+    assert isinstance(client.probe(), ServerFacts)
+    done = served(client, closed(2, 1))
+    paced.truths()
+    assert set(done.error) == {None}

@@ -204,6 +204,11 @@ def test_the_key_reaches_the_server_and_nothing_else(stubbed: tuple[Behaviour, P
         (["--endpoint", "http://127.0.0.1:9", "--key-env", "A", "--key-file", "b"], "--key-env contradicts"),
         (["--endpoint", "http://127.0.0.1:9", "--scenario", "multi-stream", "--workers", "2"], "--workers contradicts"),
         (["--endpoint", "http://127.0.0.1:9", "--scenario", "multi-stream", "--workers", "auto"], "--workers contra"),
+        (["--endpoint", "http://127.0.0.1:9", "--sessions", "0,calls=2,new=1"], "--sessions is out of range"),
+        (["--endpoint", "http://127.0.0.1:9", "--no-stream", "--slo", "ttft.p99=1s"], "--slo contradicts --no-stream"),
+        (["--endpoint", "http://127.0.0.1:9", "--api", "kserve", "--slo", "itl.p99=1s"], "no tokens out"),
+        (["--endpoint", "http://127.0.0.1:9", "--ca-file", "ca.pem"], "--ca-file says nothing"),
+        (["--endpoint", "http://127.0.0.1:9", "--sessions", "9" * 5000], "--sessions is out of range"),
         (["--endpoint", "http://127.0.0.1:9", "--workers", "many"], "--workers is out of range"),
         (["--endpoint", "http://127.0.0.1:9", "--workers", "257"], "--workers is out of range"),
         (
@@ -416,11 +421,6 @@ def test_a_server_is_started_for_the_run_and_stopped_after_it(tmp_path: Path) ->
     assert 0 != refused
 
 
-def test_a_server_that_ends_says_what_it_wrote(tmp_path: Path) -> None:
-    """The last lines of its output are in the error, and the file is valid."""
-    command = shlex.join([sys.executable, "-c", "print('made-up last words')"])
-    with pytest.raises(WorkerError, match="made-up last words"):
-        run("http://127.0.0.1:9", tmp_path, server_command=command, concurrency=1)
 def test_a_server_is_not_started_where_another_listens(tmp_path: Path) -> None:
     """The other one would be measured in its place, and its name stand in the result."""
     command = shlex.join([sys.executable, "-c", "import time; time.sleep(600)"])
@@ -428,5 +428,10 @@ def test_a_server_is_not_started_where_another_listens(tmp_path: Path) -> None:
         run(url, tmp_path, server_command=command, concurrency=1)
 
 
+def test_a_server_that_ends_says_what_it_wrote(tmp_path: Path) -> None:
+    """The last lines of its output are in the error, and the file is valid."""
+    command = shlex.join([sys.executable, "-c", "print('made-up last words')"])
+    with pytest.raises(WorkerError, match="made-up last words"):
+        run("http://127.0.0.1:9", tmp_path, server_command=command, concurrency=1)
 
     assert "error" == read_result(tmp_path / "result.json").status

@@ -127,8 +127,8 @@ class EndpointBackend:
 
 def _only_model(facts: ServerFacts, url: str) -> str:
     if facts.models is None or len(facts.models) != 1:
-        listed = ", ".join(facts.models or ()) or "it lists none"
-        raise UsageError(f"Which model of {url} is meant?", f"it has {listed}", "Name one with --model.")
+        listed = f"it has {', '.join(facts.models)}" if facts.models else "it lists none"
+        raise UsageError(f"It is not known which model of {url} is meant", listed, "Name one with --model.")
     return facts.models[0]
 
 

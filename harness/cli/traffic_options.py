@@ -42,7 +42,7 @@ def _options() -> list[Callable[[Command], Command]]:
         _option("--slo", metavar="LIMITS", help="What must hold, e.g. ttft.p99=2s,tpot.p99=200ms."),
         _option("--in-flight-max", type=int, metavar="N", help="At most so many requests in progress."),
         _option("--endpoint", metavar="URL", help="An inference server: http://HOST:PORT or https://HOST."),
-        _option("--api", metavar="NAME", help="chat or completions [default: chat]."),
+        _option("--api", metavar="NAME", help="chat, completions or kserve [default: chat]."),
         _option("--model", metavar="NAME", help="The server's name for the model [default: its only one]."),
         _option("--key-env", metavar="VARIABLE", help="The environment variable that has the endpoint's key."),
         _option("--key-file", metavar="FILE", help="The file that has it; only its owner may read it."),
