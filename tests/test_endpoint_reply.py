@@ -256,8 +256,7 @@ def test_an_answer_without_an_end_is_not_kept_for_ever(framing: bytes, monkeypat
     endless = Reply()
     endless.take(b"HTTP/1.1 200 OK\r\n" + framing + b"\r\n\r\n", 0, 0)
     with pytest.raises(HttpError, match="longer than 1000 bytes"):
-        for _ in range(100):
-            endless.take(b"a\r\n0123456789\r\n", 0, 0)
+        endless.take(b"a\r\n0123456789\r\n" * 100, 0, 0)
 
 
 def test_a_chunk_without_a_size_is_told() -> None:
