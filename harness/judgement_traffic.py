@@ -75,8 +75,10 @@ def _lateness(records: Sequence[TrafficRecord], summary: Summary, limit_s: float
     if late_s <= allowed_s:
         return
     grave = limit_s is not None or late_s > max(LATE_SEVERE_SHARE * base_s, severe_floor_s)
+    percent = 100 * late_s / base_s
+    share = f"{percent:.2g}" if percent < 100 else f"{percent:.0f}"
     facts = (
-        f"99 % of the calls went out at most {1e3 * late_s:.3g} ms late, which is {100 * late_s / base_s:.2g} % of "
+        f"99 % of the calls went out at most {1e3 * late_s:.3g} ms late, which is {share} % of "
         f"{what} ({1e3 * base_s:.4g} ms); {1e3 * allowed_s:.3g} ms are allowed"
     )
     advice = "Raise --workers or have it found (--workers auto), or quieten the machine that sends."

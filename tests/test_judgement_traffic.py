@@ -46,6 +46,13 @@ def test_a_generator_that_is_very_late_makes_the_result_invalid(doubts: Any) -> 
     assert ("client_late", "severe") == (doubt.code, doubt.severity)
 
 
+def test_a_lateness_of_several_times_the_median_is_a_plain_number(doubts: Any) -> None:
+    """140 ms are 280 % of 50 ms, not 2.8e+02 %."""
+    (doubt,) = doubts([make_traffic_repeat(health=make_health(send_late_p99_s=0.14))])
+
+    assert "140 ms late, which is 280 % of the median" in doubt.facts
+
+
 def test_a_late_generator_is_a_doubt_without_a_limit(doubts: Any) -> None:
     """1 ms late at the 99th percentile is 2 % of the measured median of 50 ms."""
     (doubt,) = doubts([make_traffic_repeat(health=make_health(send_late_p99_s=1e-3))])
