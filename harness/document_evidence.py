@@ -35,4 +35,5 @@ def evidence_in(result: Result, *, covers: str | None, quality_expected: bool) -
         aliases=(),
         error=result.error,
         started_at=datetime.fromisoformat(result.run.started_at),
+        output_tokens=result.load.output_tokens,
     )

@@ -80,6 +80,7 @@ def gather_evidence(
         error=error,
         started_at=draft.started_at,
         power_drifts=power.drifts(draft.repeats),
+        output_tokens=draft.resolved.load.shape.output_tokens,
     )
 
 

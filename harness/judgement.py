@@ -47,7 +47,10 @@ COVERAGE_FLOOR = 0.99
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
-    """Everything that doubts are drawn from; None and empty mean that the run did not get that far."""
+    """Everything that doubts are drawn from; None and empty mean that the run did not get that far.
+
+    `output_tokens` is how many a request of the load asks for.
+    """
 
     plan: Plan
     environment: Environment
@@ -71,6 +74,7 @@ class Evidence:
     error: ErrorRecord | None
     started_at: datetime
     power_drifts: tuple[str, ...] = ()
+    output_tokens: int | None = None
 
 
 Rule = Callable[[Evidence], Iterator[Doubt]]
@@ -167,7 +171,7 @@ def _work(e: Evidence) -> Iterator[Doubt]:
 
 
 def _traffic(e: Evidence) -> Iterator[Doubt]:
-    yield from traffic_doubts(e.plan, e.summary, e.repeats)
+    yield from traffic_doubts(e.plan, e.summary, e.repeats, e.output_tokens)
 
 
 def _limits(e: Evidence) -> Iterator[Doubt]:

@@ -10,6 +10,7 @@ from wattbench.results.kept_limits import kept_limits
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
+from wattbench.results.rates import succeeded
 from wattbench.results.slo import parse_slo
 from wattbench.results.traffic import LATE_SHARE
 
@@ -52,8 +53,13 @@ def failure_doubts(summary: Summary, repeats: Sequence[Repeat]) -> Iterator[Doub
     yield Doubt(code="failed_requests", severity="severe" if grave else "doubt", facts=facts, advice=advice)
 
 
-def traffic_doubts(plan: Plan, summary: Summary | None, repeats: Sequence[Repeat]) -> Iterator[Doubt]:
-    """Yield what is to be doubted of a run of traffic; nothing for other runs."""
+def traffic_doubts(
+    plan: Plan, summary: Summary | None, repeats: Sequence[Repeat], output_tokens: int | None = None
+) -> Iterator[Doubt]:
+    """Yield what is to be doubted of a run of traffic; nothing for other runs.
+
+    `output_tokens` is how many a request of the load asks for.
+    """
     records = [repeat.traffic for repeat in repeats if repeat.traffic is not None]
     if not records or summary is None:
         return
@@ -62,6 +68,7 @@ def traffic_doubts(plan: Plan, summary: Summary | None, repeats: Sequence[Repeat
     yield from _limits(plan, repeats)
     yield from _starvation(records)
     yield from _counts(plan, summary)
+    yield from _impossible_counts(_asked_tokens(plan, output_tokens), repeats)
     yield from _rate(summary)
 
 
@@ -133,6 +140,29 @@ def _counts(plan: Plan, summary: Summary) -> Iterator[Doubt]:
             f"the server had {100 * cached.value:.1f} % of the input tokens in its cache, although prompts were unique"
         )
         yield _doubt("cached_prompts", facts, "Turn its prefix cache off, or start it anew before a run.")
+
+
+def _asked_tokens(plan: Plan, output_tokens: int | None) -> int | None:
+    """Return how many tokens out every call asked for at most; None where that was drawn, or came with a trace."""
+    traffic = plan.traffic
+    drawn = traffic is not None and (traffic.output_lengths or traffic.trace or traffic.session)
+    return None if drawn else output_tokens
+
+
+def _impossible_counts(asked: int | None, repeats: Sequence[Repeat]) -> Iterator[Doubt]:
+    """Yield that answers have more tokens than they were allowed, or none although pieces of text came."""
+    windows = [(repeat.completions, succeeded(repeat.completions)) for repeat in repeats]
+    answers = sum(len(rows) for _, rows in windows)
+    empty = sum(not c.output_tokens[row] and c.first_output_ns[row] is not None for c, rows in windows for row in rows)
+    counts = [c.output_tokens[row] for c, rows in windows for row in rows if asked and c.output_tokens[row] > asked]
+    advice = "Do not trust its tokens per second; count with --tokenizer, and tell whoever makes the server."
+    if empty:
+        yield _severe(
+            "token_count", f"the server counts no token in {empty} of {answers} answers that had text", advice
+        )
+    if counts:
+        facts = f"the server counts up to {max(counts)} tokens in {len(counts)} of {answers} answers of at most {asked}"
+        yield _severe("token_count", facts, advice)
 
 
 def _rate(summary: Summary) -> Iterator[Doubt]:

@@ -57,6 +57,7 @@ DOUBT_CODES: dict[str, str] = {
     "client_late": "The load generator itself sent requests later than planned.",
     "client_starved": "The load generator had to wait for a processor.",
     "usage_mismatch": "The server counts other tokens than our own tokenizer.",
+    "token_count": "The server's counts of tokens cannot be right.",
     "cached_prompts": "The server answered from a cache of prompts that were meant to be new.",
     "slo_missed": "A limit that was to hold does not, or too few requests prove it.",
     "rate_not_reached": "The server did not serve requests at the rate that they came.",

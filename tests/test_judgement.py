@@ -405,7 +405,8 @@ FOREIGN = {
     "inferred_scenario",
     "meter_uncertainty",
     "attached_power",
-    *("client_late", "client_starved", "usage_mismatch", "cached_prompts", "rate_not_reached", "slo_missed"),
+    *("client_late", "client_starved", "usage_mismatch", "token_count", "cached_prompts"),
+    *("rate_not_reached", "slo_missed"),
 }
 """Codes of imported results, attached meters and traffic: tests/test_mlperf_import.py, tests/test_attach_power.py and
 tests/test_judgement_traffic.py."""

@@ -19,7 +19,9 @@ from wattbench.results.traffic_plan import TrafficPlan
 def _doubts(factories: ModuleType) -> Any:  # any: a function of the next lines
     """Give what is doubted of windows of traffic."""
 
-    def found(repeats: Sequence[Repeat], *, slo: str | None = None, scenario: str = "server") -> list[Doubt]:
+    def found(
+        repeats: Sequence[Repeat], *, slo: str | None = None, scenario: str = "server", lengths: str | None = None
+    ) -> list[Doubt]:
         summary = summarise(
             factories.make_load(),
             repeats,
@@ -28,8 +30,8 @@ def _doubts(factories: ModuleType) -> Any:  # any: a function of the next lines
             memory_peak_bytes=None,
             no_energy_reason="no meter",
         )
-        plan = replace(factories.make_plan(), scenario=scenario, traffic=TrafficPlan(slo=slo))
-        return [*traffic_doubts(plan, summary, repeats), *failure_doubts(summary, repeats)]
+        plan = replace(factories.make_plan(), scenario=scenario, traffic=TrafficPlan(slo=slo, output_lengths=lengths))
+        return [*traffic_doubts(plan, summary, repeats, 4), *failure_doubts(summary, repeats)]
 
     return found
 
@@ -115,6 +117,28 @@ def test_counts_of_tokens_that_part_are_told(doubts: Any) -> None:
 
     assert "usage_mismatch" == doubt.code
     assert "-20.0 %" in doubt.facts
+
+
+def counting(tokens: int) -> Repeat:
+    """Return a window whose calls of four tokens out have so many by the server."""
+    repeat = make_traffic_repeat()
+    return replace(repeat, completions=replace(repeat.completions, output_tokens=(tokens,) * 100))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "facts"), [(400, "up to 400 tokens in 100 of 100 answers of at most 4"), (0, "no token in 100 of 100")]
+)
+def test_counts_that_cannot_be_are_severe(doubts: Any, tokens: int, facts: str) -> None:
+    """A server that counts more than was allowed, or nothing where text came, makes rates of tokens untrue."""
+    (doubt,) = doubts([counting(tokens)])
+
+    assert ("token_count", "severe") == (doubt.code, doubt.severity)
+    assert facts in doubt.facts
+
+
+def test_lengths_that_were_drawn_allow_more(doubts: Any) -> None:
+    """Where each call has a length of its own the load's says nothing."""
+    assert [] == doubts([counting(400)], lengths="uniform:1..500")
 
 
 def test_new_prompts_from_a_cache_are_told_but_shared_ones_are_meant(doubts: Any) -> None:
