@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import pickle
+import resource
 import signal
 import socket
 import ssl
@@ -470,6 +471,20 @@ def test_calls_that_cannot_go_out_are_rows(paced: Stub, chained: bool, monkeypat
     assert sorted(done.call.tolist()) == list(range(3000))
     assert set(done.error_kind) == {"unreachable"}
     assert set(done.error) == {"made-up lack of ports"}
+
+
+def test_a_soft_limit_of_files_is_no_limit_of_calls(paced: Stub) -> None:
+    """A hundred calls in progress go out where the soft limit allows eighty files and the hard one more."""
+    client = client_of(paced)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (80, hard))
+    try:
+        done = served(client, closed(200, 100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    paced.truths()
+
+    assert set(done.error) == {None}
 
 
 def test_a_key_goes_out_and_is_scrubbed_from_what_comes_back(paced: Stub) -> None:

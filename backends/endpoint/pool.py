@@ -1,12 +1,13 @@
 """The connections of one process: opened when they are needed or before, watched by one epoll, reused when idle."""
 
 import contextlib
+import resource
 import select
 
 from wattbench.backends.endpoint.connection import Connection
 from wattbench.backends.endpoint.loop_records import Peer
 
-__all__ = ["Pool"]
+__all__ = ["Pool", "allow_descriptors"]
 
 LOOK_S = 0.1
 
@@ -15,6 +16,7 @@ class Pool:
     """The connections to one server. `opened` counts all that were ever opened, `epoll` watches those that are open."""
 
     def __init__(self, peer: Peer) -> None:
+        allow_descriptors()
         self.epoll = select.epoll()
         self.opened = 0
         self._peer = peer
@@ -102,3 +104,11 @@ class Pool:
         self._by_fd.clear()
         self._idle.clear()
         self.epoll.close()
+
+
+def allow_descriptors() -> None:
+    """Let this process open as many files as its hard limit says: the usual soft limit, 1024, is made for select(2)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # a system may refuse what its own hard limit says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
