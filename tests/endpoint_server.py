@@ -18,12 +18,13 @@ class Behaviour:
     """What the server does; times in seconds. `faults` maps the number of a request, modulo 20, to what becomes of it.
 
     A fault is "500", "429", "error" (an error object in the stream) or "cut" (the connection ends within the stream).
-    `usage_extra` is added to its own count of tokens out, `cached` is what it says of cached prompt tokens.
+    `usage_extra` is added to its own count of tokens out, `cached` is what it says of cached prompt tokens. Without
+    `models` it has no list of them.
     """
 
     first_s: float = 0.01
     gap_s: float = 0.001
-    models: tuple[str, ...] = ("made-up-1b",)
+    models: tuple[str, ...] | None = ("made-up-1b",)
     name: str = "made-up/1"
     usage: bool = True
     usage_extra: int = 0
@@ -49,6 +50,9 @@ class _Handler(BaseHTTPRequestHandler):
         return
 
     def do_GET(self) -> None:
+        if self.behaviour.models is None:
+            self._whole(404, {"error": {"message": "no such path"}})
+            return
         self._whole(200, {"object": "list", "data": [{"id": name} for name in self.behaviour.models]})
 
     def do_POST(self) -> None:

@@ -238,6 +238,26 @@ def test_an_endpoint_that_is_not_there_ends_in_a_valid_file(tmp_path: Path) -> N
     assert (1, "error", "DeviceError") == (found.return_value, result.status, result.error.kind)
 
 
+def test_a_server_without_a_list_of_models_says_so(tmp_path: Path) -> None:
+    """The refusal to guess a model has the path and the status of what was asked."""
+    with endpoint_server(Behaviour(models=None)) as url:
+        words = ["--endpoint", url, "--idle", "0", "-o", str(tmp_path / "r.json"), "-q"]
+        CliRunner().invoke(bench, ["run", *words], standalone_mode=False)
+    result = read_result(tmp_path / "r.json")
+    assert result.error is not None
+
+    assert "/v1/models answered with status 404" == result.error.why
+    assert "--model" in result.error.remedy
+
+
+def test_a_server_that_counts_too_much_makes_the_result_invalid(tmp_path: Path) -> None:
+    """A hundred tokens more than a call allowed are no speed."""
+    with endpoint_server(Behaviour(usage_extra=100)) as url:
+        result = run(url, tmp_path, repeats=1)
+
+    assert "severe" in {doubt.severity for doubt in result.doubts if doubt.code == "token_count"}
+
+
 @pytest.mark.parametrize(
     ("scenario", "distribution"),
     [

@@ -127,7 +127,7 @@ class EndpointBackend:
 
 def _only_model(facts: ServerFacts, url: str) -> str:
     if facts.models is None or len(facts.models) != 1:
-        listed = f"it has {', '.join(facts.models)}" if facts.models else "it lists none"
+        listed = f"it has {', '.join(facts.models)}" if facts.models else facts.unlisted or "it lists none"
         raise UsageError(f"It is not known which model of {url} is meant", listed, "Name one with --model.")
     return facts.models[0]
 

@@ -46,7 +46,7 @@ class ServerFacts:
 
     `fixed` are the fields by which it was made to give answers of a fixed length, `lengths` how it counts a prompt, and
     `reuses` whether a connection outlives an answer: llama.cpp's server closes it behind a stream, whatever it says.
-    `inputs` are the tensors that a model takes, where KServe describes it.
+    `inputs` are the tensors that a model takes, where KServe describes it. `unlisted` says why models are not known.
     """
 
     server: str | None
@@ -55,6 +55,7 @@ class ServerFacts:
     lengths: Lengths = UNKNOWN_LENGTHS
     reuses: bool = True
     inputs: Inputs | None = None
+    unlisted: str = ""
 
 
 def resolve(target: Target) -> Address:
@@ -102,7 +103,9 @@ def server_facts(target: Target, key: Key) -> ServerFacts:
     models = _models(data) if status == OK else None
     if models is not None and target.model and target.model not in models:
         raise _no_model(target.model, models)
-    return ServerFacts(server=server, models=models)
+    refusal = f"{target.base}/models answered with status {status}"
+    why = refusal if status != OK else f"{refusal} and no list of models"
+    return ServerFacts(server=server, models=models, unlisted="" if models is not None else why)
 
 
 def _described(target: Target, key: Key) -> ServerFacts:

@@ -54,7 +54,7 @@ PROCESSOR_DIGITS = 6
 @click.option("--warm-up-min", "warmup_min_s", type=float, metavar="S", help="Least warm-up [default: 30].")
 @click.option("--warm-up-max", "warmup_max_s", type=float, metavar="S", help="Warm-up's cap [default: 180].")
 @click.option("--idle", "idle_s", type=float, metavar="S", help="Idle windows, when power is measured [default: 30].")
-@click.option("--power", multiple=True, metavar="SAMPLER", help="auto, none, nvml, rapl, hwmon, battery, replay:FILE.")
+@click.option("--power", multiple=True, metavar="SAMPLER", help="auto, none, nvml, rapl, agent:HOST, replay:FILE, ...")
 @click.option("--declared-watts", type=float, metavar="W", help="The device's watts at work, where no sensor is.")
 @click.option("--source", metavar="TEXT", help="With --declared-watts: who says so.")
 @click.option("--power-rate", "power_rate_hz", type=float, metavar="HZ", help="Polls per second [default: 20].")
