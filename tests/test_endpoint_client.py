@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy
 import pytest
+from client_window import within_a_window
 
 from wattbench.backends.endpoint import probing
 from wattbench.backends.endpoint.client import Client
@@ -331,10 +332,11 @@ def test_keys_that_could_not_stand_in_a_header(secret: str, monkeypatch: pytest.
 def test_ctrl_c_gives_what_there_is() -> None:
     """The calls in progress are rows of their own kind."""
     script = (
-        "import sys, json\n"
+        "import sys, json, signal\n"
         "from wattbench.backends.endpoint.client import Client\n"
         "from wattbench.backends.endpoint.target import make_target\n"
         "from wattbench.harness.selftest.paired import closed_loop\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background jobs begin without it
         "client = Client(make_target(sys.argv[1], model='stub'))\n"
         "schedule = closed_loop(10000, 2, input_tokens=16, output_tokens=8, give_up_s=60)\n"
         "prompts = client.prompts(schedule, 0)\n"
@@ -439,13 +441,13 @@ def test_a_certificate_that_nobody_vouches_for_is_refused(paced: Stub, certifica
         proxy.close()
 
 
-def test_the_server_gone_in_the_middle_leaves_rows() -> None:
+def test_the_server_gone_in_the_middle_leaves_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was in progress is cut short, what comes after is unreachable, and the window ends."""
     with Stub(PACED) as stub:
         client = client_of(stub)
         schedule = open_loop(200, 100.0, None, input_tokens=16, output_tokens=8, give_up_s=20)
         prompts = client.prompts(schedule, 7)
-        threading.Timer(1.0, lambda: os.kill(stub.pid, signal.SIGKILL)).start()
+        within_a_window(monkeypatch, 1.0, lambda: os.kill(stub.pid, signal.SIGKILL))
         done = client.serve(schedule, prompts)
     assert len(done) == 200
     assert {"truncated", "unreachable"} >= {kind for kind in done.error_kind if kind is not None} != set()

@@ -1,12 +1,12 @@
 """llama.cpp's own server: its counts, its times, its traps, and what happens when it goes away."""
 
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy
 import pytest
+from client_window import within_a_window
 from inference_servers import Running, llama_server, metrics_of
 from killed_run import assert_partial, run_and_kill
 from tiny_gguf import write_tiny_gguf
@@ -138,13 +138,13 @@ def test_a_key_that_it_asks_for(model: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert set(client.serve(schedule, client.prompts(schedule, 7)).error) == {None}
 
 
-def test_a_server_that_is_killed_leaves_rows(model: Path) -> None:
+def test_a_server_that_is_killed_leaves_rows(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call of the schedule ends: served before, broken, or refused after."""
     with llama_server(model) as server:
         client = client_of(server)
         schedule = open_loop(200, 100.0, None, input_tokens=24, output_tokens=20, give_up_s=30)
         prompts = client.prompts(schedule, 8)
-        threading.Timer(1.0, server.kill).start()
+        within_a_window(monkeypatch, 1.0, server.kill)
         done: Served = client.serve(schedule, prompts)
     assert len(done) == 200
     kinds = set(done.error_kind)
