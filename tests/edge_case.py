@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from preparations import small_preparation
 from small_models import small_load
 
 from wattbench.backends.contract import Preparation, Prepared
@@ -29,18 +30,7 @@ class Judged:
 
 def preparation(load: Load, **knobs: object) -> Preparation:
     """Return a preparation of a load for two requests on the CPU, one program by one thread."""
-    asked = Preparation(
-        load=load,
-        weights="synthetic",
-        seed=0,
-        precision="float32",
-        device="cpu",
-        batch=2,
-        threads=1,
-        affinity=None,
-        tuning="program",
-    )
-    return replace(asked, **knobs)  # type: ignore[arg-type] # knobs of any field
+    return small_preparation(load, **{"tuning": "program"} | knobs)
 
 
 def judged(backend: EncoderBackend, asked: Preparation) -> Judged:

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from loopback_server import serving
+
 CYCLE = 20
 """Faults come again after so many requests."""
 
@@ -139,11 +141,5 @@ def endpoint_server(behaviour: Behaviour, port: int = 0) -> Iterator[str]:
     places = threading.Semaphore(behaviour.at_once) if behaviour.at_once is not None else None
     facts = {"behaviour": behaviour, "places": places, "lock": threading.Lock()}
     server = _Server(("127.0.0.1", port), type("Handler", (_Handler,), facts))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)
+    with serving(server) as url:
+        yield url

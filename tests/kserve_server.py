@@ -3,11 +3,12 @@
 import contextlib
 import itertools
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from loopback_server import serving
 
 
 def tokens_of(*names: str, shape: tuple[int, ...] = (-1, -1), datatype: str = "INT64") -> list[dict[str, object]]:
@@ -69,11 +70,5 @@ def kserve_server(encoder: Encoder) -> Iterator[str]:
     """Yield the URL of a server that lives as long as the context."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"encoder": encoder}))
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(timeout=10)
+    with serving(server) as url:
+        yield url

@@ -7,6 +7,8 @@ import pytest
 
 pytest.importorskip("torch", reason="this is the torch backend")
 
+from preparations import small_preparation
+
 from wattbench.backends.contract import Preparation
 from wattbench.backends.torch import failures, levels
 from wattbench.backends.torch.backend import TorchBackend
@@ -39,17 +41,7 @@ def fails_lazily(error: Exception) -> Callable[..., Any]:  # any: a compile back
 
 def preparation(name: str) -> Preparation:
     """Return what the compiled level of a load is prepared with."""
-    return Preparation(
-        load=find_load(name),
-        weights="synthetic",
-        seed=3,
-        precision="float32",
-        device="cpu",
-        batch=2,
-        threads=1,
-        affinity=None,
-        tuning="compiled",
-    )
+    return small_preparation(find_load(name), tuning="compiled", seed=3)
 
 
 @pytest.fixture

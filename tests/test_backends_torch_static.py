@@ -9,8 +9,8 @@ import pytest
 pytest.importorskip("torch", reason="this is the torch backend")
 
 import torch
+from preparations import small_preparation
 
-from wattbench.backends.contract import Preparation
 from wattbench.backends.torch import graphs, levels
 from wattbench.backends.torch.backend import TorchBackend
 from wattbench.backends.torch.compile import compiled_static, compiling, kept_in, sealed
@@ -79,19 +79,7 @@ def test_a_vendors_compiled_level_passes_the_gate(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(levels, "static_compiler", lambda device: COMPILER)
     load = find_load(name)
     backend = TorchBackend()
-    made = backend.prepare(
-        Preparation(
-            load=load,
-            weights="synthetic",
-            seed=3,
-            precision="float32",
-            device="cpu",
-            batch=2,
-            threads=1,
-            affinity=None,
-            tuning="compiled",
-        )
-    )
+    made = backend.prepare(small_preparation(load, tuning="compiled", seed=3))
     batch = make_batch(load, 2)
     reference = reference_outputs(load.model, batch.arrays, load.shape.output_tokens, weights="synthetic", seed=3)
     found = backend.outputs(batch, reference.forced_tokens)

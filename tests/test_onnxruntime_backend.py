@@ -16,6 +16,7 @@ pytest.importorskip("torch", reason="graphs are exported from it")
 
 import onnx
 from onnx import helper
+from preparations import small_preparation
 
 from wattbench.backends.contract import (
     Backend,
@@ -69,18 +70,7 @@ class TestInt4DecoderContract(BackendContract):
 
 def preparation(load: str | Load = ENCODER, **knobs: object) -> Preparation:
     """Return a preparation of a tiny load for two requests at once on one thread."""
-    asked = Preparation(
-        load=find_load(load) if isinstance(load, str) else load,
-        weights="synthetic",
-        seed=0,
-        precision="float32",
-        device="cpu",
-        batch=2,
-        threads=1,
-        affinity=None,
-        tuning="graph",
-    )
-    return replace(asked, **knobs)  # type: ignore[arg-type] # knobs of any field
+    return small_preparation(find_load(load) if isinstance(load, str) else load, **{"tuning": "graph"} | knobs)
 
 
 @pytest.fixture

@@ -103,9 +103,12 @@ def server_facts(target: Target, key: Key) -> ServerFacts:
     models = _models(data) if status == OK else None
     if models is not None and target.model and target.model not in models:
         raise _no_model(target.model, models)
-    refusal = f"{target.base}/models answered with status {status}"
-    why = refusal if status != OK else f"{refusal} and no list of models"
-    return ServerFacts(server=server, models=models, unlisted="" if models is not None else why)
+    if models is not None:
+        return ServerFacts(server=server, models=models)
+    no_list = " and no list of models" if status == OK else ""
+    return ServerFacts(
+        server=server, models=None, unlisted=f"{target.base}/models answered with status {status}{no_list}"
+    )
 
 
 def _described(target: Target, key: Key) -> ServerFacts:
@@ -119,15 +122,12 @@ def _described(target: Target, key: Key) -> ServerFacts:
         return ServerFacts(server=server, models=models)
     status, _, data = _ask(target, key, "GET", target.described)
     _refuse_unauthorised(target, key, status, data)
+    if status in UNKNOWN and models:
+        raise _no_model(target.model, models)
     if status in UNKNOWN:
         why = f"it lists none, and says: {key.scrub(_words(data))}"
-        raise (
-            _no_model(target.model, models)
-            if models
-            else UsageError(
-                f"The endpoint has no model {target.model!r}", why, "Give the name that it was deployed under."
-            )
-        )
+        remedy = "Give the name that it was deployed under."
+        raise UsageError(f"The endpoint has no model {target.model!r}", why, remedy)
     if status != OK:
         what = f"The endpoint {target.url} does not describe the model {target.model!r}"
         raise DeviceError(what, f"HTTP {status}: {key.scrub(_words(data))}", "Check the server's log.")
