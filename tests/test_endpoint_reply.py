@@ -59,7 +59,7 @@ def test_a_role_alone_is_no_token() -> None:
     """A role alone is no token."""
     answer = answer_of(*PLAIN, event(usage(5, 2)), event(b"[DONE]"))
     assert (answer.error, answer.input_tokens, answer.output_tokens) == (None, 5, 2)
-    assert (answer.reads, answer.counts) == ([2, 3], [1, 1])
+    assert (answer.reads, answer.counts) == ([2, 3], (1, 1))
 
 
 def test_a_role_with_null_content_is_no_token() -> None:
@@ -84,7 +84,7 @@ def test_pieces_are_counted_by_the_server_where_it_counts_each() -> None:
         for text, n in (("a", 1), ("bcd", 4))
     ]
     answer = answer_of(PLAIN[0], *counted, PLAIN[3], event(usage(5, 4)), event(b"[DONE]"))
-    assert (answer.reads, answer.counts) == ([2, 3], [1, 3])
+    assert (answer.reads, answer.counts) == ([2, 3], (1, 3))
 
 
 def test_one_piece_of_several_tokens_is_not_called_one() -> None:

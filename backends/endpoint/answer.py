@@ -118,7 +118,7 @@ class Answer:
     cached_tokens: int | None = None
     first_answer: int | None = None
     reads: list[int] = field(default_factory=list)
-    counts: list[int] | None = None
+    counts: tuple[int, ...] | None = None
     text: list[str] = field(default_factory=list)
     queue_s: float | None = None
     prompt_s: float | None = None
@@ -207,9 +207,9 @@ class _Reading:
             )
             answer.error, answer.error_kind = f"the answer is cut short: {missing}", "truncated"
         if self._counts and sum(self._counts) == answer.output_tokens:
-            answer.counts = self._counts
+            answer.counts = tuple(self._counts)
         elif answer.output_tokens == len(answer.reads):
-            answer.counts = [1] * len(answer.reads)
+            answer.counts = _ones(len(answer.reads))
         return answer
 
     def _fail(self, kind: ErrorKind, text: str) -> None:
@@ -302,6 +302,12 @@ def _reads_of(reply: Reply, body: Body, places: list[int]) -> list[int]:
         in_body, received = pieces[piece]
         reads.append(reply.read_of(received + place - in_body))
     return reads
+
+
+@functools.lru_cache(maxsize=1024)
+def _ones(length: int) -> tuple[int, ...]:
+    """Return one token a piece; the same tuple for all answers of a length, of which there are many."""
+    return (1,) * length
 
 
 def _http_kind(status: int) -> ErrorKind:

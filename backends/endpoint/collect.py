@@ -30,6 +30,7 @@ def collect(
     stamps = [_token_ns(call, offset) for call, offset in both]
     ends = [_end_ns(call, offset, times) for (call, offset), times in zip(both, stamps, strict=True)]
     answers = [call.answer or Answer() for call in calls]
+    counts = _Counts()
     return Served(
         call=_ints(call.index for call in calls),
         planned_ns=_ints(min(call.planned_ns, call.start_ns) for call in calls),
@@ -41,7 +42,7 @@ def collect(
         ),
         end_ns=_ints(ends),
         token_ns=tuple(stamps),
-        token_counts=tuple(_counts(answer, len(times)) for answer, times in zip(answers, stamps, strict=True)),
+        token_counts=tuple(counts.of(answer, len(times)) for answer, times in zip(answers, stamps, strict=True)),
         input_tokens=_known(answer.input_tokens for answer in answers),
         output_tokens=_known(answer.output_tokens for answer in answers),
         cached_tokens=_known(answer.cached_tokens for answer in answers),
@@ -84,9 +85,21 @@ def _end_ns(call: Call, offset: int | None, times: Integers) -> int:
     return max(min(call.end_kernel_ns + offset, call.end_ns), last)
 
 
-def _counts(answer: Answer, pieces: int) -> Integers:
-    counts = answer.counts if answer.counts is not None and len(answer.counts) == pieces else [NONE] * pieces
-    return numpy.array(counts, dtype=numpy.int64)
+class _Counts:
+    """The tokens of each piece of answers; answers that are alike, which most are, share one array."""
+
+    def __init__(self) -> None:
+        self._shared: dict[tuple[int, ...], Integers] = {}
+
+    def of(self, answer: Answer, pieces: int) -> Integers:
+        """Return how many tokens each piece brought, in an array that is not to be written to; NONE where not known."""
+        known = answer.counts is not None and len(answer.counts) == pieces
+        counts = answer.counts if known and answer.counts is not None else (NONE,) * pieces
+        shared = self._shared.get(counts)
+        if shared is None:
+            shared = self._shared[counts] = _ints(counts)
+            shared.flags.writeable = False
+        return shared
 
 
 def _health(logs: Sequence[Log], clocks: Sequence[int | None], calls: Sequence[Call]) -> ClientHealth:
@@ -119,8 +132,7 @@ def _lags_s(logs: Sequence[Log], clocks: Sequence[int | None]) -> NDArray[numpy.
     found = [numpy.zeros(0)]
     for log, offset in zip(logs, clocks, strict=True):
         if offset is not None:
-            kernel, user = numpy.frombuffer(log.lags, dtype=numpy.int64).reshape(-1, 2).T
-            found.append((user - kernel - offset) / 1e9)
+            found.append((numpy.frombuffer(log.lags, dtype=numpy.int64) - offset) / 1e9)
     return numpy.concatenate(found)
 
 

@@ -245,8 +245,7 @@ class Loop:
             self._broken(connection, call, "malformed", f"the answer is not HTTP: {exc}")
             return
         if stamp:
-            self._lags.append(stamp)
-            self._lags.append(now)
+            self._lags.append(now - stamp)
         if whole:
             self._end(connection, call)
 

@@ -49,7 +49,7 @@ class Call:
 
 @dataclass(slots=True)
 class Log:
-    """Everything that a loop saw; `lags` has two numbers a read: the kernel's stamp, not aligned, and our own.
+    """Everything that a loop saw; `lags` has a number a read: our own stamp less the kernel's, not aligned.
 
     `cost` is what the process itself took.
     """
