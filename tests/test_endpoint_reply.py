@@ -265,6 +265,12 @@ def test_a_chunk_without_a_size_is_told() -> None:
         received((HEAD, b"zz\r\nab\r\n\r\n"))
 
 
+def test_what_stands_behind_a_chunks_size_is_passed_over() -> None:
+    """A chunk may carry extensions behind its size."""
+    reply, whole = received((HEAD, b"2;name=value\r\nab\r\n0;last\r\n\r\n"))
+    assert (whole, reply.body().data) == (True, b"ab")
+
+
 def test_an_interim_answer_is_passed_over() -> None:
     """An interim answer is passed over."""
     reply, whole = received((b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"))

@@ -136,9 +136,9 @@ class Reply:
             if line < 0:
                 break
             try:
-                size = int(data[at:line].partition(b";")[0], 16)
-            except ValueError as exc:
-                raise HttpError(f"a chunk's size is {bytes(data[at:line][:20])!r}") from exc
+                size = int(data[at:line], 16)
+            except ValueError:
+                size = _size_of(bytes(data[at:line]))
             start = line + 2
             if size == 0:  # trailers, if any, end with an empty line
                 return data.startswith(b"\r\n", start) or data.find(b"\r\n\r\n", start) >= 0
@@ -147,3 +147,11 @@ class Reply:
             self._chunks.append((start, size))
             self._next = at = start + size + 2
         return False
+
+
+def _size_of(line: bytes) -> int:
+    """Return the size of a chunk that has extensions behind it. Raises HttpError where there is none."""
+    try:
+        return int(line.partition(b";")[0], 16)
+    except ValueError as exc:
+        raise HttpError(f"a chunk's size is {line[:20]!r}") from exc
