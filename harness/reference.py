@@ -91,7 +91,7 @@ def _folder(reporter: Reporter) -> Path:
 def _kept(path: Path) -> StoredReference | None:
     """Return a reference that lies in the cache whole, or None; what cannot be read is computed again."""
     try:
-        with numpy.load(path) as stored:
+        with path.open("rb") as file, numpy.load(file) as stored:  # numpy leaves a file open that it cannot read
             if stored["values"].size == 0:
                 return None
             return StoredReference(path=path, weights_digest=str(stored["weights_digest"]))

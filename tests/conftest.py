@@ -37,6 +37,8 @@ LONGEST = (
 if "PYTEST_XDIST_TESTRUNUID" in os.environ:
     # Threads that spin while they wait for each other take the cores from the tests of the other processes.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Compiling side by side takes a further process that imports torch; the tests go side by side already.
+    os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")
 
 ALONE = frozenset({"test_completion_is_truthful"})
 """Tests of the contract, which know no marks of ours, that need the machine for themselves."""

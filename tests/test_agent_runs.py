@@ -14,6 +14,7 @@ from types import ModuleType
 
 import pytest
 from agent_service import TOKEN, Agent, proxy, recording, shifted
+from command_line import SOON
 
 from wattbench.harness.cli.figures import result_lines
 from wattbench.results.document import Result
@@ -23,7 +24,7 @@ from wattbench.results.report.blocks import Cards
 from wattbench.results.report.headline import headline_section
 from wattbench.results.report.subject import Subject
 
-SHORT = ("--quick", "--load", "tiny-decoder/tiny", "--window", "1", "--warm-up-max", "0.1")
+SHORT = ("--quick", "--load", "tiny-decoder/tiny", "--window", "1", "--warm-up-max", "0.1", *SOON)
 LIMIT_S = 120
 WATTS = 200.0
 

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Ended
+from command_line import SOON
 
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.cli.group import bench
@@ -422,7 +423,7 @@ def test_a_meter_beside_a_real_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 
     meter = threading.Thread(target=record)
     meter.start()
-    short = ("--window", "1.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0.5", "--power", "none")
+    short = ("--window", "1.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0.5", "--power", "none", *SOON)
     arguments = [
         "run",
         "--backend",

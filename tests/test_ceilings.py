@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from command_line import SOON
 
 from wattbench.harness.ceilings import ceilings_for
 from wattbench.harness.ceilings_cache import keep
@@ -181,7 +182,7 @@ def test_a_backend_without_micro_benchmarks_is_a_note(runs: Runs) -> None:
 def start(folder: Path, *flags: str) -> "subprocess.Popen[str]":
     """Start a short run on the made-up prober as a user would."""
     environment = {**os.environ, "WATTBENCH_DATA": str(folder / "data")}
-    times = ("--window", "0.2", "--repeats", "1", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
+    times = ("--window", "0.2", "--repeats", "1", "--warm-up-max", "0.1", "--idle", "0", "--power", "none", *SOON)
     bench = (sys.executable, "-P", "-m", "wattbench.harness.cli.main", "run", "--backend", "probing")
     call = (*bench, "--load", "tiny-encoder/tiny-encode", *times, "--out", str(folder / "result.json"), *flags)
     return subprocess.Popen(call, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import SOON
 
 from wattbench.harness.cli.group import bench
 from wattbench.harness.cli.main import answer, explain, help_text
@@ -15,7 +16,7 @@ from wattbench.harness.cli.run import parse_affinity
 from wattbench.harness.cli.streams import Guarded
 from wattbench.results.errors import DocumentError, StorageError, UsageError
 
-SHORT = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
+SHORT = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none", *SOON)
 TINY = ("--backend", "mock", "--load", "tiny-encoder", *SHORT)
 HEAVY = ("torch", "transformers", "pynvml", "pandas", "numpy", "msgspec", "rich", "psutil", "onnxruntime", "pyarrow")
 
@@ -108,13 +109,15 @@ def test_show_names_what_is_wrong_with_a_file(tmp_path: Path, content: bytes, sa
 def test_run_then_show_then_tamper(tmp_path: Path) -> None:
     """A run's file is shown with the same figures; after one changed digit it is refused as altered."""
     path = tmp_path / "result.json"
-    short = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
+    short = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none", *SOON)
     ran = call("run", "--backend", "mock", "--load", "tiny-decoder/tiny", *short, "--out", str(path))
     shown = call("show", "--no-roofline", str(path))
     content = path.read_bytes()
-    path.write_bytes(content.replace(b'"requests":1', b'"requests":2', 1).replace(b'"seed":0', b'"seed":1', 1))
+    seed = f'"seed":{SOON[1]}'.encode()
+    path.write_bytes(content.replace(seed, b'"seed":1', 1))
     altered = call("show", str(path))
 
+    assert seed in content
     assert (3, 0, 1) == (ran.returncode, shown.returncode, altered.returncode)
     assert shown.stdout.strip() in ran.stdout
     assert "INVALID" in shown.stdout
@@ -123,7 +126,7 @@ def test_run_then_show_then_tamper(tmp_path: Path) -> None:
 
 def test_json_goes_to_stdout_and_progress_to_stderr(tmp_path: Path) -> None:
     """With --json standard output is one document and nothing else."""
-    short = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
+    short = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none", *SOON)
     ran = call("run", "--backend", "mock", "--load", "tiny-encoder", *short, "--out", str(tmp_path), "--json")
 
     assert "complete" == json.loads(ran.stdout)["status"]

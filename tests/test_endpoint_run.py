@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from command_line import SOON
 from endpoint_server import Behaviour, endpoint_server
 
 import wattbench
@@ -34,6 +35,7 @@ QUICK: dict[str, Any] = {
     "warmup_max_s": 0.5,
     "idle_s": 0.0,
     "power": "none",
+    "seed": int(SOON[1]),
 }
 """Enough for whole records, far too short for a figure."""
 
@@ -138,7 +140,7 @@ def test_each_repeat_has_a_schedule_of_its_own_seed(closed: Result) -> None:
     """Seeds count up from the plan's."""
     seeds = [repeat.traffic.seed for repeat in closed.repeats if repeat.traffic is not None]
 
-    assert [0, 1] == seeds
+    assert [QUICK["seed"], QUICK["seed"] + 1] == seeds
 
 
 def test_an_open_loop_sends_when_calls_are_due(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """The agent sampler against real agents, through a proxy where they are to misbehave."""
 
 import json
+import statistics
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -24,14 +26,30 @@ def agent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Agent]:
 
 
 def sampler(argument: str) -> AgentSampler:
-    """Return a sampler for an argument."""
-    return AgentSampler(SamplerOptions(argument=argument, covers=None))
+    """Return a sampler for an argument, with time for an answer on a busy machine."""
+    return AgentSampler(SamplerOptions(argument=f"{argument},timeout=30", covers=None))
 
 
 def taken_ns(reading: Reading) -> int:
     """Return when a value was taken, on the run's clock."""
     assert reading.taken_ns is not None
     return reading.taken_ns
+
+
+def polled(found: AgentSampler, count: int) -> list[Reading]:
+    """Return what a sampler reads until so many polls have come."""
+    readings: list[Reading] = []
+    deadline_s = time.monotonic() + 30
+    while len(readings) < count:
+        assert time.monotonic() < deadline_s, readings
+        readings += found.read()
+        time.sleep(0.02)
+    return readings
+
+
+def bound_ns(found: AgentSampler) -> float:
+    """Return within what a sampler states that it places values."""
+    return 1e9 * (found.channels[0].clock_bound_s or 0.0)
 
 
 def why(argument: str) -> str:
@@ -76,22 +94,21 @@ def test_channels_are_the_agents_under_the_hosts_name(agent: Agent) -> None:
 
 
 def test_polls_come_with_their_own_instants(agent: Agent) -> None:
-    """Every poll since the last read comes once, placed between the reads, 20 ms apart."""
+    """Every poll since the last read comes once, placed between the reads, half of them 20 ms apart or nearly so."""
     found = sampler(f"127.0.0.1:{agent.port}")
     found.probe()
     start_ns = time.perf_counter_ns()
     first = found.read()
-    time.sleep(0.5)
-    readings = found.read()
+    readings = polled(found, 20)
     end_ns = time.perf_counter_ns()
     taken = [taken_ns(r) for r in readings]
     found.close()
 
     assert () == first
     assert {200.0} == {r.value for r in readings}
-    assert 15 <= len(readings) <= 30
+    assert 20_000_000 == pytest.approx(statistics.median(b - a for a, b in pairwise(taken)), rel=0.4)
     assert sorted(set(taken)) == taken
-    assert start_ns - 5_000_000 < taken[0] < taken[-1] < end_ns + 5_000_000
+    assert start_ns - bound_ns(found) < taken[0] < taken[-1] < end_ns + bound_ns(found)
 
 
 def test_a_clock_that_is_5_s_ahead_moves_no_poll(agent: Agent) -> None:
@@ -101,16 +118,15 @@ def test_a_clock_that_is_5_s_ahead_moves_no_poll(agent: Agent) -> None:
         found.probe()
         start_ns = time.perf_counter_ns()
         found.read()
-        time.sleep(0.3)
-        readings = found.read()
+        readings = polled(found, 5)
         end_ns = time.perf_counter_ns()
         clock = found.remote_clock()
         found.close()
 
     assert clock is not None
     assert abs(clock.offset_s - 5) <= clock.bound_s
-    assert readings
-    assert all(r.value == 200 and start_ns - 5_000_000 < taken_ns(r) < end_ns + 5_000_000 for r in readings)
+    assert {200.0} == {r.value for r in readings}
+    assert all(start_ns - bound_ns(found) < taken_ns(r) < end_ns + bound_ns(found) for r in readings)
 
 
 def test_a_clock_that_jumps_is_an_error_and_a_record(agent: Agent) -> None:
@@ -121,18 +137,17 @@ def test_a_clock_that_jumps_is_an_error_and_a_record(agent: Agent) -> None:
         found.probe()
         found.read()
         ahead_ns[0] = 2_000_000_000
+        start_ns = time.perf_counter_ns()
         with pytest.raises(SensorError, match=r"clock .* jumped"):
             found.read()
-        time.sleep(0.2)
-        now_ns = time.perf_counter_ns()
-        readings = found.read()
+        readings = polled(found, 5)
+        end_ns = time.perf_counter_ns()
         clock = found.remote_clock()
         found.close()
 
     assert clock is not None
     assert 1 == clock.steps
-    assert readings
-    assert all(abs(taken_ns(r) - now_ns) < 1_000_000_000 for r in readings)
+    assert all(start_ns - 1_000_000_000 < taken_ns(r) < end_ns + 1_000_000_000 for r in readings)
 
 
 def test_polls_that_the_agent_no_longer_has_are_told(agent: Agent) -> None:

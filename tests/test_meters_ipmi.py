@@ -122,7 +122,7 @@ def test_a_silent_controller_costs_the_time_out(peers: ModuleType, bmc: Bmc) -> 
     found = sampler(f"127.0.0.1,port={port},timeout=0.5").probe()
 
     assert "no answer within 0.5 s" in found.reason
-    assert time.monotonic() - start_s < 3
+    assert time.monotonic() - start_s < 15
 
 
 def test_it_goes_away_and_comes_back(bmc: Bmc) -> None:

@@ -154,7 +154,7 @@ def test_an_unreachable_plug_is_said(peers: ModuleType) -> None:
 
     assert "broken" == found.state
     assert "docs/meters.md#kasa" in found.remedy
-    assert time.monotonic() - start_s < 4
+    assert time.monotonic() - start_s < 20
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ def test_a_late_answer_is_not_taken_for_the_next() -> None:
         found.read()
     fake.answer, fake.delay_s = hs110({"power_mw": 99_000, "total_wh": 1200}), 0.0
     values: list[float | None] = []
-    end_s = time.monotonic() + 5
+    end_s = time.monotonic() + 30
     while not values and time.monotonic() < end_s:
         try:
             values = [r.value for r in found.read()]

@@ -13,6 +13,7 @@ from wattbench.harness.power.meters.shelly import ShellySampler
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import open_samplers
 from wattbench.harness.power.series import is_absurd
+from wattbench.results.energy import Polls
 from wattbench.results.measurement import Window
 
 INFO = {"model": "SNPL-00112EU", "gen": 2, "ver": "1.4.4"}
@@ -55,6 +56,15 @@ def serve(peers: ModuleType) -> Iterator[Callable[[Plug], Any]]:
         server.stop()
 
 
+def until(recorder: Recorder, seen: Callable[[dict[str, Polls]], bool]) -> dict[str, Polls]:
+    """Record until the polls of the channels show something, and return them."""
+    deadline_s = time.monotonic() + 60
+    while not seen(polls := {p.channel: p for p in recorder.polls()}):
+        assert time.monotonic() < deadline_s, polls
+        time.sleep(0.02)
+    return polls
+
+
 def watch(recorder: Recorder, seconds: float) -> None:
     """Record for some time."""
     recorder.start()
@@ -72,13 +82,24 @@ def test_one_slow_plug_does_not_stall_the_other(serve: Callable[[Plug], Any]) ->
     selection = open_samplers(words, None)
     slow.delay_s = 5.0
     recorder = Recorder(selection.samplers, 20.0)
-    watch(recorder, 1.5)
-    polls = {p.channel: p for p in recorder.polls()}
+
+    def within(polls: dict[str, Polls]) -> int:
+        """Return how many polls of the quick plug began and ended while a single one of the slow one's lasted."""
+        good, bad = polls["shelly:quick:power"], polls["shelly:slow:power"]
+        return max(
+            (
+                sum(a < began < ended < b for began, ended in zip(good.before_ns, good.after_ns, strict=True))
+                for a, b in zip(bad.before_ns, bad.after_ns, strict=True)
+            ),
+            default=0,
+        )
+
+    recorder.start()
+    polls = until(recorder, lambda polls: within(polls) >= 5)
+    recorder.stop()
     good, bad = polls["shelly:quick:power"], polls["shelly:slow:power"]
 
-    assert len(good.value) >= 20
     assert None not in good.value
-    assert max(b - a for a, b in zip(good.before_ns, good.before_ns[1:], strict=False)) < 500_000_000
     assert {None} == set(bad.value)
     assert all("within 0.5 s" in error for error in bad.errors.values())
 
@@ -90,21 +111,20 @@ def test_a_plug_that_goes_away_comes_back(serve: Callable[..., Any]) -> None:
     sampler = ShellySampler(SamplerOptions(argument=f"{server.address},name=p,every=0.05,timeout=0.3", covers=None))
     sampler.probe()
     recorder = Recorder([sampler], 20.0)
-    start_ns = time.perf_counter_ns()
+    name = "shelly:p:power"
     recorder.start()
-    time.sleep(0.5)
+    until(recorder, lambda polls: 100.0 in polls[name].value)
     port = server.port
     server.stop()
-    time.sleep(4.0)
+    until(recorder, lambda polls: None in polls[name].value)
+    time.sleep(4.0)  # more than three updates, which could be bridged
     serve(plug, port)
-    time.sleep(0.7)
+    power = until(recorder, lambda polls: polls[name].value[-1] == 100.0)[name]
     recorder.stop()
-    power = next(p for p in recorder.polls() if p.channel == "shelly:p:power")
-    window = Window(start_ns=start_ns + 200_000_000, end_ns=start_ns + 4_900_000_000)
+    window = Window(start_ns=power.after_ns[0], end_ns=power.before_ns[-1])
     energy = channel_energy(sampler.channels, recorder.polls(), window, rate_hz=20.0)
 
-    assert power.value[0] == power.value[-1] == 100.0
-    assert None in power.value
+    assert 100.0 == power.value[0]
     assert any("Cannot reach" in error for error in power.errors.values())
     assert energy.integral_j is None
     assert "apart" in str(energy.notes) + str(energy.reason)
@@ -150,9 +170,12 @@ def test_a_meter_is_not_asked_more_often_than_it_likes(serve: Callable[[Plug], A
     sampler = ShellySampler(SamplerOptions(argument=server.address, covers=None))
     sampler.probe()
     recorder = Recorder([sampler], 20.0)
-    watch(recorder, 1.1)
+    name = sampler.channels[0].id
+    recorder.start()
+    polls = until(recorder, lambda polls: len(polls[name].value) >= 4)[name]
+    recorder.stop()
     (health,) = recorder.health()
 
     assert isinstance(sampler, Paced)
     assert (4.0, 0) == (health.asked_rate_hz, health.failed)
-    assert 3 <= health.polls <= 6
+    assert polls.before_ns[-1] - polls.before_ns[0] > 450_000_000

@@ -12,10 +12,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from command_line import SOON
 
 from wattbench.results.files import read_result
 
-SHORT = ("--window", "1", "--repeats", "1", "--repeats-max", "1", "--warm-up-min", "0", "--warm-up-max", "0.1")
+SHORT = ("--window", "1", "--repeats", "1", "--repeats-max", "1", "--warm-up-min", "0", "--warm-up-max", "0.1", *SOON)
 TINY = ("--backend", "mock", "--load", "tiny-encoder", "--idle", "0", "--ceilings", "none", *SHORT)
 PLUG_PASSWORD, BMC_PASSWORD = "pl0g/pass wörd", "bmc&s3cret"
 FORMS = (

@@ -9,6 +9,7 @@ from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
+from command_line import SOON
 
 from wattbench.harness.cli.group import bench
 from wattbench.harness.exchange.mlperf_import import import_mlperf
@@ -18,7 +19,7 @@ from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.exchange.mlperf_log import read_detail
 from wattbench.results.files import read_result
 
-SHORT = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
+SHORT = ("--window", "0.2", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "0", "--power", "none", *SOON)
 TINY = ("run", "--backend", "mock", "--load", "tiny-encoder", "--quiet", *SHORT)
 
 

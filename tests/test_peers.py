@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from command_line import SOON
 
 from wattbench.harness.cli.group import bench
 from wattbench.harness.peers.client import check_peers
@@ -208,7 +209,7 @@ def test_a_python_without_peers_needs_none() -> None:
 def test_a_run_keeps_both_figures_of_each_window(stand_ins: Path, tmp_path: Path) -> None:
     """`bench run --cross-check` stores the peers' joules beside ours, and `bench show` prints them."""
     out = tmp_path / "result.json"
-    times = ["--window", "2", "--repeats", "1", "--warm-up-min", "0", "--warm-up-max", "0.5", "--idle", "0"]
+    times = ["--window", "2", "--repeats", "1", "--warm-up-min", "0", "--warm-up-max", "0.5", "--idle", "0", *SOON]
     command = [
         sys.executable,
         "-m",

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from command_line import SOON
 
 from wattbench.harness.cli.figures import result_lines
 from wattbench.harness.plan import resolve
@@ -24,7 +25,7 @@ from wattbench.results.errors import UsageError
 from wattbench.results.files import read_result
 from wattbench.testing import check_sampler
 
-SHORT = ("--window", "0.3", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "5")
+SHORT = ("--window", "0.3", "--repeats", "2", "--warm-up-max", "0.1", "--idle", "5", *SOON)
 WATTS, SOURCE = "350", "data sheet, page 3"
 
 

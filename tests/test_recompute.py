@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Answer
+from command_line import SOON
 
 from wattbench.harness.cli.group import bench
 from wattbench.harness.recompute import recomputation_lines, recompute
@@ -34,6 +35,7 @@ RUN = (
     "2",
     "--warm-up-min",
     "0.1",
+    *SOON,
 )
 WAVE = "\n".join(f"{n / 20},{200 + 50 * (n % 7)}" for n in range(400))
 FACTS = "# update_period_s: 0.05\n# lag_s: 0.0\n# seen_share: 1.0\n# accuracy_rel: 0.02\n# accuracy_basis: a test\n"

@@ -1,13 +1,12 @@
 """`bench doctor --power`: every sensor found or why not, its real update period, and its answer to a load."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from command_line import SOON, own_environment, run_here
 from records import PLAIN_POWER
 
 from wattbench.harness.cli.doctor_power import power_lines
@@ -20,6 +19,8 @@ from wattbench.results.energy import Polls
 
 SECOND = 1_000_000_000
 PLUGINS = Path(__file__).parent / "plugins_sensors"
+TRIES, STEPS_SEEN = 4, 4
+"""A probe is made again, some times at most, where a busy machine kept the polls around more of its steps away."""
 PROBED = ("doctor", "--power", "averaging", "--probe-load", "--backend", "stamping", "--load", "tiny-decoder/tiny")
 
 
@@ -28,18 +29,12 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("WATTBENCH_", "COV_"))},
-            "PYTHONPATH": str(PLUGINS),
-            "WATTBENCH_DATA": str(folder / "data"),
-            "WATTBENCH_CACHE": str(folder / "cache"),
-            "WATTBENCH_STAMPS": str(folder / "stamps"),
-        }
+        places = {f"WATTBENCH_{name.upper()}": str(folder / name) for name in ("data", "cache", "stamps")}
+        self.environment = own_environment(PYTHONPATH=str(PLUGINS), **places)
 
     def bench(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run a command to its end."""
-        command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", *arguments]
-        return subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=180, check=False)
+        return run_here(*arguments, environment=self.environment)
 
     def trace(self, stated_s: float, real_s: float) -> str:
         """Record a sensor that states one update period and has another."""
@@ -80,7 +75,7 @@ def test_a_run_uses_the_period_that_it_saw_and_says_so(desk: Desk) -> None:
     out = desk.folder / "result.json"
     short = ("--window", "1", "--repeats", "2", "--warm-up-min", "2", "--warm-up-max", "3", "--idle", "1")
     mock = ("--backend", "mock", "--load", "tiny-decoder/tiny", "--ceilings", "none")
-    desk.bench("run", *mock, *short, "--power", desk.trace(0.1, 0.2), "--out", str(out))
+    desk.bench("run", *mock, *short, *SOON, "--power", desk.trace(0.1, 0.2), "--out", str(out))
     result = json.loads(out.read_text())
 
     assert result["power"]["observed"][0]["update_period_s"] == pytest.approx(0.2, abs=0.04)
@@ -91,20 +86,22 @@ def test_a_run_uses_the_period_that_it_saw_and_says_so(desk: Desk) -> None:
 
 def test_a_probe_finds_window_and_lag_and_later_runs_use_them(desk: Desk) -> None:
     """A sensor that states to be instant and averages half a second is found out by steps of a real load."""
-    ended = desk.bench(*PROBED, "--json")
-    (seen,) = json.loads(ended.stdout)["observed"]
-    answer = seen["response"]
+    for _ in range(TRIES):
+        (seen,) = json.loads(desk.bench(*PROBED, "--json").stdout)["observed"]
+        answer = seen["response"]
+        if answer and answer["edges"] >= STEPS_SEEN:
+            break
     out = desk.folder / "result.json"
     short = ("--window", "1", "--repeats", "2", "--warm-up-max", "0.5", "--idle", "0.3")
     run = ("run", "--backend", "stamping", "--load", "tiny-decoder/tiny", "--ceilings", "none", "--power", "averaging")
-    desk.bench(*run, *short, "--out", str(out))
+    desk.bench(*run, *short, *SOON, "--out", str(out))
     result = json.loads(out.read_text())
     channel = result["power"]["channels"][0]
 
     assert "linear" == answer["kind"]
-    assert answer["edges"] >= 4
-    assert answer["averaging_window_s"] == pytest.approx(0.5, abs=0.1)
-    assert answer["lag_s"] == pytest.approx(0.25 + 0.05 + 0.05, abs=0.06)
+    assert answer["edges"] >= STEPS_SEEN
+    assert answer["averaging_window_s"] == pytest.approx(0.5, abs=max(0.1, 2 * answer["u_averaging_window_s"]))
+    assert answer["lag_s"] == pytest.approx(0.25 + 0.05 + 0.05, abs=max(0.06, 2 * answer["u_lag_s"]))
     assert 2 == len(seen["contradictions"])
     assert (answer["lag_s"], answer["u_lag_s"]) == (channel["lag_s"], channel["lag_u_s"])
     assert answer["averaging_window_s"] == channel["averaging_window_s"]

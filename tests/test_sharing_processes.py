@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from command_line import SOON
 
 from wattbench.results.files import read_result, write_result
 from wattbench.results.store.layout import id_of_log_key
@@ -20,7 +21,7 @@ from wattbench.results.store.read import log_keys, read_stored
 
 BENCH = (sys.executable, "-P", "-m", "wattbench.harness.cli.main")
 RUN = ("run", "--backend", "mock", "--load", "tiny-encoder", "--window", "0.2", "--repeats", "2", "--quiet")
-SHORT = ("--warm-up-min", "0", "--warm-up-max", "0.1", "--idle", "0", "--power", "none")
+SHORT = ("--warm-up-min", "0", "--warm-up-max", "0.1", "--idle", "0", "--power", "none", *SOON)
 DOCUMENTS = 16
 
 

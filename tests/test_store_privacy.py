@@ -12,6 +12,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
+from command_line import SOON
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -268,7 +269,7 @@ def _measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     facts = "# update_period_s: 0.05\n# lag_s: 0.0\n# seen_share: 1.0\n# accuracy_rel: 0.02\n# accuracy_basis: a test\n"
     (folder / "trace.csv").write_text(f"{facts}time_s,power_w,scope\n{rows}\n")
     command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", "run", "--backend", "mock"]
-    command += ["--load", "tiny-decoder", "--window", "1.2", "--repeats", "2", "--warm-up-min", "0.1"]
+    command += ["--load", "tiny-decoder", "--window", "1.2", "--repeats", "2", "--warm-up-min", "0.1", *SOON]
     command += [
         "--ceilings",
         "none",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from command_line import SOON
 
 from wattbench.harness.cli.sweep import command
 from wattbench.harness.recompute import recompute
@@ -60,7 +61,7 @@ class Sweep:
 
     def run(self, *flags: str, repeats: int = 2) -> "Ended":
         """Run a short sweep to its end."""
-        return self.end(self.measure(*flags, repeats=repeats))
+        return self.end(self.measure(*flags, *SOON, repeats=repeats))
 
     def resume(self, *flags: str) -> "Ended":
         """Go on with the sweep in the folder."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from command_line import SOON
 
 from wattbench.harness.sweep.powerlimit import require_consent
 from wattbench.results.errors import UsageError
@@ -185,7 +186,7 @@ class Sweep:
         what = ("--backend", "small", "--load", "tiny-decoder/tiny", "--repeats", str(repeats))
         limits = ("--power-limit", "250,220", "--i-may-change-the-power-limit")
         bench = (sys.executable, "-P", "-m", "wattbench.harness.cli.main", "sweep")
-        call = (*bench, *what, *short, *limits, "--out", str(self.out))
+        call = (*bench, *what, *short, *SOON, *limits, "--out", str(self.out))
         return subprocess.Popen(call, env=self._environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
 

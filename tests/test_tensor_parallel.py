@@ -8,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from command_line import SOON
 
 pytest.importorskip("torch", reason="ranks are the torch backend's")
 
@@ -70,7 +71,7 @@ def rank_of(process: subprocess.Popen[str]) -> psutil.Process:
 @needs_two_processors
 def test_two_ranks_give_one_result(tmp_path: Path) -> None:
     """Plan and record say that the load was shared, the gate has passed, and the text names the ranks."""
-    process = start(tmp_path, "--repeats", "3")
+    process = start(tmp_path, "--repeats", "3", *SOON)
     stdout, stderr = process.communicate(timeout=LIMIT_S)
     result = result_in(tmp_path)
 
