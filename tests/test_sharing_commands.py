@@ -18,6 +18,7 @@ from wattbench.harness.cli.sharing import combined_code
 from wattbench.results.errors import DocumentError, MissingKeyError, StoreError, UsageError
 from wattbench.results.files import read_document, read_result, write_result
 from wattbench.results.sidecar import read_polls, write_with_polls
+from wattbench.results.store.annotate import annotate
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import object_key
 from wattbench.results.store.open import init_store, open_store
@@ -134,9 +135,8 @@ def test_a_dry_run_names_every_key(result: Path, store: str) -> None:
 
 
 def test_identifiers_stay_where_that_is_wanted(result: Path, store: str) -> None:
-    """With --keep-identifiers the document in the store is the one in the file, and no key is made."""
+    """With --keep-identifiers the document in the store is the one in the file: nothing is hashed."""
     assert package_of(result).id == pushed(result, store, "--keep-identifiers")
-    assert not Path(os.environ["WATTBENCH_STATE"], "privacy.key").exists()
 
 
 def test_the_log_names_the_uploader_where_he_wants_it(
@@ -357,10 +357,45 @@ def test_a_withdrawal_in_another_name_is_a_dispute(result: Path, store: str) -> 
     assert "by mallory): a rival's" in log.stdout
 
 
-def test_an_unnamed_upload_is_withdrawn_for_every_reader(result: Path, store: str) -> None:
-    """Log, index and verification agree on a withdrawal by nobody of what nobody is said to have uploaded."""
+def test_what_was_pushed_without_a_name_is_withdrawn_from_there_alone(
+    result: Path, store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Elsewhere, under any name, a withdrawal is a dispute: the key of the machine that pushed is what counts."""
     result_id = pushed(result, store)
-    call("withdraw", store, result_id, "--reason", "wrong")
+    monkeypatch.setenv("WATTBENCH_STATE", str(tmp_path / "elsewhere"))
+    answers = [call("withdraw", store, result_id, "--reason", "a rival's", *by) for by in ((), ("--by", "ann"))]
+    note = call("note", store, result_id, "--kind", "withdrawn", "--text", "a rival's", "--json")
+    row = json.loads(call("query", result_id, "--store", store, "--json").stdout)[0]
+
+    assert ["Disputed: ", "Disputed: "] == [answer.stdout[:10] for answer in answers]
+    assert "in nobody's name and not from here" in answers[0].stdout
+    assert json.loads(note.stdout)["proof"] is None
+    assert not (tmp_path / "elsewhere").exists()
+    assert (False, True) == (row["withdrawn"], row["disputed"])
+    assert "WITHDRAWN" not in call("log", store).stdout
+
+
+def test_a_proof_of_another_document_withdraws_nothing(result: Path, store: str, tmp_path: Path) -> None:
+    """The proof that a withdrawal shows is good for its own document alone, whoever copies it."""
+    first, mine = pushed(result, store), read_result(result)
+    write_with_polls(replace(mine, run=replace(mine.run, id="another")), tmp_path / "mine" / "second.json")
+    second = pushed(tmp_path / "mine" / "second.json", store)
+    opened = open_store(store)
+    call("withdraw", store, first, "--reason", "wrong")
+    shown = notes(opened, first)[0].proof
+    annotate(opened, second, "withdrawn", "a copied proof", proof=shown)
+    withdrawn = {each["id"]: each["withdrawn"] for each in json.loads(call("log", store, "--json").stdout)}
+
+    assert shown is not None
+    assert {first: True, second: False} == withdrawn
+
+
+def test_an_unnamed_upload_is_withdrawn_for_every_reader(result: Path, store: str, tmp_path: Path) -> None:
+    """Log, index and verification agree on a withdrawal from where a result was pushed, in a copy of the store too."""
+    origin, result_id = store, pushed(result, store)
+    call("withdraw", origin, result_id, "--reason", "wrong")
+    store = init_store(str(tmp_path / "copy"))[0].uri
+    assert 0 == code(call("sync", origin, store))
     row = json.loads(call("query", result_id, "--store", store, "--json").stdout)[0]
     found = json.loads(call("verify", result_id, "--store", store, "--json").stdout)[0]
 

@@ -16,6 +16,7 @@ from wattbench.results.errors import (
     StoreAccessError,
     StoreError,
     StoreUnreachableError,
+    TamperedError,
     UsageError,
     WattbenchError,
 )
@@ -274,7 +275,7 @@ def test_what_is_too_large_is_not_read(served: Served, tmp_path: Path, monkeypat
         monkeypatch.setattr(f"wattbench.results.store.{module}.GET_MAX_BYTES", 100)
     for store in (served.new_store("large"), LocalStore(tmp_path)):
         store.create("v1/x.json", b"x" * 101)
-        with pytest.raises(StoreError, match="too large"):
+        with pytest.raises(TamperedError, match="too large"):
             store.get("v1/x.json")
 
 

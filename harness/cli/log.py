@@ -94,7 +94,7 @@ def _logged(store: ObjectStore, key: str, noted: set[str]) -> Logged:
     return Logged(
         id=result_id,
         at="unknown" if at is None else at.isoformat(timespec="milliseconds"),
-        withdrawn=entry is not None and any(is_withdrawal(note, entry.uploader) for note in said),
+        withdrawn=entry is not None and any(is_withdrawal(note, entry.uploader, entry.withdrawal) for note in said),
         entry=entry,
         notes=said,
         problem="; ".join(problems) or None,

@@ -7,11 +7,13 @@ import click
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.sharing import uploader_name
 from wattbench.harness.knobs import check_text
+from wattbench.harness.sharing.owner import withdrawal_proof
 from wattbench.results.errors import UsageError
 from wattbench.results.store.annotate import annotate
+from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.find import find_id, id_digits
 from wattbench.results.store.open import open_store
-from wattbench.results.store.records import Note, NoteKind
+from wattbench.results.store.records import Note, NoteKind, withdrawal_digest
 
 __all__ = ["add_note", "command"]
 
@@ -58,6 +60,17 @@ def add_note(
         about, leans_on = find_id(store, result_id), None if other is None else find_id(store, other)
         if about == leans_on:
             raise UsageError("--other does not fit the note", "no result reproduces itself", "Name another result.")
-        return annotate(store, about, kind, text.strip(), other=leans_on, by=name)[1]
+        proof = _proof(store, about, name) if kind == "withdrawn" else None
+        return annotate(store, about, kind, text.strip(), other=leans_on, by=name, proof=proof)[1]
     finally:
         store.close()
+
+
+def _proof(store: ObjectStore, about: str, name: str | None) -> str | None:
+    """Return the proof that a result was pushed from here; None for one of others, and for a name that is not its."""
+    from wattbench.harness.trust.stored import read_entry_of
+
+    entry, proof = read_entry_of(store, about)[0], withdrawal_proof(about)
+    if entry is None or proof is None or withdrawal_digest(proof) != entry.withdrawal:
+        return None
+    return proof if entry.uploader is None or name in (None, entry.uploader) else None

@@ -5,7 +5,7 @@ import click
 from wattbench.harness.cli.noting import add_note
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.results.store.open import open_store
-from wattbench.results.store.records import Note, is_withdrawal
+from wattbench.results.store.records import LogEntry, Note, is_withdrawal
 
 __all__ = ["command"]
 
@@ -19,32 +19,34 @@ __all__ = ["command"]
 def command(store_name: str, result_id: str, reason: str, by: str | None, as_json: bool) -> int:
     """Withdraw a result: a note says so and why, and no ranking counts it. Nothing is deleted.
 
-    Only in the uploader's name (--by): in another's it is a dispute, and the rank stays.
+    Only where it was pushed from, or in its uploader's name (--by): by others it is a dispute, and the rank stays.
     """
     note = add_note(store_name, result_id, "withdrawn", reason, by=by)
     if as_json:
         print_json(note)
     else:
-        print_lines(_lines(note, _uploader(store_name, note.about)))
+        print_lines(_lines(note, _entry(store_name, note.about)))
     return 0
 
 
-def _uploader(store_name: str, result_id: str) -> str | None:
+def _entry(store_name: str, result_id: str) -> LogEntry | None:
     from wattbench.harness.trust.stored import read_entry_of
 
     store = open_store(store_name)
     try:
-        entry = read_entry_of(store, result_id)[0]
+        return read_entry_of(store, result_id)[0]
     finally:
         store.close()
-    return None if entry is None else entry.uploader
 
 
-def _lines(note: Note, uploader: str | None) -> list[str]:
-    if not is_withdrawal(note, uploader):
+def _lines(note: Note, entry: LogEntry | None) -> list[str]:
+    if entry is None or not is_withdrawal(note, entry.uploader, entry.withdrawal):
+        whose = (
+            "in nobody's name and not from here" if entry is None or entry.uploader is None else f"by {entry.uploader}"
+        )
         return [
             f"Disputed: {note.about}",
-            f"It was uploaded by {uploader}, who alone can withdraw it; readers see your note, and its rank stays.",
+            f"It was uploaded {whose}, and who did alone can withdraw it; readers see your note, and its rank stays.",
         ]
     return [
         f"Withdrawn: {note.about}",

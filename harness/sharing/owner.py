@@ -1,6 +1,8 @@
 """Who shares a result: the names of this machine and user, which are hashed, and the secret key of the hashes."""
 
 import getpass
+import hashlib
+import hmac
 import os
 import platform
 import secrets
@@ -10,8 +12,9 @@ from wattbench.harness.storage import state_directory
 from wattbench.results.durable import write_new
 from wattbench.results.errors import StorageError
 from wattbench.results.store.privacy import Owner
+from wattbench.results.store.records import withdrawal_digest
 
-__all__ = ["KEY_BYTES", "key_path", "read_owner"]
+__all__ = ["KEY_BYTES", "key_path", "promised_withdrawal", "read_owner", "withdrawal_proof"]
 
 KEY_BYTES = 32
 
@@ -35,6 +38,35 @@ def read_owner() -> Owner:
         users=tuple(sorted(users)),
         homes=tuple(sorted(home for home in homes if len(home) > 1)),
     )
+
+
+def promised_withdrawal(result_id: str) -> str | None:
+    """Return what the log entry of a document says of the proof by which its uploader can withdraw it.
+
+    The key is made at the first use. None where it can neither be read nor made: then only a name can withdraw.
+    """
+    try:
+        return withdrawal_digest(_proof(_key(key_path()), result_id))
+    except StorageError:
+        return None
+
+
+def withdrawal_proof(result_id: str) -> str | None:
+    """Return the proof that a document was pushed with this machine's key; None where there is no key.
+
+    It is another one for each document: to show it gives nothing else away.
+    """
+    path = key_path()
+    if not path.exists():
+        return None
+    try:
+        return _proof(_key(path), result_id)
+    except StorageError:
+        return None
+
+
+def _proof(key: bytes, result_id: str) -> str:
+    return hmac.new(key, f"withdraw {result_id}".encode(), hashlib.sha256).hexdigest()
 
 
 def _user() -> str | None:

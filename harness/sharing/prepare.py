@@ -4,13 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from wattbench.harness.trust.verifying import admit
+from wattbench.harness.trust.verifying import admit_read
 from wattbench.results.doubts import Doubt
 from wattbench.results.errors import DocumentError
-from wattbench.results.files import document_of
+from wattbench.results.files import document_bytes, document_of
 from wattbench.results.imported import Document
 from wattbench.results.store.privacy import Owner, without_identifiers
-from wattbench.results.store.publish import Package, package_of
+from wattbench.results.store.publish import Package, package_beside
+from wattbench.results.trust.verification import ok
 
 __all__ = ["Prepared", "prepare"]
 
@@ -31,11 +32,12 @@ class Prepared:
 def prepare(path: Path, owner: Owner | None, *, allow_incomplete: bool = False) -> Prepared:
     """Return what is to be uploaded of the result in a file; without an `owner` its identifiers stay in it.
 
-    Raises what `package_of` raises, and DocumentError for a result that did not end well
+    Raises what `publish.package_of` raises, and DocumentError for a result that did not end well
     unless `allow_incomplete`.
     """
-    package = package_of(path)
-    document = document_of(package.data)
+    data = document_bytes(path)
+    document = document_of(data)
+    package = package_beside(path, data, document)
     if document.status != "complete" and not allow_incomplete:
         why = f"its status is {document.status}"
         remedy = "Measure again, or share it all the same: --allow-incomplete (it is never ranked)."
@@ -57,16 +59,17 @@ def _notes(package: Package, document: Document) -> Iterator[str]:
         severe = [doubt.code for doubt in document.doubts if _is_news(doubt, codes)]
         if severe:
             yield f"it will not be ranked: it is invalid ({', '.join(dict.fromkeys(severe))})"
-    yield from _failures(package)
+    yield from _failures(package, document)
 
 
 def _is_news(doubt: Doubt, told: list[str]) -> bool:
     return doubt.severity == "severe" and doubt.code not in told
 
 
-def _failures(package: Package) -> Iterator[str]:
+def _failures(package: Package, document: Document) -> Iterator[str]:
     """Yield that checks of a document fail or could not be made: it is kept as it is, and marked by readers."""
-    found = admit(package.data, {blob.ref.name: blob.data for blob in package.blobs})
+    blobs = {blob.ref.name: blob.data for blob in package.blobs}
+    found = admit_read(document, blobs, ok("digest", package.id), result_id=package.id)
     failures = found.failures()
     if failures:
         told = f"{failures[0].code}: {failures[0].detail}"

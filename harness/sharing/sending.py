@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from wattbench.harness.sharing.owner import promised_withdrawal
 from wattbench.harness.sharing.prepare import Prepared
 from wattbench.harness.sharing.spool import Spool, SpoolItem
 from wattbench.results.errors import UsageError
@@ -46,6 +47,7 @@ def spool_item(spool: Spool, prepared: Prepared, store: str, uploader: str | Non
         uploader=uploader,
         spooled_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         file=str(prepared.path.absolute()).encode(errors="backslashreplace").decode(),
+        withdrawal=promised_withdrawal(package.id),
     )
     spool.put(item, package)
     return item

@@ -42,6 +42,7 @@ class SpoolItem:
     uploader: str | None
     spooled_at: str
     file: str | None
+    withdrawal: str | None = None
 
     @property
     def name(self) -> str:

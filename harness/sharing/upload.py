@@ -121,7 +121,13 @@ def _publish(spool: Spool, item: SpoolItem, opener: Callable[[str], ObjectStore]
     package = spool.package(item)
     store = opener(item.store)
     try:
-        done = publish(store, package, uploader=item.uploader, wattbench=harness_record().version)
+        done = publish(
+            store,
+            package,
+            uploader=item.uploader,
+            wattbench=harness_record().version,
+            withdrawal=item.withdrawal,
+        )
     finally:
         store.close()
     at = datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,11 +1,13 @@
 """A result in a store with all that the store says of it: signatures, pins, notes, reproductions, audits."""
 
+import contextlib
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from wattbench.harness.trust.inspecting import Inspection, inspected
+from wattbench.results.beside import named_files
 from wattbench.results.document import Result
 from wattbench.results.errors import DocumentError, MissingKeyError, StoreError, UsageError, WattbenchError
 from wattbench.results.files import document_of
@@ -65,8 +67,12 @@ def inspect_stored(
     findings = _findings(store, stored, expected)
     said = readable_notes(store, result_id)
     listed = auditors_of(store) if auditors is None else tuple(auditors)
-    uploader = stored.entry.uploader if stored.entry is not None else None
-    withdrawn = [withdrawal(n.text, n.by) for n in said if is_withdrawal(n, uploader)]
+    entry = stored.entry
+    withdrawn = [
+        withdrawal(n.text, n.by)
+        for n in said
+        if entry is not None and is_withdrawal(n, entry.uploader, entry.withdrawal)
+    ]
     audits = [who for n in said if n.kind == "audited" for who in _auditors(store, n, listed, expected)]
     return inspected(
         result_id,
@@ -114,12 +120,18 @@ def _fetched(store: ObjectStore, result_id: str) -> Stored:
     data = store.get(object_key(result_id))
     entry, logged_at = read_entry_of(store, result_id)
     blobs = {}
-    for ref in entry.blobs if entry is not None else ():
-        try:
-            blobs[ref.name] = store.get(blob_key(ref.name))
-        except MissingKeyError:
-            continue
+    for name in _named(data):
+        with contextlib.suppress(MissingKeyError, DocumentError):
+            blobs[name] = store.get(blob_key(name))
     return Stored(id=result_id, data=data, blobs=blobs, entry=entry, logged_at=logged_at)
+
+
+def _named(data: bytes) -> tuple[str, ...]:
+    """Return the files that a document itself names: its log entry may name any, as large and as many as it likes."""
+    try:
+        return tuple(named.name for named in named_files(document_of(data)))
+    except DocumentError:
+        return ()
 
 
 def _findings(store: ObjectStore, stored: Stored, expected: Expectation) -> Findings:

@@ -53,6 +53,7 @@ class Logged:
     size_bytes: int | None = None
     schema: str | None = None
     kind: str | None = None
+    withdrawal: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,6 @@ def facts_of(store: ObjectStore, logged: Logged, document: Document | None, *, n
     what reading a store raises; a note that cannot be read says nothing.
     """
     found = readable_notes(store, logged.id) if noted else []
-    withdrawn = any(is_withdrawal(note, logged.uploader) for note in found)
+    withdrawn = any(is_withdrawal(note, logged.uploader, logged.withdrawal) for note in found)
     against = {note.kind for note in found} & {"disputed", "withdrawn"}
     return Facts(withdrawn=withdrawn, disputed="disputed" in against or ("withdrawn" in against and not withdrawn))

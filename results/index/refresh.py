@@ -128,15 +128,15 @@ class _Reader:
 class _Fetched:
     """A store whose bytes were fetched before, many at a time; what was not is asked for."""
 
-    def __init__(self, store: ObjectStore, found: Mapping[str, bytes | MissingKeyError]) -> None:
+    def __init__(self, store: ObjectStore, found: Mapping[str, bytes | MissingKeyError | DocumentError]) -> None:
         self.uri = store.uri
         self.create, self.stamp, self.keys, self.close = store.create, store.stamp, store.keys, store.close
         self._store, self._found = store, found
 
     def get(self, key: str) -> bytes:
-        """Return what was fetched. Raises MissingKeyError."""
+        """Return what was fetched. Raises MissingKeyError, DocumentError."""
         found = self._found.get(key)
-        if isinstance(found, MissingKeyError):
+        if isinstance(found, MissingKeyError | DocumentError):
             raise found
         return self._store.get(key) if found is None else found
 
@@ -146,10 +146,10 @@ def _fetched(store: ObjectStore, log_keys: Sequence[str]) -> _Fetched:
     msgspec crashes when several threads decode a record's type for the first time.
     """
 
-    def get(key: str) -> bytes | MissingKeyError:
+    def get(key: str) -> bytes | MissingKeyError | DocumentError:
         try:
             return store.get(key)
-        except MissingKeyError as exc:
+        except (MissingKeyError, DocumentError) as exc:
             return exc
 
     wanted = [each for key in log_keys for each in (key, object_key(id_of_log_key(key) or ""))]
@@ -169,6 +169,7 @@ def _read(store: ObjectStore, log_key: str) -> _Found:
             size_bytes=entry.size_bytes,
             schema=entry.schema,
             kind=entry.kind,
+            withdrawal=entry.withdrawal,
         )
         document = read_stored(store, result_id)
     except (DocumentError, MissingKeyError) as exc:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 __all__ = ["BINARY", "COLUMNS", "ROW_VERSION", "IndexRow"]
 
-ROW_VERSION = 1
+ROW_VERSION = 2
 """Raised when rows of the same document come out differently: an index of another version is built anew."""
 
 BINARY = ("id", "fingerprint", "comparability_key", "load_digest")

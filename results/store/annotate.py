@@ -14,7 +14,14 @@ __all__ = ["annotate", "noted_ids"]
 
 
 def annotate(
-    store: ObjectStore, about: str, kind: NoteKind, text: str, *, other: str | None = None, by: str | None = None
+    store: ObjectStore,
+    about: str,
+    kind: NoteKind,
+    text: str,
+    *,
+    other: str | None = None,
+    by: str | None = None,
+    proof: str | None = None,
 ) -> tuple[str, Note]:
     """Add a note about a document to a store; return its key and the note.
 
@@ -29,7 +36,7 @@ def annotate(
     now = datetime.now(UTC)
     at = now.isoformat(timespec="milliseconds")
     try:
-        note = Note(about=about, kind=kind, text=text, other=other, at=at, by=by)
+        note = Note(about=about, kind=kind, text=text, other=other, at=at, by=by, proof=proof)
     except ValueError as exc:
         raise StoreError("This is no note", str(exc), "Name the other document.") from exc
     data = to_bytes(note)

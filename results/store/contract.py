@@ -23,7 +23,10 @@ class ObjectStore(Protocol):
     """The store as people name it, without a secret."""
 
     def get(self, key: str) -> bytes:
-        """Return what is stored under a key. Raises MissingKeyError, StoreError beyond GET_MAX_BYTES."""
+        """Return what is stored under a key. Raises MissingKeyError, or TamperedError for what is none of ours.
+
+        That is what has more than GET_MAX_BYTES, or is no file.
+        """
         ...
 
     def create(self, key: str, data: bytes) -> bool:

@@ -2,19 +2,25 @@
 
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from wattbench.results.durable import sync_folder, write_new
-from wattbench.results.errors import MissingKeyError, StoreAccessError, StoreError
+from wattbench.results.errors import MissingKeyError, StoreAccessError, StoreError, TamperedError
 from wattbench.results.store.contract import GET_MAX_BYTES
 
 __all__ = ["LocalStore"]
 
 PART = ".wattbench-"
 """How the names of files begin that are still being written; they are no keys."""
+
+REMEDY = "It is none of ours; ask who may write there."
+
+READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+"""Without O_NONBLOCK a pipe under the name of a key would never answer."""
 
 
 class LocalStore:
@@ -25,7 +31,7 @@ class LocalStore:
         self.uri = str(folder)
 
     def get(self, key: str) -> bytes:
-        """Return what is stored under a key. Raises MissingKeyError, StoreAccessError."""
+        """Return what is stored under a key. Raises MissingKeyError, TamperedError, StoreAccessError."""
         try:
             return self._read(key)
         except OSError as exc:
@@ -69,12 +75,19 @@ class LocalStore:
         """Nothing to let go of."""
 
     def _read(self, key: str) -> bytes:
-        with self._path(key).open("rb") as file:
-            size = os.fstat(file.fileno()).st_size
-            if size > GET_MAX_BYTES:
-                why = f"{size} bytes are more than the {GET_MAX_BYTES} that are read of one key"
-                raise StoreError(f"{self.uri}: {key} is too large", why, "It is none of ours; ask who may write there.")
-            return file.read()
+        descriptor = os.open(self._path(key), READ)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                why = "it is a folder, a pipe or a device"
+                raise TamperedError(f"{self.uri}: {key} is no file", why, REMEDY)
+            if status.st_size > GET_MAX_BYTES:
+                why = f"{status.st_size} bytes are more than the {GET_MAX_BYTES} that are read of one key"
+                raise TamperedError(f"{self.uri}: {key} is too large", why, REMEDY)
+            with open(descriptor, "rb", closefd=False) as file:
+                return file.read()
+        finally:
+            os.close(descriptor)
 
     def _path(self, key: str) -> Path:
         if key.startswith("/") or ".." in key.split("/") or "\0" in key:

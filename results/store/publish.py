@@ -31,6 +31,7 @@ __all__ = [
     "Blob",
     "Package",
     "Published",
+    "package_beside",
     "package_of",
     "package_of_bytes",
     "publish",
@@ -78,7 +79,11 @@ def package_of(path: Path) -> Package:
     Raises what `stored_id` and `beside.file_bytes` raise: a document that lacks one of its files is not uploaded.
     """
     data = document_bytes(path)
-    document = document_of(data)
+    return package_beside(path, data, document_of(data))
+
+
+def package_beside(path: Path, data: bytes, document: Document) -> Package:
+    """Return what `package_of` does of a file that was read already: its canonical bytes, and what they say."""
     blobs = tuple(
         Blob(ref=BlobRef(name=named.name, size_bytes=named.size_bytes), data=file_bytes(named, path))
         for named in named_files(document)
@@ -107,6 +112,7 @@ def publish(
     *,
     uploader: str | None,
     wattbench: str,
+    withdrawal: str | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> Published:
     """Put a document into a store; to repeat it after any failure is always right. Returns once it is in the log.
@@ -122,6 +128,7 @@ def publish(
         pushed_at=now().astimezone(UTC).isoformat(timespec="milliseconds"),
         uploader=uploader,
         wattbench=wattbench,
+        withdrawal=withdrawal,
     )
     return publish_entry(store, package, entry, now)
 

@@ -1,5 +1,6 @@
 """The small records of a store beside the documents: log entries, notes, signatures; as canonical JSON and back."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -19,6 +20,7 @@ __all__ = [
     "from_bytes",
     "is_withdrawal",
     "to_bytes",
+    "withdrawal_digest",
 ]
 
 RECORD_MAX_BYTES = 256 * 1024
@@ -55,7 +57,8 @@ class LogEntry:
     """That a document is in the store: the one thing which readers list. `id` is the document's.
 
     `pushed_at` is the writer's clock (UTC, ISO 8601); the entry's key has the store's. `uploader` is what the writer
-    calls himself, checked by nobody. `schema` and `kind` are the document's own.
+    calls himself, checked by nobody. `schema` and `kind` are the document's own. `withdrawal` is the digest of a proof
+    that the writer alone can show later (`withdrawal_digest`), so that he can withdraw without a name.
     """
 
     format: str = "wattbench.log/1"
@@ -67,6 +70,7 @@ class LogEntry:
     pushed_at: str
     uploader: str | None
     wattbench: str
+    withdrawal: str | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(size_bytes=self.size_bytes)
@@ -77,7 +81,8 @@ class LogEntry:
 class Note:
     """What somebody says about a document afterwards; nothing is ever edited, only noted.
 
-    `other` is the id of another document that the note leans on (the one that reproduced it), None without one.
+    `other` is the id of another document that the note leans on (the one that reproduced it), None without one; `proof`
+    of a withdrawal shows that it is by whoever pushed the document.
     """
 
     format: str = "wattbench.note/1"
@@ -87,6 +92,7 @@ class Note:
     other: str | None
     at: str
     by: str | None
+    proof: str | None = None
 
     def __post_init__(self) -> None:
         require(self.format == "wattbench.note/1", f"this record is wattbench.note/1, not {self.format!r:.80}")
@@ -115,12 +121,20 @@ class Signature:
         )
 
 
-def is_withdrawal(note: Note, uploader: str | None) -> bool:
-    """Say whether a note withdraws the result that it is about: one in the name of whoever uploaded that.
+def is_withdrawal(note: Note, uploader: str | None, withdrawal: str | None) -> bool:
+    """Say whether a note withdraws the result that it is about: one in its uploader's name, or with his proof.
 
-    What was uploaded in nobody's name anybody can withdraw. By others a withdrawal is a dispute.
+    `uploader` and `withdrawal` are what the result's log entry says. By others a withdrawal is a dispute.
     """
-    return note.kind == "withdrawn" and uploader in (None, note.by)
+    if note.kind != "withdrawn":
+        return False
+    named = uploader is not None and note.by == uploader
+    return named or (note.proof is not None and withdrawal_digest(note.proof) == withdrawal)
+
+
+def withdrawal_digest(proof: str) -> str:
+    """Return what a log entry says of a proof that is kept secret until the document is withdrawn."""
+    return f"sha256:{hashlib.sha256(proof.encode(errors='surrogatepass')).hexdigest()}"
 
 
 def to_bytes(record: object) -> bytes:

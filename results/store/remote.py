@@ -14,7 +14,14 @@ import obstore
 import obstore.exceptions
 import obstore.store
 
-from wattbench.results.errors import MissingKeyError, StoreAccessError, StoreError, StoreUnreachableError, UsageError
+from wattbench.results.errors import (
+    MissingKeyError,
+    StoreAccessError,
+    StoreError,
+    StoreUnreachableError,
+    TamperedError,
+    UsageError,
+)
 from wattbench.results.store.contract import GET_MAX_BYTES
 
 __all__ = ["RemoteStore", "connect"]
@@ -87,12 +94,12 @@ class RemoteStore:
         self._bucket = bucket
 
     def get(self, key: str) -> bytes:
-        """Return what is stored under a key. Raises MissingKeyError, StoreError beyond GET_MAX_BYTES."""
+        """Return what is stored under a key. Raises MissingKeyError, TamperedError beyond GET_MAX_BYTES."""
         found = self._asked(key, lambda: obstore.get(self._bucket, key))
         size = int(found.meta["size"])
         if size > GET_MAX_BYTES:
             why = f"{size} bytes are more than the {GET_MAX_BYTES} that are read of one key"
-            raise StoreError(f"{self.uri}: {key} is too large", why, "It is none of ours; ask who may write there.")
+            raise TamperedError(f"{self.uri}: {key} is too large", why, "It is none of ours; ask who may write there.")
         return self._asked(key, lambda: bytes(found.bytes()))
 
     def create(self, key: str, data: bytes) -> bool:
