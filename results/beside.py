@@ -1,6 +1,7 @@
 """The files beside a document, polls and requests of traffic: which it names, and their bytes once trusted."""
 
 import hashlib
+import stat
 from pathlib import Path
 
 from wattbench.results.energy import PollsFile
@@ -37,7 +38,10 @@ def file_bytes(named: NamedFile, path: Path) -> bytes:
 def _trusted(file: Path, named: NamedFile) -> bytes:
     what = "The raw polls" if isinstance(named, PollsFile) else "The requests"
     try:
-        size = file.stat().st_size
+        status = file.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise DocumentError(f"{what} cannot be read", "it is no regular file", REMEDY)
+        size = status.st_size
         data = file.read_bytes() if size == named.size_bytes else b""
     except FileNotFoundError as exc:
         raise DocumentError(f"{what} are missing", "the result names this file, it is not there", REMEDY) from exc

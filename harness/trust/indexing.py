@@ -7,7 +7,7 @@ from datetime import datetime
 from wattbench.harness.trust.stored import inspect_stored
 from wattbench.harness.trust.verifying import admit_read
 from wattbench.results.beside import named_files
-from wattbench.results.errors import MissingKeyError
+from wattbench.results.errors import DocumentError, MissingKeyError
 from wattbench.results.imported import Document
 from wattbench.results.index.build import Facts, Logged
 from wattbench.results.index.facts import facts_of
@@ -45,6 +45,6 @@ def verified_facts(
 def _blobs(store: ObjectStore, document: Document) -> dict[str, bytes]:
     found = {}
     for named in named_files(document):
-        with contextlib.suppress(MissingKeyError):
+        with contextlib.suppress(MissingKeyError, DocumentError):
             found[named.name] = store.get(blob_key(named.name))
     return found

@@ -1,6 +1,7 @@
 """One result with all that is known of it: its verification, who signed it, its tier of trust."""
 
 import contextlib
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -115,6 +116,7 @@ def _beside(data: bytes, path: Path) -> dict[str, bytes]:
     found = {}
     for file in files:
         with contextlib.suppress(OSError):
-            if file.stat().st_size <= BESIDE_MAX_BYTES:
+            status = file.stat()
+            if stat.S_ISREG(status.st_mode) and status.st_size <= BESIDE_MAX_BYTES:
                 found[file.name] = file.read_bytes()
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -157,9 +158,12 @@ def _alone(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows: the table's own commits still exclude each other
         yield
         return
-    with (folder.parent / f"{folder.name}.lock").open("w") as lock:
+    lock = os.open(folder.parent / f"{folder.name}.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+    try:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(lock)
 
 
 @contextmanager

@@ -35,10 +35,10 @@ def open_index(store: ObjectStore, cache: Path) -> OpenIndex:
     """Open a store's index, an empty one where there is none yet.
 
     That of a local store lies in the store, for everybody who may write there; whoever may only read it, or uses a
-    store that is no folder, has one below `cache`, named after the store's address and the store itself.
+    store that is no folder, has one below `cache`, named after the store's address and the store itself. So it is where
+    somebody has put a link in the index's place: nothing is written through it.
     """
-    if isinstance(store, LocalStore):
-        folder = store.folder / INDEX
+    if isinstance(store, LocalStore) and not _is_linked(folder := store.folder / INDEX):
         try:
             return OpenIndex(index=IndexDatabase(folder / FILE), folder=folder)
         except StoreAccessError:
@@ -46,3 +46,11 @@ def open_index(store: ObjectStore, cache: Path) -> OpenIndex:
     name = hashlib.sha256(store.uri.encode() + b"\n" + store.get(MARKER)).hexdigest()[:16]
     folder = cache / "index" / name
     return OpenIndex(index=IndexDatabase(folder / FILE), folder=folder)
+
+
+def _is_linked(folder: Path) -> bool:
+    """Say whether the index's folder, or anything that lies in it, is a symbolic link."""
+    try:
+        return folder.is_symlink() or any(each.is_symlink() for each in folder.iterdir())
+    except OSError:
+        return False
