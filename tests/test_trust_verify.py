@@ -566,3 +566,25 @@ def test_an_edited_import_is_told_apart(mlperf_run: ModuleType, tmp_path: Path) 
     edited_import = replace(document, energy=energy)
 
     assert ["energy"] == [c.code for c in admit(canonical_bytes(to_builtins(edited_import)), {}, now=LATER).failures()]
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "standing"),
+    [
+        ({"plan": {"precision": "p" * 5000}}, "load", "unknown"),
+        ({"load": {"work": {"decode_flops": 1e308}}}, "rates", "failed"),
+    ],
+    ids=["precision", "work"],
+)
+def test_what_no_run_gives_ends_no_verification(change: dict[str, Any], code: str, standing: str) -> None:
+    """A precision that nobody knows and work beyond all numbers are checks that do not hold, and no traceback."""
+    fields = merged(json.loads(EXAMPLES[0].read_bytes()), change)
+    del fields["id"]
+    found = admit(canonical_bytes(fields), {}, now=LATER)
+
+    assert standing in [check.standing for check in found.checks if check.code == code]
+
+
+def merged(fields: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """Return a document with the values of `change` at the places where they stand in it."""
+    return {**fields, **{k: merged(fields[k], v) if isinstance(v, dict) else v for k, v in change.items()}}

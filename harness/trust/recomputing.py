@@ -59,7 +59,11 @@ def imported_checks(result: ImportedResult) -> tuple[Check, ...]:
 
 def _without_polls(result: Result) -> tuple[Check, ...]:
     """Return what the completions alone say; energies cannot be checked."""
-    lines = [*summary_differences(result), *map(_text, _summary_differences(result))]
+    try:
+        lines = [*summary_differences(result), *map(_text, _summary_differences(result))]
+    except (WattbenchError, ValueError, ArithmeticError) as exc:  # a figure that no run gives, such as 1e308
+        why = failed("rates", f"they cannot be computed again: {exc}")
+        return unknown("energy", "the raw polls are missing"), why
     parts = {code: [line for line in lines if _code(line) == code] for code in ("rates", "latency", "utilisation")}
     checks = [judged(code, problems, FINE[code]) for code, problems in parts.items()]
     return unknown("energy", "the raw polls are missing"), *checks
