@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import index_case
 import pages
 import pytest
 from click.testing import CliRunner, Result
@@ -21,12 +22,14 @@ from wattbench.results.document import ErrorRecord
 from wattbench.results.energy import Polls
 from wattbench.results.errors import DocumentError, TamperedError, UsageError
 from wattbench.results.files import stored_id, write_result
-from wattbench.results.report.blocks import Download, Page
+from wattbench.results.metrics import Interval, QuantileMetric
+from wattbench.results.report.blocks import Cards, Download, Page
 from wattbench.results.report.html import page_html
 from wattbench.results.report.origins import PLAIN_MAX_BYTES
 from wattbench.results.report.single import single_page
 from wattbench.results.report.subject import Trust
 from wattbench.results.report.vega import svg_of
+from wattbench.results.report.words import spread
 from wattbench.results.sidecar import write_with_polls
 
 pytest.importorskip("vl_convert", reason="needs vl-convert: pip install 'wattbench[report]'")
@@ -106,6 +109,26 @@ def test_figures_stand_with_both_uncertainties(factories: ModuleType, tmp_path: 
     assert "the accelerator&#39;s board, without the host" in text
 
 
+def test_an_interval_is_said_in_the_unit_of_its_figure(factories: ModuleType) -> None:
+    """Shares stand in per cent with their intervals, bytes with a prefix; every other interval in the figure's unit."""
+    text = page_html(single_page(subject(whole(factories)), "1"))
+
+    assert ">0.08 % to 0.08 % (93.75 %)<" in text
+    assert "150.5 (93.75 %)" in text
+    assert "1 kB to 2 MB (95 %)" == spread(Interval(low=1000.0, high=2e6, level=0.95, method="made up"), "By")
+
+
+def test_every_tick_of_ratios_has_its_number(tmp_path: Path) -> None:
+    """The axis of ratios is labelled on both sides of 1, though it is logarithmic."""
+    for name, factor in (("a", 1.0), ("b", 1.2)):
+        write_result(index_case.make_gpu_result(factor=factor), tmp_path / f"{name}.json")
+    call(tmp_path / "a.json", tmp_path / "b.json", "-o", tmp_path / "page.html", "--force")
+    drawing = re.search(r"<svg.*?ratio to the first.*?</svg>", (tmp_path / "page.html").read_text(), re.DOTALL)
+
+    assert drawing is not None
+    assert {">0.85<", ">0.9<", ">1<", ">1.1<"} <= set(re.findall(r">[0-9.]+<", drawing[0]))
+
+
 def test_what_is_not_known_says_why(tmp_path: Path) -> None:
     """An example without a sensor has no watts, and each place where they would stand gives the reason."""
     call(pages.EXAMPLES[0], "-o", tmp_path / "page.html")
@@ -152,6 +175,29 @@ def test_an_imported_result_has_a_page(mlperf_run: ModuleType, tmp_path: Path) -
     assert "not stated" in text
     assert 'id="power-chart"' in text
     assert "of a version not stated" not in text or made.source.version is None
+
+
+def test_a_latency_without_quantiles_has_no_card(mlperf_run: ModuleType, tmp_path: Path) -> None:
+    """A latency of which a tool states the mean alone stands in the table, and no card makes up its median."""
+    made = import_mlperf(mlperf_run.unpack(tmp_path))
+    stated = QuantileMetric(name="latency.request", unit="s", method="stated", count=7, mean=0.25, quantiles=())
+    page = single_page(subject(replace(made, latencies=(stated,))), "1")
+    cards = [
+        card.label
+        for section in page.sections
+        for block in section.blocks
+        if isinstance(block, Cards)
+        for card in block.cards
+    ]
+
+    assert not [label for label in cards if "Latency" in label]
+    assert "250.0 ms" in page_html(page)
+
+
+def test_a_figure_that_no_axis_holds_is_named(factories: ModuleType) -> None:
+    """A document may state 1e308: its page is refused with the chart's name and no traceback."""
+    with pytest.raises(DocumentError, match="cannot be drawn: a figure is too large"):
+        svg_of({"data": {"values": [{"x": 1e308 * 10}]}, "mark": "point"}, "latency-chart")
 
 
 def test_the_trace_needs_its_own_file_of_polls(factories: ModuleType, tmp_path: Path) -> None:

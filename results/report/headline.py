@@ -67,7 +67,7 @@ def figures_section(document: Document) -> Section:
         Column(name="scope"),
         Column(name="value", right=True),
         Column(name="unit"),
-        Column(name="interval"),
+        Column(name="interval", right=True),
         Column(name="absolute (k=2)", right=True, title="against the truth"),
         Column(name="comparing (k=2)", right=True, title="against another run on the same board"),
         Column(name="method, or why it is not known", wide=True),
@@ -92,7 +92,7 @@ def _cards(document: Document) -> Iterator[Card]:
             continue  # one of the two says what a watt is worth
         yield _card(metric, repeats)
     for latency in latencies_of(document):
-        if latency.name in LATENCIES and latency.count:
+        if latency.name in LATENCIES and latency.count and latency.quantiles:
             yield _latency_card(latency)
 
 
@@ -141,7 +141,7 @@ def _row(metric: Metric) -> Row:
         Cell(text=metric.scope or ""),
         Cell(text=value, order=metric.value),
         Cell(text=unit),
-        Cell(text=spread(metric.interval)),
+        Cell(text=spread(metric.interval, metric.unit)),
         Cell(text=absolute(metric) if known else "", order=metric.u_absolute_rel),
         Cell(text=comparing(metric) if known else "", order=metric.u_comparison_rel),
         Cell(text=why),

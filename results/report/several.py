@@ -185,7 +185,7 @@ def _forest(key: str, name: str, rows: Sequence[Row], comparison: Comparison) ->
         "type": "quantitative",
         "title": "ratio to the first",
         "scale": {"type": "log", "domain": [1 / reach, reach], "nice": False},
-        "axis": {"format": ".3~g", "tickCount": 7},
+        "axis": {"labelExpr": "format(datum.value, '.3~g')", "labelOverlap": "greedy", "tickCount": 7},
     }
     y = {"field": "figure", "type": "nominal", "title": None, "sort": None}
     domain = {"field": "verdict", "type": "nominal", "title": "verdict"}

@@ -103,8 +103,8 @@ def trace_chart(key: str, document: Document, curves: Sequence[Curve]) -> Chart:
     left = f" {len(curves) - len(shown)} more sources are in the file of polls." if len(curves) > len(shown) else ""
     text = (
         f"Watts of {', '.join(plain(c.name) for c in shown)} over the run; {total} readings."
-        f" Dark bands: {windows} measured {'window' if windows == 1 else 'windows'};"
-        f" light bands: {names or 'no other phase is recorded'}.{left}"
+        f" Blue bands: {windows} measured {'window' if windows == 1 else 'windows'};"
+        f" grey bands: {names or 'no other phase is recorded'}.{left}"
     )
     longest = max(len(curve.times_s) for curve in shown)
     if longest > DRAWN:

@@ -10,7 +10,7 @@ import xml.etree.ElementTree as tree
 from collections.abc import Mapping
 from typing import Any
 
-from wattbench.results.errors import UsageError
+from wattbench.results.errors import DocumentError, UsageError
 
 __all__ = ["svg_of"]
 
@@ -23,8 +23,8 @@ REFERENCE = re.compile(r'(\bid="|url\(#)([A-Za-z]\w*)')
 def svg_of(spec: Mapping[str, Any], key: str) -> str:  # any: JSON
     """Return the SVG of a Vega-Lite spec, with the labels that readers of screens hear.
 
-    `key` tells its parts from those of other drawings on the page. Raises UsageError where vl-convert is missing, and
-    ValueError for a drawing that holds anything but shapes and text.
+    `key` tells its parts from those of other drawings on the page. Raises UsageError where vl-convert is missing,
+    DocumentError for figures that no axis holds, and ValueError for a drawing of anything but shapes and text.
     """
     try:
         import vl_convert
@@ -32,7 +32,12 @@ def svg_of(spec: Mapping[str, Any], key: str) -> str:  # any: JSON
         raise UsageError(
             "No chart can be drawn", "vl-convert is not installed", "Install it: pip install 'wattbench[report]'"
         ) from exc
-    drawn: str = vl_convert.vegalite_to_svg(json.dumps(spec), allowed_base_urls=[])
+    try:
+        text = json.dumps(spec, allow_nan=False)
+    except ValueError as exc:
+        why = "a figure is too large for any axis, so no run or tool measured it"
+        raise DocumentError(f"The chart {key} cannot be drawn", why, "`bench show` prints the figures.") from exc
+    drawn: str = vl_convert.vegalite_to_svg(text, allowed_base_urls=[])
     _require_shapes(drawn)
     return REFERENCE.sub(rf"\g<1>{key}-\g<2>", drawn[drawn.index("<svg") :])
 

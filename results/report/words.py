@@ -69,6 +69,9 @@ NAMES = {
     "utilisation.prefill_flops_claim": "Products of prefill, of the vendor's claim",
     "utilisation.bandwidth_claim": "Memory traffic of decode, of the vendor's claim",
 }
+SCALED = ("By", "1")
+"""The units whose figures are said in others: with a prefix, in per cent."""
+
 NOTHING = 1e-9
 """Smaller figures are what is left of rounding when like is subtracted from like."""
 
@@ -123,11 +126,15 @@ def name_of(name: str) -> str:
     return NAMES.get(name, name)
 
 
-def spread(interval: Interval | None) -> str:
-    """Return an interval with its level, "" for none."""
+def spread(interval: Interval | None, unit: str = "") -> str:
+    """Return an interval with its level, "" for none; bytes and shares are said as `amount` says their figure."""
     if interval is None:
         return ""
-    return f"{number(interval.low)} to {number(interval.high)} ({100 * interval.level:g} %)"
+    low, high = (
+        " ".join(filter(None, amount(end, unit))) if unit in SCALED else number(end)
+        for end in (interval.low, interval.high)
+    )
+    return f"{low} to {high} ({100 * interval.level:g} %)"
 
 
 def absolute(metric: Metric) -> str:
