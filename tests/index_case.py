@@ -1,6 +1,7 @@
 """Stores with documents in them, for the tests of the index and of `bench query`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -8,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import factories
+import pytest
 
+from wattbench.harness.cli import indexing
 from wattbench.results.codec import to_builtins
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt, judge
 from wattbench.results.files import canonical_bytes
 from wattbench.results.index.build import Facts, Logged, row_of
+from wattbench.results.index.facts import facts_of
 from wattbench.results.index.row import IndexRow
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.layout import note_key
@@ -24,6 +28,14 @@ from wattbench.results.store.records import Note, NoteKind, to_bytes
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 H100 = "NVIDIA H100 80GB HBM3"
 NO_DOUBTS: tuple[Doubt, ...] = ()
+
+
+@contextmanager
+def believed() -> Iterator[None]:
+    """Believe results that are made up; what verification makes of them is test_trust_indexing's to say."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(indexing, "verified_facts", facts_of)
+        yield
 
 
 def make_gpu_result(

@@ -3,19 +3,18 @@
 import csv
 import io
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import factories
 import pytest
 from click.testing import CliRunner, Result
-from index_case import id_of, make_gpu_result, make_store, note, push
+from index_case import believed, id_of, make_gpu_result, make_store, note, push
 from store_servers import Served, seaweed
 
-from wattbench.harness.cli import indexing
 from wattbench.harness.cli.group import bench
 from wattbench.results.index import lake
-from wattbench.results.index.facts import facts_of
 from wattbench.results.store.contract import ObjectStore
 from wattbench.results.store.open import open_store
 
@@ -31,9 +30,10 @@ def store(tmp_path: Path) -> ObjectStore:
 
 
 @pytest.fixture(autouse=True)
-def _believe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Believe the results, which are made up; what verification makes of them is test_trust_indexing's to say."""
-    monkeypatch.setattr(indexing, "verified_facts", facts_of)
+def _believe() -> Iterator[None]:
+    """Believe the results, which are made up."""
+    with believed():
+        yield
 
 
 def run(*words: str, code: int = 0) -> Result:

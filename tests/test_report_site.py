@@ -23,7 +23,6 @@ from wattbench.harness.cli.group import bench
 from wattbench.harness.trust.indexing import verified_facts
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.index.database import IndexDatabase
-from wattbench.results.index.facts import facts_of
 from wattbench.results.index.row import IndexRow
 from wattbench.results.report import site, site_data
 from wattbench.results.report.html import site_html
@@ -50,9 +49,8 @@ def write(store: ObjectStore, out: Path, *words: str) -> dict[str, Any]:  # any:
 
 @pytest.fixture(scope="module", autouse=True)
 def _believe() -> Iterator[None]:
-    """Believe the results, which are made up; what verification makes of them is test_trust_indexing's to say."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(indexing, "verified_facts", facts_of)
+    """Believe the results, which are made up."""
+    with index_case.believed():
         yield
 
 
