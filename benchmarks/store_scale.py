@@ -1,9 +1,11 @@
 """Time the questions that people ask of a store of a million results, by columns, in SQLite, and by reading JSON.
 
-Run: python benchmarks/store_scale.py [--full] [--times N] [--folder FOLDER] [--build-only] [--documents 300]
+Run: python benchmarks/store_scale.py [--full] [--times N] [--folder FOLDER] [--sides SIDE ...] [--documents 300]
 A hundred thousand rows are drawn from a seed, say so, and go the way of every result; each then stands there ten times
-(--full: a hundred times) with other ids, times and figures. With --folder they are kept and found again, so that
-building and timing can be apart.
+(--full: a hundred times) with other ids, times and figures. What is going on is told on standard error.
+With --folder rows and times are kept and found again: `--sides` alone builds, `--sides json` times one side, and the
+table shows all that were timed, so that ten million rows can be gone through in parts of some minutes; a part that was
+killed goes on where it was. Without it everything is built and timed at once, and removed.
 Goals: leaderboard < 200 ms at 1 million rows and < 500 ms at 10 million (--full), point lookup < 50 ms, and an index
 that was killed while it was built is the same in the end.
 """
@@ -48,8 +50,11 @@ CHANGED = ("id", "time_us", "tokens_per_s", "tokens_per_j")
 STEP = 0.0078125
 """By which share of a figure the copies of a row differ: 1/128, so that every engine computes the same."""
 
-JSON_TIMES_MAX = 10
-"""As many times as the rows are read as JSON: it takes minutes beyond."""
+TURNS_S = 20.0
+"""No further turn of a question is begun after this: SQLite takes a minute for one of ten million rows."""
+
+ROW_BYTES = 1500
+"""More than a row takes on disk, in SQLite with its write-ahead log and in the Delta table together."""
 
 
 def main() -> None:
@@ -62,8 +67,10 @@ def main() -> None:
     try:
         build(folder)
         multiply(folder, arguments.times)
-        if not arguments.build_only:
-            report(folder, arguments.times)
+        for side in arguments.sides:
+            keep(folder, arguments.times, side)
+        report(folder, arguments.times)
+        if arguments.documents:
             restart(folder, arguments.documents)
     finally:
         if arguments.folder is None:
@@ -75,13 +82,22 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=10, help="how many times each of the rows stands there, to 256")
     parser.add_argument("--full", action="store_true", help="--times 100")
-    parser.add_argument("--folder", type=Path, help="keep what was built here, and find it again")
-    parser.add_argument("--build-only", action="store_true")
-    parser.add_argument("--documents", type=int, default=300, help="whole documents for the restart")
+    parser.add_argument("--folder", type=Path, help="keep what was built and timed here, and find it again")
+    parser.add_argument("--sides", nargs="*", choices=tuple(SIDES), help="which to time now; unless said, all")
+    parser.add_argument("--documents", type=int, default=300, help="whole documents for the restart; 0: no restart")
     parser.add_argument("--side", choices=tuple(SIDES), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     arguments.times = 100 if arguments.full else arguments.times
+    if not 1 <= arguments.times <= 256:
+        parser.error("--times goes from 1 to 256")
+    if arguments.sides is None:
+        arguments.sides = list(SIDES)
     return arguments
+
+
+def tell(text: str) -> None:
+    """Say on standard error what is going on, and when."""
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)
 
 
 def build(folder: Path) -> None:
@@ -110,6 +126,11 @@ def multiply(folder: Path, times: int) -> None:
     done = folder / f"times-{times}"
     if done.exists() or times == 1:
         return
+    missing = times * BASE * ROW_BYTES - shutil.disk_usage(folder).free
+    if missing > 0:
+        sys.exit(
+            f"{times * BASE} rows do not fit into {folder}: {missing / 1e9:.1f} GB are missing. Name another --folder."
+        )
     place = open_index(open_store(str(folder / "store")), folder / "cache")
     files = lake_files(place.lake, place.index)
     assert files is not None, "a folder can be multiplied once"
@@ -118,6 +139,9 @@ def multiply(folder: Path, times: int) -> None:
     # by `||` SQLite joins text, which ends at a zero byte
     place.index._connection.create_function("copy_id", 2, copy_id, deterministic=True)
     for k in range(1, times):
+        if place.index.select("SELECT 1 FROM rows WHERE seq = ?", (k * BASE + 1,)):
+            continue  # a statement is done or not: this one was, when a build was killed
+        tell(f"SQLite: rows {k * BASE} to {(k + 1) * BASE}")
         place.index.select(
             f"INSERT INTO rows ({', '.join((*kept, *CHANGED))}, log_key, generation, seq, first_seq)"
             f" SELECT {', '.join(kept)}, copy_id(id, {k}), {', '.join(changed(str(k)))},"
@@ -126,6 +150,7 @@ def multiply(folder: Path, times: int) -> None:
     place.index.set_meta("seq", times * BASE)
     inserted = time.perf_counter()
     for n in range(synthetic.LOADS):
+        tell(f"Delta table: load {n + 1} of {synthetic.LOADS}")
         write_load(place, files, synthetic.load_name(n), times, first=n == 0)
     print(f"{times * BASE} rows: SQLite {inserted - start:.0f} s, ", end="")
     print(f"Delta table {time.perf_counter() - inserted:.0f} s; memory {peak_mb():.0f} MB at most")
@@ -161,31 +186,50 @@ def asdict_shallow(row: object) -> dict[str, object]:
     return {name: getattr(row, name) for name in COLUMNS}
 
 
+def keep(folder: Path, times: int, side: str) -> None:
+    """Time a side in a process of its own, unless that was done before, and keep what it says."""
+    path = kept(folder, times, side)
+    if path.exists():
+        tell(f"{side}: timed before, {path} tells")
+        return
+    command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--times", str(times)]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(said)
+
+
+def kept(folder: Path, times: int, side: str) -> Path:
+    """Return the file of what a side said."""
+    return folder / f"timed-{times}" / f"{side.replace(' ', '-')}.json"
+
+
 def report(folder: Path, times: int) -> None:
-    """Time each side and print a table; all sides must give the same board."""
+    """Print a table of the sides that were timed; all must give the same board."""
+    found = {side: json.loads(path.read_text()) for side in SIDES if (path := kept(folder, times, side)).exists()}
+    if not found:
+        return
     sizes = {
         "lake": sum(Path(f).stat().st_size for f in open_files(folder)),
         "sqlite": (folder / "store/v1/index/index.sqlite").stat().st_size,
         "json": times * (folder / "rows.jsonl").stat().st_size,
     }
-    found = {side: timed(side, folder, times) for side in SIDES if side != "json" or times <= JSON_TIMES_MAX}
     boards = {json.dumps(each.pop("board")) for each in found.values()}
     assert len(boards) == 1, "the sides disagree"
-    print(f"{times * BASE} rows, {synthetic.LOADS} loads; milliseconds, median (greatest) of {ROUNDS} turns")
+    print(f"{times * BASE} rows, {synthetic.LOADS} loads; milliseconds, median (greatest) of the turns")
     questions = ("opening", "board of a load", "board of all", "history of a machine", "lookup")
-    print(f"{'':22}" + "".join(f"{side:>22}" for side in found))
+    print(f"{'':22}" + "".join(f"{side:>26}" for side in found))
     for question in questions:
-        print(f"{question:22}" + "".join(f"{cell(each['times'].get(question)):>22}" for each in found.values()))
-    sizes["lake x10"] = sizes["lake"]
-    print(f"{'on disk, MB':22}" + "".join(f"{sizes[side] / 1e6:>22.0f}" for side in found))
-    print(f"{'memory at most, MB':22}" + "".join(f"{each['peak_mb']:>22.0f}" for each in found.values()))
+        print(f"{question:22}" + "".join(f"{cell(each['times'].get(question)):>26}" for each in found.values()))
+    print(f"{'on disk, MB':22}" + "".join(f"{sizes[side] / 1e6:>26.0f}" for side in found))
+    print(f"{'memory of boards, MB':22}" + "".join(f"{each['of_load_mb']:>26.0f}" for each in found.values()))
+    print(f"{'memory at most, MB':22}" + "".join(f"{each['peak_mb']:>26.0f}" for each in found.values()))
 
 
 def cell(times_s: list[float] | None) -> str:
-    """Return times as a cell."""
+    """Return times as a cell: median, greatest, how many."""
     if times_s is None:
         return "-"
-    return f"{1e3 * statistics.median(times_s):.1f} ({1e3 * max(times_s):.1f})"
+    return f"{1e3 * statistics.median(times_s):.1f} ({1e3 * max(times_s):.1f}), {len(times_s)}"
 
 
 def open_files(folder: Path) -> tuple[str, ...]:
@@ -197,41 +241,30 @@ def open_files(folder: Path) -> tuple[str, ...]:
     return files
 
 
-def timed(side: str, folder: Path, times: int) -> dict:
-    """Return what a process of its own says about a side."""
-    command = [sys.executable, __file__, "--side", side, "--folder", str(folder), "--times", str(times)]
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-
-def tenfold_side(folder: Path, times: int) -> dict:
-    """Time DuckDB over the table's files listed ten times: as many rows and bytes as a table ten times as large."""
-    return lake_side(folder, times, fold=10)
-
-
-def lake_side(folder: Path, times: int, fold: int = 1) -> dict:
+def lake_side(folder: Path, times: int) -> dict:
     """Time the Delta table by DuckDB."""
     place = open_index(open_store(str(folder / "store")), folder / "cache")
 
     def opened() -> ColumnEngine:
         files = lake_files(place.lake, place.index)
         assert files is not None
-        return ColumnEngine(files * fold)
+        return ColumnEngine(files)
 
-    opening = [clocked(lambda: opened().close()) for _ in range(3)]
+    opening = turns("opening", lambda _: opened().close(), 3)
     engine = opened()
     ids = some_ids(times)
     columns = ", ".join(COLUMNS)
-    lookup = [clocked(lambda d=d: engine.select(f"SELECT {columns} FROM rows WHERE id = ?", (d,))) for d in ids[:3]]
+    lookup = turns("lookup", lambda n: engine.select(f"SELECT {columns} FROM rows WHERE id = ?", (ids[n],)), 3)
     return answers(engine, opening, lookup)
 
 
 def sqlite_side(folder: Path, times: int) -> dict:
     """Time the same questions in SQLite."""
     path = folder / "store/v1/index/index.sqlite"
-    opening = [clocked(lambda: IndexDatabase(path).close()) for _ in range(3)]
+    opening = turns("opening", lambda _: IndexDatabase(path).close(), 3)
     index = IndexDatabase(path)
     ids = some_ids(times)
-    lookup = [clocked(lambda d=d: index.rows("sha256:" + d.hex())) for d in ids]
+    lookup = turns("lookup", lambda n: index.rows("sha256:" + ids[n].hex()), LOOKUPS)
     return answers(index, opening, lookup)
 
 
@@ -242,45 +275,43 @@ def answers(engine: object, opening: list[float], lookup: list[float]) -> dict:
     def board(n: int) -> None:
         boards.append(leaderboard(engine, Filters(load=synthetic.load_name(n % synthetic.LOADS))))
 
-    of_load = [clocked(lambda n=n: board(n)) for n in range(ROUNDS)]
-    of_all = [clocked(lambda: leaderboard(engine, Filters())) for _ in range(3)]
+    of_load = turns("board of a load", board, ROUNDS)
+    of_load_mb = peak_mb()
+    of_all = turns("board of all", lambda _: leaderboard(engine, Filters()), 3)
     machines = [synthetic._digest(f"machine {n * 1000}")[7:] for n in range(ROUNDS)]
-    history = [clocked(lambda m=m: histories(engine, Filters(machine=m))) for m in machines]
+    history = turns("history", lambda n: histories(engine, Filters(machine=machines[n])), ROUNDS)
     times = {"opening": opening, "board of a load": of_load, "board of all": of_all}
     times |= {"history of a machine": history, "lookup": lookup}
-    return {"times": times, "board": [line.id.hex() for line in boards[0].lines], "peak_mb": peak_mb()}
+    board_ids = [line.id.hex() for line in boards[0].lines]
+    return {"times": times, "board": board_ids, "of_load_mb": of_load_mb, "peak_mb": peak_mb()}
 
 
 def json_side(folder: Path, times: int) -> dict:
-    """Time one leaderboard and one lookup by reading every line: less than a folder of files would cost."""
-    ids, found = some_ids(times), {}
-
-    def board() -> None:
-        groups: dict[tuple, list] = {}
-        for row in json_rows(folder, times):
-            if row["load"] == synthetic.load_name(0) and row["rankable"] and row["tokens_per_j"] is not None:
-                key = row["comparability_key"]
-                group = (key, row["backend"], row["engine"], row["batch"], -1 if row["slots"] is None else row["slots"])
-                groups.setdefault(group, []).append((row["tokens_per_j"], row["id"]))
-        middles: dict[str, tuple] = {}
-        for group, values in groups.items():
-            values.sort()
-            middle = values[(len(values) - 1) // 2][0]
-            shown = next(result_id for figure, result_id in values if figure == middle)
-            middles[group[0]] = min(middles.get(group[0], (0, group, "")), (-middle, group, shown))
-        found["board"] = [result_id[7:] for _, _, result_id in sorted(middles.values())[:20]]
-
-    def lookup() -> None:
-        wanted = f"sha256:{ids[0].hex()}"
-        next(row for row in json_rows(folder, times) if row["id"] == wanted)
-
-    times = {"board of a load": [clocked(board)], "lookup": [clocked(lookup)]}
-    return {"times": times, "board": found["board"], "peak_mb": peak_mb()}
+    """Time a leaderboard, and on the way how soon a row comes, by reading every line: less than files would cost."""
+    wanted, groups, lookup = f"sha256:{some_ids(times)[0].hex()}", {}, []
+    start = time.perf_counter()
+    for row in json_rows(folder, times):
+        if row["id"] == wanted:
+            lookup.append(time.perf_counter() - start)
+        if row["load"] == synthetic.load_name(0) and row["rankable"] and row["tokens_per_j"] is not None:
+            key = row["comparability_key"]
+            group = (key, row["backend"], row["engine"], row["batch"], -1 if row["slots"] is None else row["slots"])
+            groups.setdefault(group, []).append((row["tokens_per_j"], row["id"]))
+    middles: dict[str, tuple] = {}
+    for group, values in groups.items():
+        values.sort()
+        middle = values[(len(values) - 1) // 2][0]
+        shown = next(result_id for figure, result_id in values if figure == middle)
+        middles[group[0]] = min(middles.get(group[0], (0, group, "")), (-middle, group, shown))
+    board = [result_id[7:] for _, _, result_id in sorted(middles.values())[:20]]
+    times_s = {"board of a load": [time.perf_counter() - start], "lookup": lookup}
+    return {"times": times_s, "board": board, "of_load_mb": peak_mb(), "peak_mb": peak_mb()}
 
 
 def json_rows(folder: Path, times: int) -> Iterator[dict]:
     """Yield the rows of the file of lines, which is read so many times."""
     for k in range(times):
+        tell(f"JSON: rows {k * BASE} to {(k + 1) * BASE}")
         with (folder / "rows.jsonl").open() as lines:
             for row in map(json.loads, lines):
                 if k:
@@ -302,11 +333,15 @@ def copy_id(digest: bytes, k: int) -> bytes:
     return bytes([k]) + digest[:31]
 
 
-def clocked(what: Callable[[], object]) -> float:
-    """Return how long something takes, in seconds."""
-    start = time.perf_counter()
-    what()
-    return time.perf_counter() - start
+def turns(question: str, ask: Callable[[int], object], count: int) -> list[float]:
+    """Return how long each turn of a question takes, in seconds: so many, or fewer where they take long."""
+    tell(f"{question}: {count} turns, none begun after {TURNS_S:.0f} s")
+    times_s: list[float] = []
+    while len(times_s) < count and sum(times_s) < TURNS_S:
+        start = time.perf_counter()
+        ask(len(times_s))
+        times_s.append(time.perf_counter() - start)
+    return times_s
 
 
 def peak_mb() -> float:
@@ -358,7 +393,7 @@ def content(index: IndexDatabase) -> set[tuple[object, ...]]:
     return set(index.select(f"SELECT {names} FROM rows"))
 
 
-SIDES = {"lake": lake_side, "lake x10": tenfold_side, "sqlite": sqlite_side, "json": json_side}
+SIDES = {"lake": lake_side, "sqlite": sqlite_side, "json": json_side}
 
 if __name__ == "__main__":
     main()
