@@ -133,7 +133,7 @@ def read_answer(reply: Reply, *, stream: bool, whole: bool, keep_text: bool = Fa
         return Answer(error=_http_error(reply.status, body.data), error_kind=_http_kind(reply.status))
     reading = _Reading(keep_text)
     if stream and not body.data.lstrip().startswith(b"{"):
-        found = list(events(body.data))
+        found = events(body.data)
         reading.take_all([data for data, _ in found], _reads_of(reply, body, [place for _, place in found]))
     else:
         reading.take_whole(body.data, len(reply.ends) - 1)
