@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-__all__ = ["EXTENSIONS", "HEADER_LIKE", "PLACEHOLDER", "TPU", "install"]
+__all__ = ["EXTENSIONS", "HEADER_LIKE", "PLACEHOLDER", "TPU", "install", "install_mtia"]
 
 PLACEHOLDER = "WRONG PACKAGE. Please install the package from Neuron Repository - pip.repos.neuron.amazonaws.com"
 """The description of torch-neuronx 1.0 on PyPI."""
@@ -44,6 +44,27 @@ EXTENSIONS = {
     "chatters": "def load():\n    print('banner ' * 1000)",
 }
 """Extensions of torch by name, and what loading each one does."""
+
+
+MTIA = """
+import torch
+
+known = []
+torch.mtia.is_available = lambda: bool(known)
+torch.mtia.init = lambda: known.append(0)
+torch.mtia.get_device_name = lambda index=0: "MTIA v2"
+torch.accelerator.current_accelerator = lambda: torch.device("mtia")
+torch.accelerator.is_available = lambda: bool(known)
+torch.accelerator.device_count = lambda: len(known)
+"""
+"""A runtime of Meta's that knows its one device once it is initialised; it computes nothing."""
+
+
+def install_mtia(folder: Path, code: str = MTIA) -> None:
+    """Put Meta's runtime into a folder of the path, where torch says that it is."""
+    module = folder / "mtia/host_runtime/torch_mtia/dynamic_library.py"
+    module.parent.mkdir(parents=True)
+    module.write_text(code)
 
 
 def install(folder: Path, name: str, version: str, code: str, *, extension: str | None = None, text: str = "") -> None:

@@ -1,4 +1,4 @@
-"""A vendor's compiler or runtime that fails while a load is prepared: an error with its first line, no traceback."""
+"""A device's compiler or runtime that fails, early or late: an error with its first line, no traceback."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,12 +7,15 @@ import pytest
 
 pytest.importorskip("torch", reason="this is the torch backend")
 
+import torch
 from preparations import small_preparation
 
-from wattbench.backends.contract import Preparation
-from wattbench.backends.torch import failures, levels
+from wattbench.backends.contract import Batch, CeilingRequest, Preparation
+from wattbench.backends.torch import ceilings, failures, levels
 from wattbench.backends.torch.backend import TorchBackend
+from wattbench.backends.torch.device import find_device, peak_memory_bytes
 from wattbench.backends.torch.failures import vendor_failures
+from wattbench.backends.torch.session import first_batch
 from wattbench.backends.torch.vendors import vendor_of
 from wattbench.models.find import find_load
 from wattbench.models.inputs import make_arrays
@@ -108,6 +111,98 @@ def test_an_error_of_ours_is_left_alone(error: DeviceError) -> None:
         raise error
 
     assert error is caught.value
+
+
+def prepared(name: str) -> tuple[TorchBackend, Batch]:
+    """Return a backend that has prepared a load call by call, and a batch for it."""
+    load, backend = find_load(name), TorchBackend()
+    backend.prepare(small_preparation(load))
+    return backend, first_batch(load, 2, 0)
+
+
+def fail(error: Exception) -> Callable[..., Any]:  # any: stands for anything
+    """Return what raises an error whatever it is asked."""
+
+    def call(*_: object, **__: object) -> Any:  # any: see fail
+        raise error
+
+    return call
+
+
+@pytest.mark.usefixtures("vendors_cpu")
+@pytest.mark.parametrize("error", [RuntimeError, VendorError, OSError])
+@pytest.mark.parametrize("call", ["run", "outputs"])
+def test_a_device_that_fails_later(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], call: str, error: type[Exception]
+) -> None:
+    """An execution after the first one that fails is the vendor's too, with its first line and what to do."""
+    backend, batch = prepared("tiny-encoder/tiny-encode")
+    monkeypatch.setattr(torch.nn.functional, "rms_norm", fail(error(TEXT)))
+    with pytest.raises(DeviceError) as caught:
+        backend.run(batch) if call == "run" else backend.outputs(batch, None)
+
+    assert "AWS Trainium could not run tiny-encoder/tiny-encode on cpu at the level eager" == caught.value.what
+    first = "neuronx-cc terminated with exit code 70: unsupported operator"
+    assert f"{error.__name__}: {first}" == caught.value.why
+    assert "What was measured before is kept." in caught.value.remedy
+    assert "file model.hlo, line 3" in capfd.readouterr().err
+
+
+@pytest.mark.usefixtures("vendors_cpu")
+def test_a_device_that_fails_when_it_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Freeing is the device's too: it is an error with its first line, and closing once more does nothing."""
+    backend, _ = prepared("tiny-encoder/tiny-encode")
+    monkeypatch.setattr("gc.collect", fail(VendorError(TEXT)))
+    with pytest.raises(DeviceError, match="could not free the memory of tiny-encoder/tiny-encode"):
+        backend.close()
+    monkeypatch.undo()
+    backend.close()
+
+
+def test_a_memory_figure_that_fails_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a vendor's software raises when it is asked for its memory ends no run."""
+    monkeypatch.setattr(torch.accelerator, "max_memory_allocated", fail(VendorError(TEXT)))
+
+    assert peak_memory_bytes(torch.device("mtia:0")) is None
+
+
+@pytest.mark.parametrize("what", ["is_available", "device_count"])
+def test_a_device_that_cannot_name_itself(monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    """Vendor's software that fails when it is asked what there is is named, with what it says."""
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device("xpu"))
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
+    monkeypatch.setattr(torch.accelerator, what, fail(VendorError("the runtime is gone")))
+    with pytest.raises(DeviceError, match="the runtime is gone"):
+        find_device("xpu")
+
+
+def test_an_error_without_words_in_the_ceilings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device of a vendor's own kind of error, which says nothing, is called by its type."""
+    request = CeilingRequest(
+        device="cpu", precisions=(), shapes=(), threads=None, affinity=None, window_s=0.002, windows=3
+    )
+    monkeypatch.setattr(ceilings, "bench_memory", fail(OSError()))
+    with pytest.raises(DeviceError) as caught:
+        ceilings.measure_ceilings(request)
+
+    assert ("The device cpu failed", "OSError") == (caught.value.what, caught.value.why)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile with TORCH_USE_CUDA_DSA"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling cublasSgemm"),
+        RuntimeError("HIP error: the device is lost"),
+    ],
+)
+def test_what_a_gpu_says_is_its_own(error: Exception) -> None:
+    """An error that the GPU's libraries report is a device's, where its vendor has no record too."""
+    with pytest.raises(DeviceError) as caught, vendor_failures("a/b", "cuda:0", "max", "run"):
+        raise error
+
+    assert "torch could not run a/b on cuda:0 at the level max" == caught.value.what
+    assert str(error).splitlines()[0] in caught.value.why
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ class Machine:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.tools, self.site, self.kernel = (folder / name for name in ("bin", "site", "sys"))
+        self.lost = folder / "lost"
         for place in (self.tools, self.site, self.kernel):
             place.mkdir()
 
@@ -64,12 +66,18 @@ class Machine:
         file.write_text(f"POWER_STATUS_VALID,{int(time.time())},1.50,73.50,42.25\n")
 
     def bench(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Run the command line there."""
+        """Run the command line there to its end."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=240)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Start the command line there."""
         folders = {"WATTBENCH_DATA": str(self.folder / "data"), "WATTBENCH_CACHE": str(self.folder / "cache")}
         path = {"PATH": f"{self.tools}:{os.environ['PATH']}", "PYTHONPATH": str(self.site)}
         command = [sys.executable, "-P", "-c", BENCH, str(self.kernel), *arguments]
-        environment = os.environ | folders | path
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        environment = os.environ | folders | path | {computing_device.FAILS_IN: str(self.lost)}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def doctor(self) -> dict[str, Any]:
         """Return what `bench doctor` says to machines."""
@@ -153,13 +161,29 @@ def emulated(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     return machine
 
 
+def loses(machine: Machine, place: str) -> None:
+    """Let the device be lost in one of wattbench's functions from now on."""
+    waiting = machine.lost.with_suffix(".new")
+    waiting.write_text(place)
+    waiting.replace(machine.lost)
+
+
+@pytest.fixture
+def losing(emulated: Machine) -> Iterator[Machine]:
+    """Return the machine with software of AWS's name; its device works again afterwards."""
+    yield emulated
+    emulated.lost.unlink(missing_ok=True)
+
+
 @pytest.fixture(scope="module")
 def ran(emulated: Machine) -> Result:
-    """Return the result of a short run there."""
+    """Return the result of a short run there, at whose end the device is lost."""
     out = emulated.folder / "result.json"
+    loses(emulated, "close")
     done = emulated.bench(*RUN, *SHORT, "--power", "none", "--tuning", "eager", "--out", str(out))
     assert out.exists(), done.stderr
     assert 3 == done.returncode, done.stderr
+    emulated.lost.unlink()
     return read_result(out)
 
 
@@ -221,3 +245,51 @@ def test_a_compiler_that_fails_ends_the_run(emulated: Machine) -> None:
     assert document.error is not None
     assert ("error", "DeviceError", "prepare") == (document.status, document.error.kind, document.error.phase)
     assert "in model.hlo, line 3" in str(document.error.worker_log_tail)
+
+
+EAGERLY = (*RUN, *SHORT, "--power", "none", "--tuning", "eager")
+
+
+@pytest.mark.parametrize(("place", "phase"), [("gate", "prepare"), ("warm_up", "warm-up")])
+def test_a_device_that_is_lost_before_a_window(losing: Machine, place: str, phase: str) -> None:
+    """In the output check or the warm-up too: code 1, the vendor's first line, no traceback, a file that says so."""
+    out = losing.folder / f"{place}.json"
+    loses(losing, place)
+    done = losing.bench(*EAGERLY, "--out", str(out))
+    document, said = read_result(out), done.stdout + done.stderr
+
+    assert (1, False) == (done.returncode, "Traceback" in said), said
+    assert "AWS Trainium could not run tiny-encoder/tiny-encode on neuron:0 at the level eager" in said
+    assert f"DeviceIsLostError: {computing_device.DEVICE_SAYS}" in said
+    assert document.error is not None
+    assert ("error", "DeviceError", phase) == (document.status, document.error.kind, document.error.phase)
+    assert "on core 3 of 8" in str(document.error.worker_log_tail)
+
+
+def test_a_device_that_is_lost_in_a_window(losing: Machine) -> None:
+    """What was measured before is kept, with its summary, and the reason why there is no more."""
+    out = losing.folder / "window.json"
+    process = losing.start(*EAGERLY, "--repeats", "40", "--out", str(out))
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        if out.exists() and read_result(out).repeats:
+            loses(losing, "_measure")
+            break
+        time.sleep(0.05)
+    said = "".join(process.communicate(timeout=200))
+    document = read_result(out)
+
+    assert (1, False) == (process.returncode, "Traceback" in said), said
+    assert "What was measured before is kept." in said
+    assert document.error is not None
+    assert ("error", "measure") == (document.status, document.error.phase)
+    assert computing_device.DEVICE_SAYS in document.error.why
+    assert 1 <= len(document.repeats) < 40
+    assert document.summary is not None
+    assert document.summary.metric("throughput.requests") is not None
+
+
+def test_a_device_that_is_lost_at_the_end_spoils_nothing(emulated: Machine, ran: Result) -> None:
+    """It failed to give its memory back, when all was measured."""
+    assert (emulated.folder / "lost.struck").exists()
+    assert ("complete", None, 2) == (ran.status, ran.error, len(ran.repeats))

@@ -15,7 +15,7 @@ import pytest
 pytest.importorskip("torch", reason="this is the torch backend")
 
 import psutil
-from fake_packages import EXTENSIONS, HEADER_LIKE, PLACEHOLDER, TPU, install
+from fake_packages import EXTENSIONS, HEADER_LIKE, PLACEHOLDER, TPU, install, install_mtia
 
 from wattbench.backends.torch import probing
 from wattbench.backends.torch.backend import TorchBackend
@@ -161,6 +161,30 @@ def test_a_package_that_hangs_when_it_is_imported(tmp_path: Path) -> None:
     assert ("broken", "its software gives no answer within 2 s") == (found["state"], found["reason"])
     assert "2 s" == found["facts"][probing.GIVES_UP]
     assert "Ask once more, since the first time is the slowest. Reinstall or remove torch-neuronx." == found["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("code", "state", "says"),
+    [
+        (None, "present", "1 found"),
+        ("import os\nos.abort()", "broken", "SIGABRT"),
+        ("raise OSError('libmtia.so: cannot open shared object file')", "broken", "libmtia.so: cannot open"),
+    ],
+    ids=["works", "aborts", "raises"],
+)
+def test_a_runtime_that_has_to_be_imported(tmp_path: Path, code: str | None, state: str, says: str) -> None:
+    """Meta's runtime is imported and initialised, in the child; what it does wrong is told. No mark: not emulated."""
+    install_mtia(tmp_path) if code is None else install_mtia(tmp_path, code)
+    command = [sys.executable, "-P", "-c", PROBE, str(TIMEOUT_S)]
+    done = subprocess.run(command, env=environment(tmp_path), capture_output=True, text=True, timeout=120, check=True)
+    found = json.loads(done.stdout)
+    devices = [
+        (info["name"], info["description"], info["emulated_on"]) for row in found["found"] for info in row["devices"]
+    ]
+
+    assert state == answer_of(found, "mtia")["state"]
+    assert says in answer_of(found, "mtia")["reason"]
+    assert ([("mtia:0", "MTIA v2", None)] if code is None else []) == devices
 
 
 @pytest.mark.parametrize("kind", [vendor.kind for vendor in VENDORS if vendor.kind != "mps"])

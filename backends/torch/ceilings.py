@@ -10,7 +10,8 @@ from wattbench.backends.contract import CeilingReport, CeilingRequest
 from wattbench.backends.torch.ceilings_memory import bench_memory, bench_uploads
 from wattbench.backends.torch.ceilings_products import bench_products
 from wattbench.backends.torch.device import apply_threads, find_device, synchroniser
-from wattbench.results.errors import DeviceError
+from wattbench.backends.torch.failures import first_line, is_foreign
+from wattbench.results.errors import DeviceError, WattbenchError
 
 __all__ = ["measure_ceilings"]
 
@@ -31,9 +32,13 @@ def measure_ceilings(request: CeilingRequest) -> CeilingReport:
     try:
         with torch.inference_mode(), _exact_float32():
             _measure(bench, device, request.precisions)
-    except RuntimeError as exc:  # what a device refuses is skipped before it comes here
-        why = str(exc).splitlines()[0]
-        raise DeviceError(f"The device {device} failed", why, "Reset it, or restart the machine.") from exc
+    except WattbenchError:
+        raise
+    except Exception as exc:  # what a device refuses is skipped before it comes here
+        if not is_foreign(exc):
+            raise
+        remedy = "Reset it, or restart the machine."
+        raise DeviceError(f"The device {device} failed", first_line(exc), remedy) from exc
     return bench.report()
 
 

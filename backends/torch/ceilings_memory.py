@@ -17,6 +17,7 @@ from wattbench.backends.ceilings import (
     last_level_cache_bytes,
 )
 from wattbench.backends.torch.ceilings_products import CORNER, to_host
+from wattbench.backends.torch.failures import first_line
 from wattbench.models.torch_memory import available_bytes
 
 __all__ = ["bench_memory", "bench_uploads"]
@@ -40,7 +41,7 @@ def bench_memory(bench: CeilingBench, device: torch.device) -> None:
         source = _random_buffer(size, device)
         target = torch.zeros_like(source)
     except REFUSALS as exc:
-        bench.skip("memory_read and memory_copy", str(exc).splitlines()[0])
+        bench.skip("memory_read and memory_copy", first_line(exc))
         return
     bench.memory("memory_read", source.nbytes, lambda: _read_ways(source))
     bench.memory("memory_copy", source.nbytes, lambda: [_copy("copy_", 2.0 * source.nbytes, source, target)])
@@ -84,7 +85,7 @@ def bench_uploads(bench: CeilingBench, device: torch.device) -> None:
             source = source.pin_memory() if pinned else source
             target = torch.zeros(source.shape, device=device)
         except REFUSALS as exc:
-            bench.skip(f"host_to_device, {name}", str(exc).splitlines()[0])
+            bench.skip(f"host_to_device, {name}", first_line(exc))
             continue
         bench.memory("host_to_device", source.nbytes, partial(_uploads, name, source, target))
 

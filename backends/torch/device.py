@@ -12,6 +12,7 @@ from wattbench.backends.cpu_threads import threads_for
 from wattbench.backends.host import bind, cpu_model, has_bfloat16, peak_resident_bytes
 from wattbench.backends.torch.emulation import emulation_of
 from wattbench.backends.torch.extensions import load_extension
+from wattbench.backends.torch.failures import first_line
 from wattbench.backends.torch.precision import CPU_KERNELS, cuda_precisions
 from wattbench.backends.torch.vendors import vendor_of
 from wattbench.results.errors import DeviceError, UsageError
@@ -66,9 +67,9 @@ def find_device(name: str) -> DeviceInfo:
     kind = name.partition(":")[0]
     try:
         load_extension(kind)
+        infos = own_infos(accelerators=kind != "cpu")
     except Exception as exc:  # foreign code: whatever it raises is why it cannot be used
         raise DeviceError(f"The extension of torch for {kind} fails", str(exc) or type(exc).__name__) from exc
-    infos = own_infos(accelerators=kind != "cpu")
     for info in infos:
         if name in (info.name, info.name.partition(":")[0]):
             return info
@@ -107,7 +108,7 @@ def peak_memory_bytes(device: torch.device) -> int | None:
         if vendor is not None and vendor.waits_for_memory:
             torch.accelerator.synchronize(device)
         return int(torch.accelerator.max_memory_allocated(device)) or None  # 0 means that it cannot tell
-    except (RuntimeError, AttributeError, NotImplementedError):
+    except Exception:  # noqa: BLE001 (foreign code: a figure that it cannot give must not end a run)
         return None
 
 
@@ -127,8 +128,8 @@ def open_context(name: str) -> str:
     try:
         torch.zeros(1, device=device)
         torch.accelerator.synchronize(device)
-    except RuntimeError as exc:
-        raise DeviceError(f"torch cannot open {name}", str(exc).splitlines()[0], "Is the device in use?") from exc
+    except Exception as exc:  # foreign code: whatever it raises is why it cannot be opened
+        raise DeviceError(f"torch cannot open {name}", first_line(exc), "Is the device in use?") from exc
     return f"torch's context on {device} and one element"
 
 

@@ -2,7 +2,9 @@
 
 import os
 import sys
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
 from wattbench.backends.torch.vendors import VENDORS, vendor_of
 
@@ -35,12 +37,17 @@ def import_torch() -> None:
 def load_extension(kind: str) -> None:
     """Import torch, and load the extensions that bring a device type, as `import torch` would do it.
 
+    A type of torch's own whose runtime is a module apart has that imported, and is initialised where it asks for it.
     For a type that no vendor's record knows, it is the extension of that name, or else every one that none knows.
     Raises whatever the extension does.
     """
     import_torch()
     if kind in ALONE or is_loaded(kind):
         return
+    vendor = vendor_of(kind)
+    if vendor is not None and vendor.module is not None:
+        import_module(vendor.module)
+        _initialise(kind)
     for entry in _entries(kind):
         entry.load()()
 
@@ -56,6 +63,15 @@ def extension_names() -> tuple[str, ...]:
     """Return the names of the installed extensions that no vendor's record knows; imports none."""
     known = {vendor.package for vendor in VENDORS}
     return tuple(sorted({entry.name for entry in entry_points(group=GROUP) if _package(entry) not in known}))
+
+
+def _initialise(kind: str) -> None:
+    """Initialise a device type of torch's own that does not know its devices before."""
+    import torch
+
+    device: Any = getattr(torch, kind)  # any: torch.mtia, which type checkers see without its runtime
+    if not device.is_available():
+        device.init()
 
 
 def _entries(kind: str) -> list[EntryPoint]:

@@ -2,8 +2,8 @@
 
 import gc
 import zlib
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from time import perf_counter
 from typing import Any  # any: what a context gives is not used
 
@@ -107,8 +107,6 @@ class Session:
         """
         p, numbers = self._p, self._checked_numbers()
         apply_threads(p.threads, p.affinity)
-        make_current(self._device)
-        exact_products(tf32=p.precision == "tf32")
         kept_in = str(numbers.dtype).removeprefix("torch.")
         ranks = 1 if self._ranks is None else self._ranks.share.ranks
         self._needed = memory_needed_bytes(p.load, self._at_once, kept_in, ranks)
@@ -125,15 +123,19 @@ class Session:
         return None if written is None else zlib.crc32(written.numpy().tobytes())
 
     def run(self, batch: Batch) -> Completion:
-        """Execute a batch. Raises OutOfMemoryError with figures, UsageError for more requests than prepared."""
+        """Execute a batch.
+
+        Raises OutOfMemoryError with figures, DeviceError when the device fails, UsageError for more requests than
+        prepared.
+        """
         engine = self._ready(batch)
-        with memory_errors(self._p.load.name, self._needed, self._device), torch.inference_mode(), self._sealed():
+        with self._errors("run"), torch.inference_mode(), self._sealed():
             return engine.run(batch)
 
     def outputs(self, batch: Batch, forced_tokens: numpy.ndarray | None) -> Outputs:
         """Return the engine's numbers for request 0 of a batch."""
         engine = self._ready(batch)
-        with memory_errors(self._p.load.name, self._needed, self._device), torch.inference_mode(), self._sealed():
+        with self._errors("run"), torch.inference_mode(), self._sealed():
             return engine.outputs(batch, forced_tokens)
 
     def memory_peak_bytes(self) -> int | None:
@@ -141,15 +143,16 @@ class Session:
         return peak_memory_bytes(self._device)
 
     def close(self) -> None:
-        """Free the device's memory."""
-        self._close_engine()
-        self._close_engine = _nothing
+        """Free the device's memory. Raises DeviceError when the device fails in it."""
+        close_engine, self._close_engine = self._close_engine, _nothing
         self._engine = None
-        if self._level not in (EAGER, CONTINUOUS):
-            torch.compiler.reset()  # compiled code keeps its constants
-        gc.collect()
-        if self._device.type != "cpu":
-            torch.accelerator.empty_cache()
+        with vendor_failures(self._p.load.name, self._info.name, self._level, "free the memory of"):
+            close_engine()
+            if self._level not in (EAGER, CONTINUOUS):
+                torch.compiler.reset()  # compiled code keeps its constants
+            gc.collect()
+            if self._device.type != "cpu":
+                torch.accelerator.empty_cache()
 
     @property
     def _at_once(self) -> int:
@@ -160,6 +163,15 @@ class Session:
     def _attention(self) -> str:
         """Return the attention to ask for: an emulation has no kernels of the vendor's, so plain operations there."""
         return "sdpa" if self._info.emulated_on is None else "eager"
+
+    @contextmanager
+    def _errors(self, doing: str) -> Iterator[None]:
+        """Raise OutOfMemoryError with figures and DeviceError for what the device's software raises within."""
+        with (
+            memory_errors(self._p.load.name, self._needed, self._device),
+            vendor_failures(self._p.load.name, self._info.name, self._level, doing),
+        ):
+            yield
 
     def _sealed(self) -> AbstractContextManager[Any]:
         """Return the context that forbids compiling; nothing is compiled at the lowest level."""
@@ -190,10 +202,9 @@ class Session:
         p = self._p
         started = perf_counter()
         self._level = level
-        with (
-            memory_errors(p.load.name, self._needed, self._device),
-            vendor_failures(p.load.name, self._info.name, level),
-        ):
+        with self._errors("prepare"):
+            make_current(self._device)
+            exact_products(tf32=p.precision == "tf32")
             built = self._built(numbers.dtype)
             with torch.no_grad():
                 made = make_engine(level, p.load.model, self._setup(built, numbers), numbers)

@@ -24,11 +24,12 @@ class Vendor:
     """What is special about one of torch's device types; everything else is the generic path of `device`.
 
     `package` registers the device (None: it is part of torch itself), `oldest` is its first version that this code was
-    written for, `remedy` how to get it. `hardware` are marks of which one is found where the device is in the machine;
-    empty: not known. `lacking` are plain precisions that it cannot compute in. `compiler` is its backend for
-    torch.compile (None: call by call only), `static` says that compiled code has fixed shapes. `caches` are environment
-    variables that name the folder in which compiled code is kept, the first that is set counts, and `cache_default` is
-    where it is without them. `waits_for_memory` says that memory figures are right only after a synchronise.
+    written for, `remedy` how to get it; `module` has to be imported where no entry point brings the device. `hardware`
+    are marks of which one is found where the device is in the machine; empty: not known. `lacking` are plain precisions
+    that it cannot compute in. `compiler` is its backend for torch.compile (None: call by call only), `static` says that
+    compiled code has fixed shapes. `caches` are environment variables that name the folder in which compiled code is
+    kept, the first that is set counts, and `cache_default` is where it is without them. `waits_for_memory` says that
+    memory figures are right only after a synchronise.
     `telemetry` says in words where watts and utilisation come from, or that there are none. `source` is who says this.
     """
 
@@ -46,6 +47,7 @@ class Vendor:
     waits_for_memory: bool
     telemetry: str
     source: str
+    module: str | None = None
 
 
 VENDORS = (
@@ -183,7 +185,9 @@ VENDORS = (
         package=None,
         oldest=(),
         remedy="Its runtime is not public: only Meta's own builds of torch have it.",
-        hardware=(),  # neither Linux nor pci.ids has a number of it
+        # Its driver and numbers are not public. With Meta's PCI number 0x1d9b are known a network engine (0x0010), a
+        # bridge (0x0011; both: pci.ids), a network card (0x0013; Linux: fbnic) and a clock (0x0400; Linux: ptp_ocp).
+        hardware=(),
         lacking=(),
         compiler=None,
         static=False,
@@ -191,7 +195,8 @@ VENDORS = (
         cache_default=None,
         waits_for_memory=False,
         telemetry="none: no public interface to its power was found",
-        source="torch 2.13: torch.mtia asks for the module mtia.host_runtime",
+        source="torch 2.13: torch.mtia says which module has to be imported, and that devices are known after init",
+        module="mtia.host_runtime.torch_mtia.dynamic_library",
     ),
 )
 
