@@ -25,12 +25,12 @@ settings.load_profile("untimed")
 NATIVE = Path(__file__).parent / "native"
 
 LONGEST = (
-    *("faults", "backends_torch_levels", "calibrate_cli", "tuning", "endpoint_run", "onnxruntime_backend", "cli"),
-    *("backends_torch_ranks", "agent_runs", "sweep", "sensor_check", "onnx_genai", "power_coverage", "onnx_graphs"),
-    *("real_weights", "sweep_powerlimit", "onnx_export", "api", "power_nvml"),
-    *("store_faults", "store_remote"),
-    *("onnxruntime_openvino", "report_browser", "backends_torch", "peers", "torch_architectures", "meters_recorder"),
-    "meters_secrets",
+    *("backends_torch_levels", "sweep", "faults", "tuning", "onnxruntime_backend", "agent_runs", "endpoint_run"),
+    *("tensor_parallel", "neuron_cli", "sensor_check", "ceilings", "calibrate_cli", "cli", "backends_torch_ranks"),
+    *("onnx_genai", "power_coverage", "backends_contract_suite", "onnx_graphs", "real_weights", "onnx_export", "api"),
+    *("sharing_processes", "recompute_calibrated", "sweep_powerlimit", "power_nvml", "store_faults", "store_remote"),
+    *("recompute", "onnxruntime_openvino", "report_browser", "backends_torch", "peers", "torch_architectures"),
+    *("store_privacy", "meters_recorder", "meters_secrets", "agent", "attach_power"),
 )
 """Files of tests that take longest: they start first, those that wait beside those that compute, and leave no tail."""
 

@@ -32,12 +32,12 @@ WATTS = 200.0
 class Run:
     """`bench run` on the mock, as a process, with its power from agents."""
 
-    def __init__(self, folder: Path, *power: str, repeats: int = 3, idle_s: float = 0.0) -> None:
+    def __init__(self, folder: Path, *power: str, repeats: int = 3) -> None:
         self.out = folder / "out"
         kept = {k: v for k, v in os.environ.items() if not k.startswith("WATTBENCH_")}
         places = {"WATTBENCH_DATA": str(folder / "data"), "WATTBENCH_CACHE": str(folder / "cache")}
         words = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", "run", "--backend", "mock", *SHORT]
-        words += ["--repeats", str(repeats), "--idle", str(idle_s), "--out", str(self.out)]
+        words += ["--repeats", str(repeats), "--idle", "0", "--out", str(self.out)]
         words += [word for one in power for word in ("--power", one)]
         self.process = subprocess.Popen(
             words, env={**kept, **places}, cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -135,7 +135,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Result:
             agent = stack.enter_context(Agent(folder, "--power", recording(folder, watts)))
             port = stack.enter_context(ahead_by(agent, AHEAD_S[name]))
             power.append(f"agent:127.0.0.1:{port},name={name}")
-        return Run(folder, *power, idle_s=0.5).end()
+        return Run(folder, *power).end()
 
 
 def test_joules_are_right_whatever_an_agents_clock_says(deployment: Result) -> None:

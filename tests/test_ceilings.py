@@ -83,6 +83,10 @@ def _runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Runs:
     monkeypatch.setenv("PYTHONPATH", str(PLUGINS))
     monkeypatch.setenv("WATTBENCH_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("WATTBENCH_CEILINGS", str(tmp_path / "log"))
+    monkeypatch.setattr(
+        "wattbench.harness.ceilings.target_of",
+        lambda resolved: replace(target_of(resolved), window_s=0.01, windows=2),
+    )
     return Runs(tmp_path / "log")
 
 
@@ -232,6 +236,7 @@ def test_a_load_faster_than_its_ceilings_has_them_measured_again(
         load="tiny-encoder/tiny-encode",
         backend="torch",
         precision="float32",
+        tuning="eager",
         power=("none",),
         window_s=0.2,
         repeats=1,

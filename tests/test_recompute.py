@@ -52,7 +52,7 @@ def _measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--warm-up-max",
         "0.5",
         "--idle",
-        "1",
+        "0.4",
         "--power",
         f"replay:{folder / 'trace.csv'}",
         "--quiet",

@@ -22,7 +22,7 @@ from wattbench.results.scopes import Scope
 from wattbench.results.sidecar import read_polls, with_polls, write_with_polls
 
 RUN = ("run", "--backend", "mock", "--load", "tiny-decoder", "--window", "2.2", "--repeats", "2", "--quiet")
-SHORT = ("--warm-up-min", "0.1", "--warm-up-max", "0.5", "--idle", "1", "--ceilings", "none", *SOON)
+SHORT = ("--warm-up-min", "0.1", "--warm-up-max", "0.5", "--idle", "0.4", "--ceilings", "none", *SOON)
 FACTS = "# update_period_s: 0.05\n# lag_s: 0.0\n# seen_share: 1.0\n# accuracy_rel: 0.02\n# accuracy_basis: a test\n"
 WAVE = "".join(f"{n / 20},{200 + 50 * (n % 7)},node\n" for n in range(400))
 OFF_W = (0.3, -0.2, 0.1, -0.4, 0.2)

@@ -73,7 +73,7 @@ def test_the_real_update_period_is_seen(desk: Desk) -> None:
 def test_a_run_uses_the_period_that_it_saw_and_says_so(desk: Desk) -> None:
     """The observed period comes free with every run, is stored, doubted, and counted with."""
     out = desk.folder / "result.json"
-    short = ("--window", "1", "--repeats", "2", "--warm-up-min", "2", "--warm-up-max", "3", "--idle", "1")
+    short = ("--window", "1", "--repeats", "2", "--warm-up-min", "2", "--warm-up-max", "3", "--idle", "0")
     mock = ("--backend", "mock", "--load", "tiny-decoder/tiny", "--ceilings", "none")
     desk.bench("run", *mock, *short, *SOON, "--power", desk.trace(0.1, 0.2), "--out", str(out))
     result = json.loads(out.read_text())

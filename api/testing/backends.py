@@ -290,7 +290,7 @@ def late_work_is_told(case: BackendCase) -> None:
     """
     batch = make_batch(case.load, 2)
     late = Late(case.make_backend())
-    with _prepared(replace(case, make_backend=lambda: late)):
+    with _prepared(replace(case, make_backend=lambda: late, held=None)):
         done = late.run(batch)
         waited = completion_truth(late, batch)
         late.waits = False
@@ -304,7 +304,7 @@ def late_work_is_told(case: BackendCase) -> None:
 def close_is_safe(case: BackendCase) -> None:
     """Check that closing twice, or before anything was prepared, is allowed, and running afterwards refused."""
     case.make_backend().close()
-    with _prepared(case) as (backend, _):
+    with _prepared(replace(case, held=None)) as (backend, _):
         backend.close()
         backend.close()
         try:
