@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from command_line import SOON
+from command_line import SOON, run_with_joules
 
 from wattbench.harness.cli.group import bench
 from wattbench.harness.peers.client import check_peers
@@ -233,7 +233,8 @@ def test_a_run_keeps_both_figures_of_each_window(stand_ins: Path, tmp_path: Path
         str(out),
     ]
     environment = {**os.environ, "WATTBENCH_CACHE": str(tmp_path / "cache")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    options = {"env": environment, "capture_output": True, "text": True, "timeout": 300, "check": False}
+    done = run_with_joules(lambda: subprocess.run(command, **options), out)
     assert out.exists(), done.stderr
     result = read_result(out)
     gpu, cpu, ram = result.repeats[0].peers

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Answer
-from command_line import SOON
+from command_line import SOON, run_with_joules
 
 from wattbench.harness.cli.group import bench
 from wattbench.harness.recompute import recomputation_lines, recompute
@@ -59,9 +59,14 @@ def _measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", *RUN, *flags, "--out", str(folder / "r.json")]
     own = {"WATTBENCH_DATA": str(folder), "WATTBENCH_CACHE": str(folder)}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **own})
+    ended = run_with_joules(lambda: spoken(command, {**os.environ, **own}), folder / "r.json")
     assert 3 == ended.returncode, ended.stderr  # measured but invalid: a mock, and replayed watts
     return folder / "r.json"
+
+
+def spoken(command: list[str], environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
+    """Run a command to its end."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
 
 
 @pytest.fixture(name="copy")

@@ -13,6 +13,7 @@ from types import ModuleType
 import pytest
 from click.testing import CliRunner
 from click.testing import Result as Answer
+from command_line import SOON, run_with_joules
 
 from wattbench.harness.cli.group import bench
 from wattbench.harness.recompute import Recomputation, recompute
@@ -23,7 +24,7 @@ from wattbench.results.files import read_result, write_result
 from wattbench.results.metrics import Metric
 from wattbench.results.sidecar import read_polls, with_polls, write_with_polls
 
-RUN = "run --backend mock --load tiny-decoder --window 2.2 --repeats 2 --warm-up-min 0.1 --warm-up-max 0.5 --idle 1"
+RUN = "run --backend mock --load tiny-decoder --window 2.2 --repeats 2 --warm-up-min 0.1 --warm-up-max 0.5 --idle 0.4"
 FACTS = "# update_period_s: 0.05\n# lag_s: 0.0\n# seen_share: 1.0\n# accuracy_rel: 0.02\n# accuracy_basis: a test\n"
 WAVE = "".join(f"{n / 20},{200 + 50 * (n % 7)},node\n" for n in range(400))
 
@@ -76,9 +77,10 @@ def _measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("measured")
     (folder / "trace.csv").write_text(f"{FACTS}time_s,power_w,scope\n{WAVE}")
     flags = ("--power", f"replay:{folder / 'trace.csv'}", "--quiet", "--out", str(folder / "r.json"))
-    command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", *RUN.split(), *flags]
+    command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", *RUN.split(), *SOON, *flags]
     own = {"WATTBENCH_DATA": str(folder), "WATTBENCH_CACHE": str(folder)}
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **own})
+    options = {"capture_output": True, "text": True, "timeout": 300, "check": False, "env": {**os.environ, **own}}
+    ended = run_with_joules(lambda: subprocess.run(command, **options), folder / "r.json")
     assert 3 == ended.returncode, ended.stderr  # measured but invalid: a mock, and replayed watts
     return folder / "r.json"
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from command_line import SOON
+from command_line import SOON, run_with_joules
 
 from wattbench.harness.power.calibration import fit_line
 from wattbench.harness.power.calibration_file import keep
@@ -79,7 +79,8 @@ def run(folder: Path, boundary: Scope) -> Path:
         keep(calibration(boundary))
     command = [sys.executable, "-P", "-m", "wattbench.harness.cli.main", *RUN, *SHORT]
     command += ["--power", f"replay:{trace}", "--out", str(path)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env={**os.environ, **own})
+    options = {"capture_output": True, "text": True, "timeout": 300, "check": False, "env": {**os.environ, **own}}
+    ended = run_with_joules(lambda: subprocess.run(command, **options), path)
     assert 3 == ended.returncode, ended.stderr  # measured but invalid: a mock, and replayed watts
     return path
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from command_line import SOON, run_with_joules
 from inference_servers import llama_server
 from tiny_gguf import write_tiny_gguf
 
@@ -20,7 +21,7 @@ pytest.importorskip("vl_convert", reason="needs vl-convert: pip install 'wattben
 
 CALLS, WATTS, USD_PER_KWH = 200, 300.0, 0.187
 COST = Path(__file__).parents[1] / "examples" / "cost" / "laptop.yaml"
-SHORT = ("--window", "8", "--repeats", "2", "--warm-up-min", "0.2", "--warm-up-max", "0.5", "--idle", "0.2", "-q")
+SHORT = ("--window", "8", "--repeats", "2", "--warm-up-min", "0.2", "--warm-up-max", "0.5", "--idle", "0", *SOON, "-q")
 
 
 def bench(*words: str | Path) -> int:
@@ -42,7 +43,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     session = f"1,calls={CALLS},first=16,new=4,answer=2"
     with llama_server(model, parallel=1) as server:
         agentic = ("run", "--endpoint", server.url, "--scenario", "agentic", "--sessions", session)
-        invalid = bench(*agentic, "--power", f"replay:{power}", "--out", folder / "r.json", *SHORT)
+        words = (*agentic, "--power", f"replay:{power}", "--out", folder / "r.json", *SHORT)
+        invalid = run_with_joules(lambda: bench(*words), folder / "r.json")
     assert invalid == 3, "replayed watts are not this machine's"
     assert 0 == bench("report", folder / "r.json", "--cost", COST, "--out", folder / "page.html")
     return folder

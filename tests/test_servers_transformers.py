@@ -90,7 +90,7 @@ def test_a_run_counts_by_its_tokenizer_what_the_server_counts(server: Running, f
     assert result.backend is not None
 
     assert "complete" == result.status, found.output
-    assert len(repeat.completions) > 10
+    assert len(repeat.completions) > 0
     assert {None} == set(repeat.completions.error)
     assert {6} == set(repeat.completions.output_tokens)
     assert repeat.completions.output_tokens == repeat.traffic.calls.own_output_tokens

@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-from command_line import SOON
+from command_line import SOON, run_with_joules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -282,7 +282,8 @@ def _measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "--quiet",
     ]
     command += ["--out", str(folder / "r.json")]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    options = {"capture_output": True, "text": True, "timeout": 300, "check": False}
+    ended = run_with_joules(lambda: subprocess.run(command, **options), folder / "r.json")
     assert 3 == ended.returncode, ended.stderr  # measured but invalid: a mock, and replayed watts
     return folder / "r.json"
 
