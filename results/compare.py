@@ -1,5 +1,6 @@
 """Measured against measured: like with like, the ratio of each figure with its interval, and what it says."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -204,6 +205,8 @@ def _row(
     if row.reason or a is None or b is None or not a.value or not b.value:
         return row
     plain = b.value / a.value
+    if not math.isfinite(plain):
+        return replace(row, reason="the ratio is beyond all numbers")
     left = _left(first[0], other[0], scopes) if same_board else None
     mine, theirs, pair = left or (0.0, 0.0, 0.0)
     estimates = (

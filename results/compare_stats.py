@@ -28,6 +28,9 @@ LEVEL = 0.95
 DISCOVERY_RATE = 0.05
 """Of all differences that are called real, at most this share is expected not to be (Benjamini and Hochberg)."""
 
+U_REL_MAX = 1e6
+"""A figure that is uncertain by more than this many times itself says nothing (a document may state 5e-324)."""
+
 FREEDOM_MAX = 1000
 """More degrees of freedom are as good as infinitely many: at 95 % they change the interval by less than 0.13 %."""
 
@@ -74,9 +77,11 @@ def estimate_of(metric: Metric, *, same_board: bool, shared_rel: float = 0.0) ->
         return None
     stated_rel = math.sqrt(max(0.0, (stated or 0.0) ** 2 - shared_rel**2))
     total_rel = max(repeats_rel, stated_rel)
+    if not total_rel < U_REL_MAX:
+        return None
     freedom = len(metric.samples) - 1
     if repeats_rel > 0:
-        freedom = _whole(freedom * (total_rel / repeats_rel) ** 4)
+        freedom = _whole(freedom * min(total_rel / repeats_rel, U_REL_MAX) ** 4)
     elif total_rel > 0:
         freedom = FREEDOM_MAX
     return Estimate(value=metric.value, u_rel=total_rel, freedom=freedom)

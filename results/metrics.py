@@ -19,6 +19,7 @@ class Interval:
     def __post_init__(self) -> None:
         require_finite(low=self.low, high=self.high)
         require(self.low <= self.high, f"an interval's low end lies above its high end: {self.low} > {self.high}")
+        require(0 < self.level < 1, f"an interval's level lies between 0 and 1, not at {self.level}")
 
     @property
     def half_width(self) -> float:

@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -129,6 +130,16 @@ def test_what_is_not_known_gives_no_estimate(metric: Metric) -> None:
     found = metric if metric.scope is None else figure("x", "W", metric.samples, "made up", reason="-", scope="board")
 
     assert estimate_of(found, same_board=True) is None
+
+
+@pytest.mark.parametrize("value", [5e-324, 1e-300, 1e308])
+def test_figures_that_no_run_gives_end_no_comparison(value: float) -> None:
+    """A document may state 5e-324 beside an interval of another size: that gives no estimate, or a finite one."""
+    odd = replace(rates([100.0, 101.0, 99.0, 100.5, 99.5]), value=value)
+    found = estimate_of(odd, same_board=True)
+
+    assert found is None or math.isfinite(ratio_of(found, found).high)
+    assert (value < 1) == (found is None)
 
 
 def test_benjamini_and_hochbergs_own_example() -> None:

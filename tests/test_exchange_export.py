@@ -212,6 +212,20 @@ def test_openmetrics_is_text_format_too(run: Run) -> None:
     assert all(s[2] == s[2] for s in new)
 
 
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [("name", "x 1\nwattbench_power_mean_watts 999"), ("name", "X"), ("unit", "mock"), ("unit", "")],
+    ids=["a sample of its own", "no figure", "no unit", "nothing"],
+)
+def test_a_figure_that_is_none_is_not_written_as_a_metric(run: Run, field: str, text: str) -> None:
+    """A document may call a figure anything: a name of two lines would be another sample, and is refused."""
+    one = exported(run)
+    figures = tuple(replace(each, **{field: text}) if each.value is not None else each for each in one.figures)
+
+    with pytest.raises(DocumentError, match="cannot be a metric"):
+        openmetrics_bytes([replace(one, figures=figures)])
+
+
 def test_hostile_labels_are_read_back(run: Run) -> None:
     """Quotes, backslashes and newlines of a name come back as they were; control characters do not."""
     text = openmetrics_bytes([exported(hostile(run))]).decode()

@@ -264,3 +264,10 @@ def test_steady_refuses_standstill() -> None:
 def test_steady_test_in_words() -> None:
     """The rule in words names its three figures."""
     assert all(figure in STEADY_TEST for figure in ("2 %", "5 %", "6"))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 95.0, -0.5, float("nan")])
+def test_a_level_lies_between_0_and_1(level: float) -> None:
+    """An interval at any other level has no standard uncertainty, so that there is none."""
+    with pytest.raises(ValueError, match="level lies between 0 and 1"):
+        Interval(low=1.0, high=2.0, level=level, method="")

@@ -101,10 +101,15 @@ def _official(figure: OfficialFigure) -> str:
     elif figure.performance_unit == "s":
         rate = f"{1000 * figure.performance:.6g} ms"
     else:
-        rate = f"{figure.performance:.6g} {UNITS[figure.performance_unit]}"
+        rate = f"{figure.performance:.6g} {_unit(figure.performance_unit)}"
     each = "" if figure.energy_per_query_j is None else f", {1000 * figure.energy_per_query_j:.10g} mJ/query"
-    share = "" if figure.efficiency is None else f", {figure.efficiency:.6g} {UNITS[figure.efficiency_unit]}"
+    share = "" if figure.efficiency is None else f", {figure.efficiency:.6g} {_unit(figure.efficiency_unit)}"
     return f"{name} {rate}{each}{share}"
+
+
+def _unit(unit: str) -> str:
+    """Return a unit as people say it; a document may state any."""
+    return UNITS.get(unit, unit)
 
 
 def _our_lines(result: ImportedResult) -> Iterator[str]:

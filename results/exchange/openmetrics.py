@@ -4,15 +4,20 @@ Source: the OpenMetrics specification 1.0 (text format), whose files Prometheus'
 sample has a time stamp, an exemplar or a type of its own.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from wattbench.results.errors import DocumentError
 from wattbench.results.exchange.exported import Exported, ExportedFigure, Subject
 from wattbench.results.exchange.figure_table import plain_text
 
 __all__ = ["UNITS", "openmetrics_bytes"]
 
 PREFIX = "wattbench"
+
+NAME = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*")
+"""How our figures are called; a document may hold any text as a name, and several lines would be several samples."""
 
 UNITS = {
     "{request}/s": "requests_per_second",
@@ -88,7 +93,7 @@ def _add_info(families: dict[str, _Family], subject: Subject) -> None:
 
 def _add_figure(families: dict[str, _Family], subject: Subject, figure: ExportedFigure) -> None:
     assert figure.value is not None, "the caller left it out"
-    base, unit = f"{PREFIX}_{figure.name.replace('.', '_')}", UNITS[figure.unit]
+    base, unit = _name_of(figure), UNITS[figure.unit]
     labels = _labels(subject) | _figure_labels(figure)
     if figure.statistic == "mean":
         family = _family(families, f"{base}_mean", unit, f"{figure.name}, the mean.")
@@ -104,6 +109,14 @@ def _add_figure(families: dict[str, _Family], subject: Subject, figure: Exported
             "", labels, figure.value
         )
     _add_spread(families, base, unit, figure, labels)
+
+
+def _name_of(figure: ExportedFigure) -> str:
+    """Return the name of a figure's family. Raises DocumentError for a name or unit that OpenMetrics cannot have."""
+    if NAME.fullmatch(figure.name) is None or figure.unit not in UNITS:
+        what = f"{figure.name!r:.80} in {figure.unit!r:.40} cannot be a metric"
+        raise DocumentError(what, "it is no figure of ours, or in no unit of ours", "Export it with --to csv.")
+    return f"{PREFIX}_{figure.name.replace('.', '_')}"
 
 
 def _add_spread(families: dict[str, _Family], base: str, unit: str, figure: ExportedFigure, labels: Labels) -> None:
