@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattbench.harness.power.meters.clocks import Exchange, clock_offset, http_date_s
+from wattbench.backends.clocks import Exchange, clock_offset, http_date_s
 from wattbench.harness.power.meters.watches import CounterWatch, StampWatch
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wattbench.harness.power.meters.clocks import Exchange
+from wattbench.backends.clocks import Exchange
 from wattbench.harness.power.meters.http_client import HttpClient
 from wattbench.results.errors import SensorError
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urlsplit
 
+from wattbench.backends.clocks import Exchange, http_date_s
 from wattbench.harness.power.meters.argument import Argument
-from wattbench.harness.power.meters.clocks import Exchange, http_date_s
 from wattbench.harness.power.meters.credentials import Credentials
 from wattbench.harness.power.meters.digest import digest_header, parse_challenge
 from wattbench.harness.power.meters.values import parse_json

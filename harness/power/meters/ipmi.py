@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from wattbench.backends.clocks import Exchange, clock_offset
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.meters.argument import Argument, parse_argument
 from wattbench.harness.power.meters.channels import Facts, absent, broken, channel
-from wattbench.harness.power.meters.clocks import Exchange, clock_offset
 from wattbench.harness.power.meters.credentials import Credentials, load_credentials
 from wattbench.harness.power.meters.values import unless
 from wattbench.harness.power.meters.watches import StampWatch

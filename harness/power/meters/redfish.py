@@ -3,10 +3,10 @@
 import contextlib
 import math
 
+from wattbench.backends.clocks import clock_offset
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.meters.argument import Argument, parse_argument
 from wattbench.harness.power.meters.channels import Facts, absent, broken, channel
-from wattbench.harness.power.meters.clocks import clock_offset
 from wattbench.harness.power.meters.credentials import Credentials, load_credentials
 from wattbench.harness.power.meters.http_client import HTTP_KEYS, HttpClient, Scheme, make_client
 from wattbench.harness.power.meters.redfish_find import find_sources

@@ -3,7 +3,7 @@
 import contextlib
 from urllib.parse import urlsplit
 
-from wattbench.harness.power.meters.clocks import Exchange
+from wattbench.backends.clocks import Exchange
 from wattbench.harness.power.meters.credentials import Credentials
 from wattbench.harness.power.meters.http_client import HttpClient, Reply
 from wattbench.harness.power.meters.values import parse_json

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
+from wattbench.backends.clocks import Exchange, clock_offset
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.meters.argument import Argument, parse_argument
 from wattbench.harness.power.meters.channels import Facts, absent, broken, channel
-from wattbench.harness.power.meters.clocks import Exchange, clock_offset
 from wattbench.harness.power.meters.credentials import load_credentials
 from wattbench.harness.power.meters.http_client import HTTP_KEYS, HttpClient, make_client
 from wattbench.harness.power.meters.values import WH_J, as_number, parse_json, reading, require_value, unless

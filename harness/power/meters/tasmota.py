@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from urllib.parse import quote
 
+from wattbench.backends.clocks import Exchange, clock_offset
 from wattbench.harness.power.contract import Availability, ChannelRecord, Reading, SamplerOptions
 from wattbench.harness.power.meters.argument import Argument, parse_argument
 from wattbench.harness.power.meters.channels import Facts, absent, broken, channel
-from wattbench.harness.power.meters.clocks import Exchange, clock_offset
 from wattbench.harness.power.meters.credentials import Credentials, load_credentials
 from wattbench.harness.power.meters.http_client import HTTP_KEYS, HttpClient, make_client
 from wattbench.harness.power.meters.values import WH_J, parse_json, reading, require_value, unless
