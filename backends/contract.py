@@ -10,6 +10,7 @@ from wattbench.models.load import Load
 from wattbench.results.availability import Availability
 from wattbench.results.ceilings import CeilingKind
 from wattbench.results.endpoint_plan import EndpointPlan
+from wattbench.results.measurement import ToolTimes
 from wattbench.results.subject import BackendRecord, WeightsRecord
 
 __all__ = [
@@ -34,6 +35,8 @@ __all__ = [
     "Preparation",
     "Prepared",
     "Sharer",
+    "SpanRunner",
+    "Spanned",
     "Tunable",
 ]
 
@@ -330,6 +333,29 @@ class ContextOpener(Protocol):
 
         None where the device has none (a CPU). Needs no `prepare`. Raises DeviceError when the device refuses.
         """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spanned:
+    """What a tool did by itself in a span: instants on `time.perf_counter_ns`, counts, and its own times."""
+
+    start_ns: int
+    end_ns: int
+    requests: int
+    input_tokens: int
+    times: ToolTimes
+
+
+@runtime_checkable
+class SpanRunner(Protocol):
+    """A backend whose tool executes again and again by itself and tells sums: whole windows are left to it.
+
+    Its `run` executes one batch all the same, with everything that a call of the tool costs.
+    """
+
+    def span(self, batch: Batch, seconds: float, warm_up_s: float) -> Spanned:
+        """Execute a batch back to back for `seconds` after a warm-up that is not part of it; returns when it ended."""
         ...
 
 

@@ -21,6 +21,8 @@ __all__ = [
     "EncoderProgram",
     "Execution",
     "OpenEncoder",
+    "filled_up",
+    "inputs_of",
     "is_encoder",
     "output_names",
 ]
@@ -106,7 +108,7 @@ class Execution:
             step_end_ns=(),
             end_ns=end_ns,
             requests=len(vectors),
-            input_tokens=batch.input_tokens if _pixels(batch) else int(_inputs(batch).size),
+            input_tokens=batch.input_tokens if _pixels(batch) else int(inputs_of(batch).size),
             output_tokens=0,
         )
 
@@ -128,7 +130,7 @@ class Execution:
         if self._opened is None:
             raise DeviceError("The program is not loaded", "it was closed")
         program, fixed = self._opened.program, self._opened.requests
-        program.execute(_filled_up(_inputs(batch), fixed))
+        program.execute(filled_up(inputs_of(batch), fixed))
         return program
 
 
@@ -142,7 +144,8 @@ def is_encoder(load: Load) -> bool:
     return load.model.family in FAMILIES
 
 
-def _inputs(batch: Batch) -> numpy.ndarray:
+def inputs_of(batch: Batch) -> numpy.ndarray:
+    """Return the array of a batch that an encoder reads. Raises UsageError for a batch without one."""
     for name in INPUTS:
         if name in batch.arrays:
             return batch.arrays[name]
@@ -153,7 +156,7 @@ def _pixels(batch: Batch) -> bool:
     return "pixel_values" in batch.arrays
 
 
-def _filled_up(inputs: numpy.ndarray, requests: int | None) -> numpy.ndarray:
+def filled_up(inputs: numpy.ndarray, requests: int | None) -> numpy.ndarray:
     """Return the inputs with as many requests as a program was made for."""
     missing = 0 if requests is None else requests - len(inputs)
     if missing <= 0:

@@ -17,6 +17,7 @@ from wattbench.backends.contract import (
     Inspectable,
     MemoryReporter,
     Preparation,
+    SpanRunner,
 )
 from wattbench.backends.execution import Executed, executed, outside_share
 from wattbench.backends.traffic import CrewServer, TrafficServer
@@ -37,6 +38,7 @@ from wattbench.harness.messages import (
     WarmUp,
 )
 from wattbench.harness.quality import compare
+from wattbench.harness.spans import measure_span, warm_up_by_spans
 from wattbench.harness.traffic.crew_size import CrewSize
 from wattbench.harness.traffic.inprocess import InProcessServer
 from wattbench.harness.traffic_engine import TrafficEngine
@@ -131,6 +133,8 @@ class Engine:
         """Check that the backend's times wait for the work; an answer that was received is its own proof."""
         if isinstance(self._backend, TrafficServer):
             return TruthReply(truthful=True, facts="a request ends with the last byte of its answer")
+        if isinstance(self._backend, SpanRunner):
+            return TruthReply(truthful=True, facts="windows are the tool's spans, held against its executions")
         batch = self._batches[0]
         steps = batch.output_tokens // (batch.requests * self._load.shape.turns)
         report = completion_truth(self._backend, self._shorter(batch, TRUTH_STEPS / max(1, steps)))
@@ -144,6 +148,8 @@ class Engine:
         """
         if self._traffic is not None:
             return self._traffic.warm_up(command, self._command.seed)
+        if isinstance(self._backend, SpanRunner):
+            return warm_up_by_spans(self._backend, self._batches[0], command, self._window)
         start = time.perf_counter_ns()
         execution_s = None if command.more else self._execute().seconds
         if execution_s is not None:
@@ -176,6 +182,8 @@ class Engine:
             if self._traffic is None:
                 raise WorkerError("The plan of this worker has no traffic to serve", "", "Report this as a bug.")
             return self._traffic.measure(command)
+        if isinstance(self._backend, SpanRunner):
+            return measure_span(self._backend, self._batches[0], command, self._window)
         return self._measure(command)
 
     def _measure(self, command: Measure) -> Measured:

@@ -18,7 +18,7 @@ from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RES
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
 from wattbench.harness.power.sensorless import no_sensor_reason
 from wattbench.harness.power.series import is_absurd
-from wattbench.results.covers import is_among
+from wattbench.results.covers import is_among, is_elsewhere
 from wattbench.results.document import ErrorRecord
 from wattbench.results.doubts import Doubt, Severity
 from wattbench.results.energy import ChannelEnergy, PowerRecord
@@ -243,6 +243,8 @@ def _channel(where: str, energy: ChannelEnergy, duration_s: float) -> Iterator[D
 def _idle(e: Evidence) -> Iterator[Doubt]:
     for facts in idle_drift_facts(e.idle):
         yield _doubt("idle_drift", facts, "Net energy is uncertain by that much; raise --idle.")
+    if is_elsewhere(e.covers):
+        return
     shares = [i.cpu_busy_share for i in e.idle if i.cpu_busy_share is not None]
     busy, used = max(shares, default=0.0) * e.environment.cpu.cores_logical, _load_cores(e)
     if busy > max(IDLE_BUSY_SHARE * used, IDLE_BUSY_FLOOR):
@@ -251,7 +253,7 @@ def _idle(e: Evidence) -> Iterator[Doubt]:
 
 
 def _neighbours(e: Evidence) -> Iterator[Doubt]:
-    if e.plan.endpoint is not None:  # the server is another process, here or elsewhere
+    if e.plan.endpoint is not None or is_elsewhere(e.covers):  # the server is another process, here or elsewhere
         return
     cores = _load_cores(e)
     spans = [(r, r.observed_s * cores) for r in e.repeats if r.observed_s]
@@ -290,6 +292,8 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
     if reasons:
         facts = f"the device slowed itself down: {', '.join(_slowed(e.repeats, cause) for cause in reasons)}"
         yield _doubt("throttled", facts, "The figure is true for this power limit and cooling; both are recorded.")
+    for facts in _warm_phones(e.repeats):
+        yield _doubt("throttled", facts, "Let the phone cool between repeats; the figure is true for this cooling.")
     if e.power_limit_changed is not None:
         yield _doubt("power_limit_changed", e.power_limit_changed, "Compare only with runs at the same limit.")
     for board in e.environment.accelerators:
@@ -297,7 +301,7 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
         if is_among(board.uuid, e.covers) and limit is not None and default is not None and abs(limit - default) > 0.5:
             facts = f"the power limit is {limit:.0f} W, its default {default:.0f} W"
             yield _note("power_limit_changed", facts, "Compare only with runs at the same limit.")
-    if e.environment.host.on_battery:
+    if e.environment.host.on_battery and not is_elsewhere(e.covers):
         yield _doubt("battery", "the machine ran on battery", "Plug it in: battery limits change clocks.")
     if abs(e.clock_offset_s) > CLOCK_JUMP_S:
         facts = f"the wall clock moved {e.clock_offset_s:+.1f} s against the monotonic clock during the run"
@@ -308,6 +312,14 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
 
 def _throttled(repeat: Repeat) -> Iterator[tuple[str, float]]:
     yield from (repeat.throttled_s or {}).items()
+
+
+def _warm_phones(repeats: tuple[Repeat, ...]) -> Iterator[str]:
+    """Yield the hottest thermal status that a phone told around its windows, where it was not 0."""
+    known = [(r.tool.thermal_status, r.index) for r in repeats if r.tool is not None and r.tool.thermal_status]
+    if known:
+        status, index = max(known)
+        yield f"Android's thermal status was {status} of 6 around repeat {index}: it slows the chip down from 1 on"
 
 
 def _slowed(repeats: tuple[Repeat, ...], cause: str) -> str:

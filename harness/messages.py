@@ -7,7 +7,7 @@ from wattbench.backends.lines import Failure, Lines
 from wattbench.harness.driving import Driven
 from wattbench.results.calls import TrafficRecord
 from wattbench.results.endpoint_plan import EndpointPlan
-from wattbench.results.measurement import Completions, WarmupRecord, Window
+from wattbench.results.measurement import Completions, ToolTimes, WarmupRecord, Window
 from wattbench.results.plan import Scenario
 from wattbench.results.subject import BackendRecord, QualityRecord, WeightsRecord
 from wattbench.results.traffic_plan import TrafficPlan
@@ -188,7 +188,7 @@ class Serve:
 class Measured:
     """One measured window: its work, the worker's own CPU time, and the share of it outside the reported times.
 
-    `traffic` is given where it was served.
+    `traffic` is given where it was served, `tool` where a tool executed by itself.
     """
 
     window: Window
@@ -197,6 +197,7 @@ class Measured:
     outside_share: float
     memory_peak_bytes: int | None
     traffic: TrafficRecord | None = None
+    tool: ToolTimes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

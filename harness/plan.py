@@ -23,7 +23,7 @@ from wattbench.models.find import find_load
 from wattbench.models.load import Load
 from wattbench.models.served import AS_SERVED, SERVED
 from wattbench.models.work import memory_needed_bytes
-from wattbench.results.covers import covers_of
+from wattbench.results.covers import covers_of, is_elsewhere
 from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.plan import Plan, Scenario
@@ -102,7 +102,7 @@ def resolve(request: RunRequest) -> Resolved:
     device = device_of(backend, request.device)
     ranks = _ranks(backend, load, device, request)
     precision, batch = _precision(load, device, request.precision), _batch(request, scenario, load)
-    level, power = _level(backend, load, device, precision, request), _power(request, endpoint)
+    level, power = _level(backend, load, device, precision, request), _power(request, endpoint, device)
     plan = Plan(
         load=load.name,
         backend=backend.name,
@@ -153,16 +153,21 @@ def _backend_name(request: RunRequest, load: Load) -> str:
     return request.backend or DEFAULT_BACKEND
 
 
-def _power(request: RunRequest, endpoint: EndpointPlan | None) -> tuple[str, ...]:
+def _power(request: RunRequest, endpoint: EndpointPlan | None, device: DeviceInfo) -> tuple[str, ...]:
     """Return what `--power` asks for; declared watts stand alone and have a source. They need no idle windows.
 
-    Sensors of this machine see nothing of a server on another one.
+    Sensors of this machine see nothing of a server on another one, nor of a phone.
     """
     watts, source = request.declared_watts, request.source
     if watts is None:
         if source is not None:
             raise UsageError("--source says nothing", "no watts are declared", "Give --declared-watts W too.")
-        return request.power or ("auto" if endpoint is None or serves_here(endpoint) else "none",)
+        away = is_elsewhere(device.power_covers)
+        if away and "auto" in (request.power or ()):
+            why = f"{device.name} is no part of this machine"
+            raise UsageError("--power auto reads this machine's sensors", why, "Use --power android, or drop --power.")
+        here = endpoint is None or serves_here(endpoint)
+        return request.power or ("auto" if here and not away else "none",)
     if source is None:
         why = "nobody could tell where the watts come from"
         raise UsageError("--declared-watts needs a source", why, "Give --source TEXT, such as 'data sheet, page 3'.")

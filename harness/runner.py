@@ -300,11 +300,10 @@ class Run:
             yield
 
     def _one(self, worker: WorkerClient, index: int, pause_s: float) -> Repeat:
-        plan = self._plan
         lead_s = max(self._power.lead_s, LEAD_FLOOR_S)
         before = self._surroundings.moment(worker.pid)
-        command = window_command(plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
-        done = worker.ask(command, Measured, self._answer_timeout(plan.window_s + 2 * lead_s + pause_s))
+        command = window_command(self._plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
+        done = worker.ask(command, Measured, self._answer_timeout(self._plan.window_s + 2 * lead_s + pause_s))
         after = self._surroundings.moment(worker.pid)
         cpu = after.cpu_since(before)
         energy = self._power.energies(done.window, self._draft.idle, rhythms(done.completions, done.window))
@@ -327,6 +326,7 @@ class Run:
             peers=self._power.peer_energies(done.window, energy),
             telemetry=self._surroundings.telemetry(before, after),
             traffic=done.traffic,
+            tool=done.tool,
         )
 
     def _narrow_enough(self) -> bool:

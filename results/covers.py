@@ -2,10 +2,14 @@
 
 from collections.abc import Iterable
 
-__all__ = ["covers_of", "device_name", "devices_of", "is_among"]
+__all__ = ["PHONE", "covers_of", "device_name", "devices_of", "is_among", "is_elsewhere"]
 
 JOINT = "+"
 """No name of a device has it: UUIDs, "cpu:0", "pci:0000:03:00.0", "neuron:0", "soc"."""
+
+
+PHONE = "phone"
+"""A phone behind a cable or a network: none of this machine's sensors sees it."""
 
 
 def covers_of(devices: Iterable[str | None]) -> str | None:
@@ -22,6 +26,11 @@ def devices_of(covers: str | None) -> tuple[str, ...]:
 def is_among(device: str | None, covers: str | None) -> bool:
     """Return whether a device is one of those in `covers`, however a framework writes its UUID."""
     return device is not None and device_name(device) in {device_name(one) for one in devices_of(covers)}
+
+
+def is_elsewhere(covers: str | None) -> bool:
+    """Return whether what is under test is no part of this machine, so that this one's state says nothing of it."""
+    return covers == PHONE
 
 
 def device_name(device: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
 
-from wattbench.results.measurement import Completions, Repeat
+from wattbench.results.measurement import Completions, Repeat, ToolTimes
 from wattbench.results.metrics import Quantile, QuantileMetric
 from wattbench.results.rates import NO_REPEAT, NONE_SUCCEEDED, phase_reason, succeeded
 from wattbench.results.stats import early_stopping_bound, quantile
@@ -19,6 +19,7 @@ SHARED = "each request of a batch has its batch's times, failed requests are lef
 BOUND = "bound: MLPerf early stopping over executions, since the requests of a batch are not independent"
 NOT_STREAMED = "the answers came whole, without stamps of their tokens"
 OVERLAP = "no bound, since requests that overlap in time are not independent"
+TOLD = "mean of the times that {tool} states of its own executions; it keeps no single ones, so there are no quantiles"
 NO_BOUND = "no bound, since the gaps of one execution are not independent"
 
 Values = Callable[[Completions, int], list[float]]
@@ -32,8 +33,9 @@ def latency_metrics(load: LoadRecord, repeats: Sequence[Repeat]) -> tuple[Quanti
     """
     decode = phase_reason(load, decode=True)
     first = phase_reason(load, decode=False) if load.output_tokens == 0 else None
+    told = [repeat.tool for repeat in repeats if repeat.tool is not None]
     return (
-        _distribution("request", "end - planned start", repeats, _request_s, None),
+        _told(told, repeats) if told else _distribution("request", "end - planned start", repeats, _request_s, None),
         _distribution("ttft", "first token - planned start", repeats, _first_token_s, first),
         _distribution("tpot", "(end - first token) / (tokens - 1)", repeats, _per_token_s, decode),
         _distribution("itl", "time between two tokens", repeats, _gaps_s, decode),
@@ -45,8 +47,22 @@ def weighted_latencies(name: str, repeats: Sequence[Repeat]) -> tuple[tuple[floa
     return tuple(_pairs(repeats, VALUES[name]))
 
 
+def _told(times: Sequence[ToolTimes], repeats: Sequence[Repeat]) -> QuantileMetric:
+    """Return latency.request of what tools did by themselves: the mean over their executions."""
+    executions = sum(each.executions for each in times)
+    return QuantileMetric(
+        name="latency.request",
+        unit="s",
+        count=sum(sum(repeat.completions.requests) for repeat in repeats if repeat.tool is not None),
+        mean=math.fsum(each.mean_s * each.executions for each in times) / executions,
+        quantiles=(),
+        method=f"{TOLD.format(tool=times[0].tool)}; each request of a batch has its batch's times",
+    )
+
+
 def _pairs(repeats: Sequence[Repeat], values: Values) -> list[tuple[float, int]]:
-    rows = [(done, i) for repeat in repeats for done in (repeat.completions,) for i in succeeded(done)]
+    whole = [repeat.completions for repeat in repeats if repeat.tool is None]
+    rows = [(done, i) for done in whole for i in succeeded(done)]
     return [(value, done.requests[i]) for done, i in rows for value in values(done, i)]
 
 

@@ -10,7 +10,7 @@ from wattbench.results.energy import DIGEST, ChannelEnergy
 from wattbench.results.telemetry import TelemetryRecord
 from wattbench.results.traffic import CrewStep
 
-__all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "RequestsFile", "WarmupRecord", "Window"]
+__all__ = ["Completions", "IdleRecord", "PhaseRecord", "Repeat", "RequestsFile", "ToolTimes", "WarmupRecord", "Window"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +91,33 @@ class WarmupRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToolTimes:
+    """What a tool says of the executions that it did by itself within a window; it keeps no single ones.
+
+    Times are of one execution (a batch), `init_s` of loading the model before the window. The window's instants are the
+    tool's clock placed on the run's, within `clock_bound_s`. `thermal_status` is Android's (0 none .. 6 shutdown), the
+    higher of the looks before and after. None is what the tool does not say.
+    """
+
+    tool: str
+    executions: int
+    mean_s: float
+    min_s: float
+    max_s: float
+    std_s: float | None
+    median_s: float | None
+    init_s: float | None
+    clock_bound_s: float
+    thermal_status: int | None
+
+    def __post_init__(self) -> None:
+        require(self.executions > 0, "a tool's times are of one execution at least")
+        require_not_negative(mean_s=self.mean_s, min_s=self.min_s, max_s=self.max_s, std_s=self.std_s)
+        require_not_negative(median_s=self.median_s, init_s=self.init_s, clock_bound_s=self.clock_bound_s)
+        require(self.min_s <= self.max_s, "a tool's shortest execution is no longer than its longest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat:
     """One independent measured window: its work, its energy by channel, and what the worker process used.
 
@@ -100,7 +127,8 @@ class Repeat:
     and, in seconds by cause, `throttled_s` for how long the device slowed itself down (None: it does not say).
     `peers` is what other tools said of the same window, `telemetry` what the device's own monitoring said over
     `observed_s`. `traffic` is given where a schedule of requests was served; row i of its calls is row i of
-    `completions`, each of which is one request then.
+    `completions`, each of which is one request then. `tool` is given where a tool executed by itself: `completions`
+    has one row then, all that it did.
     """
 
     index: int
@@ -118,6 +146,7 @@ class Repeat:
     peers: tuple[PeerEnergy, ...] = ()
     telemetry: tuple[TelemetryRecord, ...] = ()
     traffic: TrafficRecord | None = None
+    tool: ToolTimes | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
@@ -126,6 +155,7 @@ class Repeat:
         require_not_negative(**(self.throttled_s or {}))
         rows = None if self.traffic is None else len(self.traffic.calls)
         require(rows in (None, len(self.completions)), "traffic has a row of calls for each completion")
+        require(self.tool is None or len(self.completions) == 1, "what a tool did by itself is one row of completions")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -224,8 +224,10 @@ def _percent(standard_uncertainty: float | None) -> str:
 
 
 def quantiles_text(latency: QuantileMetric) -> str:
-    """Return the quantiles of a latency and, where there are requests enough, their bounds."""
+    """Return the quantiles of a latency, or the mean where it is all that is known, and bounds on them."""
     parts = [f"p{100 * q.q:g} {_duration(q.value)}" for q in latency.quantiles]
+    if not parts and latency.mean is not None:
+        parts = [f"mean {_duration(latency.mean)}"]
     bounds = [f"p{100 * q.q:g} <= {_duration(q.bound)}" for q in latency.quantiles if q.bound is not None and q.q > 0.5]
     text = f"{', '.join(parts)}  (n={'not stated' if latency.count is None else latency.count})"
     return text + (f"  99 % sure: {', '.join(bounds)}" if bounds else "")

@@ -22,6 +22,7 @@ _BOUNDARY = {
     "package+dram": "CPU packages and DRAM; not: board, disks, fans, power supply",
     "psys": "platform as the processor sees it (psys), its extent set by the board's maker; not: power supply losses",
     "node": "whole machine behind its power supply or battery; not: power supply losses, cooling of the room",
+    "node:phone": "whole phone behind its battery, with screen, radios and adb; not: losses of its charger",
     "wall": "whole machine at the wall socket; not: cooling of the room",
 }
 

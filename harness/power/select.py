@@ -21,6 +21,7 @@ ON_REQUEST = (
     "declared",
     "replay",
     "agent",
+    "android",
     "dcgm",
     "ipmi",
     "kasa",

@@ -118,6 +118,8 @@ def _card(metric: Metric, repeats: int) -> Card:
 
 
 def _latency_card(latency: QuantileMetric) -> Card:
+    if not latency.quantiles:
+        return _mean_card(latency)
     median = next((q for q in latency.quantiles if q.q == 0.5), latency.quantiles[0])
     value, unit = time(median.value).rsplit(" ", 1)
     tails = [f"p{100 * q.q:g} {time(q.value)}" for q in latency.quantiles if q is not median]
@@ -130,6 +132,13 @@ def _latency_card(latency: QuantileMetric) -> Card:
         spread=f"{', '.join(tails)} (n={latency.count})",
         note=sure,
     )
+
+
+def _mean_card(latency: QuantileMetric) -> Card:
+    """Return the card of a latency of which the mean alone is known."""
+    value, _, unit = time(latency.mean or 0.0).rpartition(" ")
+    spread_text = f"no quantiles (n={latency.count})"
+    return Card(label=f"{name_of(latency.name)}, mean", value=value, unit=unit, spread=spread_text, note=latency.method)
 
 
 def _row(metric: Metric) -> Row:

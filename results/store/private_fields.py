@@ -89,6 +89,7 @@ RULES: dict[str, dict[Rule, str]] = {
     "StatedWork": {"plain": "precision scenario scenario_published tool_verdict", "text": "model settings"},
     "StepResponse": {"plain": "probed_at driver"},
     "TelemetryRecord": {"text": "source reason"},
+    "ToolTimes": {"plain": "tool"},
     "TrafficPlan": {
         "plain": "ramp slo trace_digest trace_format session input_lengths output_lengths",
         "path": "trace",

@@ -102,8 +102,9 @@ def _token_problems(result: Result, repeat: Repeat) -> Iterator[str]:
             yield f"{where}: {done.output_tokens[i]} tokens out, the load has {wanted}"
         if done.step_end_ns[i] and steps is not None and len(done.step_end_ns[i]) != steps:
             yield f"{where}: {len(done.step_end_ns[i])} steps, the load has {steps}"
-        if not 0 < requests <= result.plan.batch:
-            yield f"{where}: {requests} requests, the plan's batch is {result.plan.batch}"
+        most = result.plan.batch * (1 if repeat.tool is None else repeat.tool.executions)
+        if not 0 < requests <= most:
+            yield f"{where}: {requests} requests, the plan's batch allows {most}"
 
 
 def _within(code: str, result: Result, limits: dict[Part, Limit], margin: float) -> Check:
