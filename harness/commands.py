@@ -3,12 +3,15 @@
 from wattbench.harness.messages import Gate, Measure, Prepare, Serve
 from wattbench.harness.reference import StoredReference, gate_prompt_tokens
 from wattbench.models.load import Load
+from wattbench.results.measurement import WarmupRecord
 from wattbench.results.plan import Plan
 
-__all__ = ["PREPARE_TIMEOUT_S", "gate_command", "prepare_command", "window_command"]
+__all__ = ["PREPARE_TIMEOUT_S", "answer_timeout_s", "gate_command", "prepare_command", "window_command"]
 
 PREPARE_TIMEOUT_S = 3600.0
 """How long building, compiling or loading may take before the worker counts as hung."""
+
+ANSWER_SLACK_S = 120.0
 
 
 def prepare_command(plan: Plan, origin_ns: int) -> Prepare:
@@ -48,6 +51,13 @@ def window_command(
         seed=plan.seed + index,
         rate_per_s=rate_per_s,
     )
+
+
+def answer_timeout_s(plan: Plan, warmup: WarmupRecord | None, seconds: float) -> float:
+    """Return how long to wait for a command that should take `seconds` and some whole executions or time-outs."""
+    execution_s = warmup.execution_s if warmup else None
+    timeout_s = plan.endpoint.timeout_s if plan.endpoint else 0.0
+    return 3 * (seconds + timeout_s) + 10 * (execution_s or 0.0) + ANSWER_SLACK_S
 
 
 def gate_command(load: Load, reference: StoredReference | None) -> Gate:

@@ -1,21 +1,36 @@
-"""The inference server that a run starts for itself: up before the run's idle windows under load, gone after it."""
+"""The inference server of a run: asked for itself before anything is timed, or started for the run and gone after."""
 
 import contextlib
 import socket
 from collections.abc import Iterator
 
 from wattbench.backends.endpoint.address import target_of
+from wattbench.backends.endpoint.key import load_key
+from wattbench.backends.endpoint.probing import server_facts, with_model
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.serving.process import ServerProcess, split_command
 from wattbench.results.endpoint_plan import EndpointPlan
 from wattbench.results.errors import UsageError
 
-__all__ = ["own_server"]
+__all__ = ["own_server", "require_server"]
 
 READY_TIMEOUT_S = 1800.0
 """A large model may be read from a slow disk and compiled before its server answers."""
 
 LISTENS_S = 2.0
+
+
+def require_server(plan: EndpointPlan) -> None:
+    """Ask the server that is to be measured for itself; of one that the run will start, only that its place is free.
+
+    Raises DeviceError when it cannot be reached or refuses the key, UsageError with its list for a model that it lacks,
+    and for an address at which another server listens.
+    """
+    if plan.server_command is not None:
+        _refuse_another(plan)
+        return
+    target = target_of(plan)
+    with_model(target, server_facts(target, load_key(plan.key_env, plan.key_file)))
 
 
 @contextlib.contextmanager
@@ -37,7 +52,7 @@ def own_server(plan: EndpointPlan | None, reporter: Reporter) -> Iterator[None]:
 
 
 def _refuse_another(plan: EndpointPlan) -> None:
-    """Refuse an address at which something listens before the server starts: it would be measured in its place."""
+    """Raise UsageError for an address at which something listens already: it would be measured in a new one's place."""
     target = target_of(plan)
     with contextlib.suppress(OSError), socket.create_connection((target.host, target.port), LISTENS_S):
         why = f"something listens at {target.host}:{target.port} already, and would be measured in its place"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from wattbench.backends.contract import EAGER, Backend, DeviceInfo, DeviceLister, DeviceProber, Level, Sharer, Tunable
+from wattbench.harness.endpoint_ready import refuse_unusable
 from wattbench.harness.knobs import check_knobs, check_weights, known_processors
 from wattbench.harness.memory import refuse_if_too_big
 from wattbench.harness.peers.client import PEERS
@@ -210,9 +211,10 @@ def _refuse_crowd(ranks: int, request: RunRequest) -> None:
 
 
 def _refuse_early(load: Load, plan: Plan, devices: tuple[DeviceInfo, ...]) -> None:
-    """Refuse what would end the run later: answers of another kind, no place for the gate's reference, no memory."""
+    """Refuse what would end the run later: an endpoint without its key or files, no place for a file, no memory."""
     if plan.endpoint is not None:
         refuse_other_answers(load, plan.endpoint)
+        refuse_unusable(plan.endpoint)
         return
     if devices[0].computes:
         cache_directory()

@@ -9,7 +9,13 @@ from typing import Protocol, TypeVar
 
 from wattbench.harness.ceilings import ceilings_for, exceeded
 from wattbench.harness.clock import RunClock
-from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command, window_command
+from wattbench.harness.commands import (
+    PREPARE_TIMEOUT_S,
+    answer_timeout_s,
+    gate_command,
+    prepare_command,
+    window_command,
+)
 from wattbench.harness.draft import Draft
 from wattbench.harness.environment import collect_environment
 from wattbench.harness.evidence import error_record, gather_evidence, summarise_draft
@@ -17,7 +23,7 @@ from wattbench.harness.idling import idle_length_s, idle_window, opened_context
 from wattbench.harness.interrupts import Interrupts, interrupts_as_errors
 from wattbench.harness.judgement import doubts_of, interval_goals
 from wattbench.harness.messages import Measured, PreparedReply, Truth, TruthReply
-from wattbench.harness.own_server import own_server
+from wattbench.harness.own_server import own_server, require_server
 from wattbench.harness.plan import Resolved
 from wattbench.harness.power.alias import rhythms
 from wattbench.harness.power.derive import derive
@@ -43,7 +49,6 @@ __all__ = ["Outcome", "Run", "Signals", "execute", "open_run"]
 
 T = TypeVar("T")
 
-ANSWER_SLACK_S = 120.0
 LEAD_FLOOR_S = 0.5
 """The load runs at least this long before and after a window, so that a pause between repeats has cooled nothing."""
 
@@ -194,6 +199,8 @@ class Run:
 
     def _steps(self) -> Iterator[None]:
         """Go the way from the first idle window to the last; each yield is a place where other runs may take turns."""
+        if (endpoint := self._plan.endpoint) is not None:
+            self._in_phase("server", None, partial(require_server, endpoint), endpoint.url)
         self._idle("machine")
         self._take_ceilings()
         reference = self._in_phase("reference", None, partial(reference_for, self._draft.resolved, self._reporter))
@@ -275,16 +282,12 @@ class Run:
     def _find_rate(self, worker: WorkerClient) -> None:
         """Search the highest rate that holds, where the plan asks for it; the measured windows are at that rate."""
         if (plan := self._plan).traffic is not None and plan.traffic.rate_auto:
-            ask = partial(worker.ask, expected=Measured, timeout_s=self._answer_timeout(plan.window_s))
+            ask = partial(
+                worker.ask, expected=Measured, timeout_s=answer_timeout_s(plan, self._draft.warmup, plan.window_s)
+            )
             search = partial(find_rate, ask, plan, self._draft.warmup, self._reporter)
             found = self._draft.search = self._in_phase("rate search", None, search)
             self._rate_per_s = found.rate_per_s
-
-    def _answer_timeout(self, seconds: float) -> float:
-        """Return how long to wait for a command that should take `seconds` and some whole executions or time-outs."""
-        execution_s = self._draft.warmup.execution_s if self._draft.warmup else None
-        timeout_s = self._plan.endpoint.timeout_s if self._plan.endpoint else 0.0
-        return 3 * (seconds + timeout_s) + 10 * (execution_s or 0.0) + ANSWER_SLACK_S
 
     def _repeats(self, worker: WorkerClient) -> Iterator[None]:
         jitter = random.Random(self._plan.seed)  # seeded: the pauses are part of the plan
@@ -300,10 +303,12 @@ class Run:
             yield
 
     def _one(self, worker: WorkerClient, index: int, pause_s: float) -> Repeat:
+        plan = self._plan
         lead_s = max(self._power.lead_s, LEAD_FLOOR_S)
         before = self._surroundings.moment(worker.pid)
-        command = window_command(self._plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
-        done = worker.ask(command, Measured, self._answer_timeout(self._plan.window_s + 2 * lead_s + pause_s))
+        command = window_command(plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
+        timeout_s = answer_timeout_s(plan, self._draft.warmup, plan.window_s + 2 * lead_s + pause_s)
+        done = worker.ask(command, Measured, timeout_s)
         after = self._surroundings.moment(worker.pid)
         cpu = after.cpu_since(before)
         energy = self._power.energies(done.window, self._draft.idle, rhythms(done.completions, done.window))

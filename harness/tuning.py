@@ -9,10 +9,12 @@ from pathlib import Path
 
 from wattbench.harness.candidates import Candidates, candidates
 from wattbench.harness.commands import PREPARE_TIMEOUT_S, gate_command, prepare_command
+from wattbench.harness.endpoint_ready import refuse_unreadable
 from wattbench.harness.environment import PACKAGES, collect_packages
 from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply, WarmUp
 from wattbench.harness.peers.client import check_peers
 from wattbench.harness.plan import Resolved
+from wattbench.harness.power.select import open_samplers
 from wattbench.harness.reference import StoredReference, reference_for
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.request import RunRequest
@@ -58,12 +60,13 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 
     Trials of the same plan with the same versions are remembered for a day. `--quick` searches nothing: without
     remembered trials it takes the candidate that is the cheapest to prepare. Raises UsageError and its kin for a
-    request that allows no candidate or whose peers are not installed, OutOfMemoryError when none could be run and
-    memory kept at least one from it, DeviceError when none could be run for other reasons.
+    request that allows no candidate or whose peers or tokenizer cannot be had, OutOfMemoryError when none could be run
+    and memory kept at least one from it, DeviceError when none could be run for other reasons.
     """
     found = candidates(request)
     cheapest = found.resolved[0]
     check_peers(cheapest.plan.cross_check, cheapest.plan.cross_check_python)
+    refuse_unreadable(cheapest.plan.endpoint)
     if len(found.resolved) == 1:
         return Choice(resolved=cheapest, tuning=None)
     path = _path(found)
@@ -80,6 +83,7 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 
 
 def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningRecord:
+    _require_power(found.resolved[0])
     start = time.perf_counter()
     measured_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     trials, out_of_memory = [], False
@@ -101,6 +105,12 @@ def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningR
         duration_s=round(time.perf_counter() - start, 3),
         cached=False,
     )
+
+
+def _require_power(resolved: Resolved) -> None:
+    """Raise what stands in the way of the power sensors now, and not after minutes of trials."""
+    for sampler in open_samplers(resolved.plan.power, resolved.covers).samplers:
+        sampler.close()
 
 
 def _none_could_run(trials: list[TrialRecord], *, out_of_memory: bool) -> DeviceError:

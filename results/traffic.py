@@ -12,6 +12,7 @@ LATE_SHARE = 0.01
 
 ErrorKind = Literal[
     "unreachable",  # refused, no route, no such name, TLS not verified
+    "client_limit",  # this machine had no descriptor, port or memory left for a connection
     "http_401",  # 403 too
     "http_404",
     "http_429",

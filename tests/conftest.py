@@ -75,12 +75,11 @@ def turn(path: Path, *, alone: bool) -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def settled() -> None:
     """Keep the modules of all files out of the collector's way: every schedule that is served begins by collecting."""
-    if not gc.get_freeze_count():  # a client of servers thaws everything when a window ends
-        gc.collect()
-        gc.freeze()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,18 @@ from typing import Any
 
 from loopback_server import serving
 
+from wattbench.backends.endpoint.client import Client
+from wattbench.backends.endpoint.target import make_target
+
 
 def tokens_of(*names: str, shape: tuple[int, ...] = (-1, -1), datatype: str = "INT64") -> list[dict[str, object]]:
     """Return the description of inputs that are alike."""
     return [{"name": name, "datatype": datatype, "shape": list(shape)} for name in names]
+
+
+def encoder_client(url: str, model: str = "encoder") -> Client:
+    """Return a client of an encoder, here or in Triton."""
+    return Client(make_target(url, api="kserve", model=model, timeout_s=60))
 
 
 @dataclass(kw_only=True)

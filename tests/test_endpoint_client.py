@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import json
 import os
 import pickle
@@ -21,13 +22,13 @@ import numpy
 import pytest
 from client_window import within_a_window
 
-from wattbench.backends.endpoint import probing
+from wattbench.backends.endpoint import reaching
 from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.connection import Connection
 from wattbench.backends.endpoint.crew import shares
 from wattbench.backends.endpoint.key import Key, load_key
 from wattbench.backends.endpoint.pool import Pool
-from wattbench.backends.endpoint.probing import ServerFacts
+from wattbench.backends.endpoint.server_facts import ServerFacts
 from wattbench.backends.endpoint.target import Target, make_target
 from wattbench.backends.traffic import NONE, Schedule, Served
 from wattbench.harness.selftest.paired import closed_loop, open_loop, pair
@@ -254,7 +255,7 @@ ENDLESS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\nContent-Length: 999999\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: "])
 def test_a_list_of_models_that_does_not_end(head: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bytes that go on arriving do not put its deadline off."""
-    monkeypatch.setattr(probing, "PROBE_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(reaching, "PROBE_TIMEOUT_S", 0.3)
     with dripping(head, b"", b" ") as url, pytest.raises(DeviceError) as caught:
         Client(make_target(url, model="stub")).probe()
     assert caught.value.why == "no end of its answer after 0.3 s"
@@ -471,7 +472,7 @@ def test_calls_that_cannot_go_out_are_rows(paced: Stub, chained: bool, monkeypat
     monkeypatch.setattr(Pool, "open", no_port)
     done = client.serve(schedule, prompts)
     assert sorted(done.call.tolist()) == list(range(3000))
-    assert set(done.error_kind) == {"unreachable"}
+    assert set(done.error_kind) == {"client_limit"}
     assert set(done.error) == {"made-up lack of ports"}
 
 
@@ -487,6 +488,39 @@ def test_a_soft_limit_of_files_is_no_limit_of_calls(paced: Stub) -> None:
     paced.truths()
 
     assert set(done.error) == {None}
+
+
+def test_the_hard_limit_of_files_is_the_clients_own() -> None:
+    """What found no descriptor says so, and not that the server could not be reached; the others are answered."""
+    script = (
+        "import sys, json, resource\n"
+        "from wattbench.backends.endpoint.client import Client\n"
+        "from wattbench.backends.endpoint.target import make_target\n"
+        "from wattbench.harness.selftest.paired import closed_loop\n"
+        "client = Client(make_target(sys.argv[1], model='stub'))\n"
+        "schedule = closed_loop(80, 40, input_tokens=16, output_tokens=8, give_up_s=60)\n"
+        "prompts = client.prompts(schedule, 0)\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (24, 24))\n"
+        "done = client.serve(schedule, prompts)\n"
+        "print(json.dumps(sorted({(str(k), str(e)) for k, e in zip(done.error_kind, done.error)})))\n"
+    )
+    with Stub(PACED) as stub:
+        said = subprocess.run(
+            [sys.executable, "-c", script, stub.url], capture_output=True, text=True, timeout=120, check=True
+        )
+
+    assert [["None", "None"], ["client_limit", os.strerror(errno.EMFILE)]] == json.loads(said.stdout)
+
+
+def test_what_others_froze_stays_frozen(paced: Stub) -> None:
+    """A process that keeps its own objects out of the collector's way has them there after a window too."""
+    gc.freeze()
+    frozen = gc.get_freeze_count()
+    served(client_of(paced), closed(4, 2))
+    paced.truths()
+
+    assert frozen <= gc.get_freeze_count() > 0
+    assert gc.isenabled()
 
 
 def test_a_key_goes_out_and_is_scrubbed_from_what_comes_back(paced: Stub) -> None:

@@ -7,12 +7,10 @@ from typing import Any
 import numpy
 import pytest
 from click.testing import CliRunner
-from kserve_server import Encoder, kserve_server, tokens_of
+from kserve_server import Encoder, encoder_client, kserve_server, tokens_of
 
 import wattbench
-from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.kserve import ids_of, infer_body, inputs_of
-from wattbench.backends.endpoint.target import make_target
 from wattbench.backends.traffic import NONE
 from wattbench.harness.cli.group import bench
 from wattbench.harness.selftest.paired import closed_loop
@@ -24,11 +22,6 @@ from wattbench.results.recheck import summary_differences
 def described(inputs: list[dict[str, object]]) -> bytes:
     """Return a server's description of a model with such inputs."""
     return json.dumps({"name": "encoder", "inputs": inputs}).encode()
-
-
-def client_of(url: str, model: str = "encoder") -> Client:
-    """Return a client of an encoder."""
-    return Client(make_target(url, api="kserve", model=model, timeout_s=20))
 
 
 def test_masks_are_ones_and_types_are_zeros() -> None:
@@ -90,7 +83,7 @@ def test_a_model_of_one_length_gets_no_other() -> None:
     """The length that it takes is in the message, and the probe has it too."""
     encoder = Encoder(inputs=tokens_of("input_ids", shape=(-1, 16)))
     with kserve_server(encoder) as url:
-        client = client_of(url)
+        client = encoder_client(url)
         with pytest.raises(UsageError, match="exactly 16"):
             client.prompts(closed_loop(2, 1, input_tokens=12, output_tokens=0, give_up_s=10), 1)
 
@@ -101,7 +94,7 @@ def test_failures_are_rows_and_successes_have_no_tokens_out() -> None:
     """An HTTP 500 is counted by its kind; the others took time and gave tensors."""
     encoder = Encoder(fails=5)
     with kserve_server(encoder) as url:
-        client = client_of(url)
+        client = encoder_client(url)
         schedule = closed_loop(40, 4, input_tokens=12, output_tokens=0, give_up_s=10)
         served = client.serve(schedule, client.prompts(schedule, 1))
     good = numpy.array([error is None for error in served.error])
@@ -117,7 +110,7 @@ def test_failures_are_rows_and_successes_have_no_tokens_out() -> None:
 def test_a_wrong_model_is_told_with_the_list_or_the_servers_words(listed: bool, why: str) -> None:
     """Some servers keep their list to themselves."""
     with kserve_server(Encoder(listed=listed)) as url, pytest.raises(UsageError, match="no model 'encodr'") as caught:
-        client_of(url, "encodr").probe()
+        encoder_client(url, "encodr").probe()
 
     assert why in f"{caught.value.why} {caught.value.remedy}"
 

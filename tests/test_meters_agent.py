@@ -252,3 +252,9 @@ def test_agents_are_not_mixed_with_sensors_here(agent: Agent, tmp_path: Path) ->
         open_samplers([f"agent:127.0.0.1:{agent.port}", recording(tmp_path, 100)], None)
     with pytest.raises(UsageError, match="named twice"):
         open_samplers([f"agent:127.0.0.1:{agent.port},name=a", f"agent:localhost:{agent.port},name=b"], None)
+
+
+@pytest.mark.parametrize("option", ["clock=0", "clock=nan", "every=0", "every=often"])
+def test_options_that_cannot_be_are_told_before_anybody_is_asked(option: str) -> None:
+    """Nothing listens on port 9 here, which is not what is wrong first."""
+    assert f"{option} cannot be used: it is a positive number" in why(f"127.0.0.1:9,{option}")

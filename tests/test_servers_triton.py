@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 from inference_servers import NEEDS_SERVERS, Running, metrics_of, total, triton_server
 from killed_run import assert_partial, run_and_kill
+from kserve_server import encoder_client
 
 import wattbench
-from wattbench.backends.endpoint.client import Client
-from wattbench.backends.endpoint.target import make_target
 from wattbench.backends.traffic import NONE
 from wattbench.harness.selftest.paired import closed_loop
 from wattbench.results.errors import UsageError
@@ -51,7 +50,7 @@ def names_of(metrics: dict[str, float]) -> set[str]:
 
 def test_what_it_computes_is_what_was_sent_over_a_thousand_requests(triton: Running) -> None:
     """Texts by Triton's count, tokens and ids by the model's own; the client's times hold Triton's."""
-    client = Client(make_target(triton.url, api="kserve", model="encoder", timeout_s=60))
+    client = encoder_client(triton.url)
     schedule = closed_loop(CALLS, 4, input_tokens=TOKENS, output_tokens=0, give_up_s=300)
     prompts = client.prompts(schedule, 1)
     before, done_before = metrics_of(triton), done_by(triton)
@@ -110,7 +109,7 @@ def test_a_run_measures_latency_and_throughput_of_the_encoder(triton: Running, t
 def test_a_model_that_it_lacks_is_told_by_its_own_words(triton: Running) -> None:
     """Pytriton keeps its list to itself."""
     with pytest.raises(UsageError, match="no model 'encodr'") as caught:
-        Client(make_target(triton.url, api="kserve", model="encodr")).probe()
+        encoder_client(triton.url, "encodr").probe()
     assert "unknown model" in str(caught.value.why)
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy
 
@@ -10,7 +9,8 @@ from wattbench.backends.contract import Availability, Batch, Completion, DeviceI
 from wattbench.backends.endpoint.address import target_of
 from wattbench.backends.endpoint.client import Client
 from wattbench.backends.endpoint.key import load_key
-from wattbench.backends.endpoint.probing import ServerFacts, server_facts
+from wattbench.backends.endpoint.probing import server_facts, with_model
+from wattbench.backends.endpoint.server_facts import ServerFacts
 from wattbench.backends.endpoint.target import Target
 from wattbench.backends.traffic import Schedule, Served, lone_calls
 from wattbench.models.served import AS_SERVED
@@ -67,7 +67,7 @@ class EndpointBackend:
         key = load_key(plan.key_env, plan.key_file)
         target = target_of(plan)
         if plan.model is None:
-            target = replace(target, model=_only_model(server_facts(target, key), plan.url))
+            target = with_model(target, server_facts(target, key))
         self._client = Client(target, key=key, workers=plan.workers, count=_counter(plan.tokenizer))
         self._seed = preparation.seed
         self._run = time.time_ns()
@@ -123,13 +123,6 @@ class EndpointBackend:
     def close(self) -> None:
         """Forget the server."""
         self._client = None
-
-
-def _only_model(facts: ServerFacts, url: str) -> str:
-    if facts.models is None or len(facts.models) != 1:
-        listed = f"it has {', '.join(facts.models)}" if facts.models else facts.unlisted or "it lists none"
-        raise UsageError(f"It is not known which model of {url} is meant", listed, "Name one with --model.")
-    return facts.models[0]
 
 
 def _counter(folder: str | None) -> Callable[[str], int] | None:

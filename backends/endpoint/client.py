@@ -10,8 +10,10 @@ from wattbench.backends.endpoint.key import Key
 from wattbench.backends.endpoint.kserve import ids_of
 from wattbench.backends.endpoint.loop import Loop
 from wattbench.backends.endpoint.loop_records import Peer
-from wattbench.backends.endpoint.probing import ServerFacts, negotiated, resolve, server_facts, tls_context
+from wattbench.backends.endpoint.probing import negotiated, server_facts
 from wattbench.backends.endpoint.prompts import prompts_of
+from wattbench.backends.endpoint.reaching import resolve, tls_context
+from wattbench.backends.endpoint.server_facts import ServerFacts
 from wattbench.backends.endpoint.target import Target
 from wattbench.backends.traffic import Schedule, Served
 

@@ -12,7 +12,7 @@ import numpy
 
 from wattbench.backends.endpoint.loop import Loop
 from wattbench.backends.endpoint.loop_records import Log, Peer
-from wattbench.backends.endpoint.probing import tls_context
+from wattbench.backends.endpoint.reaching import tls_context
 from wattbench.backends.endpoint.target import Target
 from wattbench.backends.serving import become_child, private_answers
 from wattbench.backends.traffic import NONE, Schedule

@@ -44,7 +44,9 @@ def load_key(env: str | None = None, file: str | None = None) -> Key:
     if env is not None:
         secret = os.environ.get(env, "").strip()
         if not secret:
-            raise UsageError(f"There is no key in {env}", "the environment variable is empty or not set", "Set it.")
+            raise UsageError(
+                f"There is no key in {env}", "the environment variable is empty or not set", f"Set it: export {env}=..."
+            )
     elif file is not None:
         secret = guarded_text(Path(file), "key file", "docs/endpoints.md#keys").strip()
     else:

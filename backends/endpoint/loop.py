@@ -1,5 +1,6 @@
 """The client's loop: sends the calls of a schedule when they are due, stamps what arrives, and reads it when idle."""
 
+import errno
 import gc
 import heapq
 import select
@@ -32,6 +33,10 @@ EVENTS_MAX = 256
 CONNECT_TIMEOUT_S = 10.0
 OPENED_MAX = 4096
 """So many connections are opened before a window; the others when they are needed."""
+
+
+OWN_LIMITS = (errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM)
+"""Reasons not to connect that lie on this side: no descriptor, port or memory is left."""
 
 
 class Loop:
@@ -67,7 +72,6 @@ class Loop:
         if limit is not None and self._peer.reuses:
             self._pool.fill(min(limit, len(self._schedule), OPENED_MAX), CONNECT_TIMEOUT_S)
         gc.collect()
-        gc.freeze()
 
     def run(self, start_ns: int) -> Log:
         """Send everything from `start_ns` on and return when all has ended; Ctrl-C ends it early with what there is."""
@@ -80,7 +84,6 @@ class Loop:
             self._give_up(perf_counter_ns(), "the run was interrupted")
         finally:
             gc.enable()
-            gc.unfreeze()
             end_ns = perf_counter_ns()
             self._close()
         while self._unread:
@@ -204,7 +207,7 @@ class Loop:
                 self._pool.watch(connection)
         except OSError as exc:
             call.start_ns = call.start_ns or perf_counter_ns()
-            self._lose(self._pool.replying_to(len(self._calls) - 1), call, "unreachable", _words(exc))
+            self._lose(self._pool.replying_to(len(self._calls) - 1), call, _kind(exc), _words(exc))
             return False
         return True
 
@@ -352,6 +355,10 @@ class Loop:
     def _close(self) -> None:
         self._timer.close()
         self._pool.close()
+
+
+def _kind(exc: OSError) -> ErrorKind:
+    return "client_limit" if exc.errno in OWN_LIMITS else "unreachable"
 
 
 def _words(exc: OSError) -> str:

@@ -14,6 +14,10 @@ Api = Literal["chat", "completions", "kserve"]
 
 PATHS: Mapping[Api, str] = {"chat": "/chat/completions", "completions": "/completions"}
 
+MODELS = "/models"
+OTHERS = ("/responses", "/embeddings", "/messages", "/audio/transcriptions", "/rerank", "/generate")
+"""Paths of calls that are none of ours, as documentations show them."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
@@ -55,10 +59,13 @@ class Target:
 
     @property
     def base(self) -> str:
-        """Return the path before an API's own: "/v1" or "/v2", which the URL may have already."""
+        """Return the path before an API's own: "/v1" or "/v2", which the URL may have already, or what it ends with."""
         path = self.parts.path.rstrip("/")
         if self.api == "kserve":
             return path if path.endswith("/v2") else f"{path}/v2"
+        if _called(path) == self.api:
+            return path.removesuffix(PATHS[self.api])
+        path = path.removesuffix(MODELS) if path.endswith(f"/v1{MODELS}") else path
         return path if path.endswith("/v1") else f"{path}/v1"
 
     @property
@@ -89,11 +96,15 @@ def make_target(
     ca_file: str | None = None,
     extra: Mapping[str, object] | None = None,
 ) -> Target:
-    """Return a target. Raises UsageError for an address that is none, holds a secret, or an unknown API."""
+    """Return a target; an address may be that of the API's own calls (".../v1/chat/completions").
+
+    Raises UsageError for an address that is none, holds a secret or is that of another API, and for an unknown API.
+    """
     _refuse_bad_url(url)
     known: tuple[Api, ...] = get_args(Api)
     for name in known:
         if name == api:
+            _refuse_other_path(url, name)
             extra, stream = dict(extra or {}), stream and name != "kserve"
             return Target(
                 url=url, api=name, model=model, stream=stream, timeout_s=timeout_s, ca_file=ca_file, extra=extra
@@ -120,3 +131,24 @@ def _refuse_bad_url(url: str) -> None:
         raise UsageError(what, "it has letters beyond ASCII", "Write a host as xn--..., and a path with %XX.")
     if parts.query or parts.fragment:
         raise UsageError(what, "it has a query or a fragment", remedy)
+
+
+def _called(path: str) -> Api | None:
+    """Return the API whose own calls an address is that of, as in ".../v1/chat/completions"; None for a mere base."""
+    return next((api for api, own in PATHS.items() if path.endswith(own)), None)
+
+
+def _refuse_other_path(url: str, api: Api) -> None:
+    """Refuse the address of another API's calls, or of one model: what we ask for is not to be found below it."""
+    path = urlsplit(url).path.rstrip("/")
+    what, called = f"The endpoint's address is not one of --api {api}", _called(path)
+    if api == "kserve":
+        if "/v2/" in path:
+            remedy = f"Give {url.partition('/v2/')[0]}, and the model by --model."
+            raise UsageError(what, f"{path} lies below /v2", remedy)
+    elif called is not None and called != api:
+        remedy = f"Give --api {called}, or {url.rstrip('/').removesuffix(PATHS[called])}."
+        raise UsageError(what, f"{PATHS[called]} is that of --api {called}", remedy)
+    elif (other := next((end for end in OTHERS if path.endswith(f"/v1{end}")), None)) is not None:
+        remedy = f"Give {url.rstrip('/').removesuffix(other)}: requests go to {PATHS[api]} below it."
+        raise UsageError(what, f"{other} is that of other calls", remedy)

@@ -1,8 +1,8 @@
 """Counting the tokens of an answer by a tokenizer from a local folder: the only file here that knows transformers."""
 
 from collections.abc import Callable
-from pathlib import Path
 
+from wattbench.backends.endpoint.tokenizer_folder import WANTED, check_folder
 from wattbench.results.errors import DeviceError, UsageError
 
 __all__ = ["counter_of"]
@@ -18,13 +18,12 @@ def counter_of(folder: str) -> Callable[[str], int]:
     except ImportError as exc:
         what = "Counting tokens needs transformers"
         raise DeviceError(what, str(exc), "pip install 'wattbench[torch]', or leave out --tokenizer.") from exc
-    if not Path(folder).is_dir():
-        raise UsageError(f"No tokenizer at {folder!r}", "there is no such folder", "Give the folder of a tokenizer.")
+    check_folder(folder)
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    except (OSError, ValueError) as exc:
-        why = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
-        raise UsageError(f"No tokenizer at {folder!r}", why, "Give a folder that holds one.") from exc
+    except Exception as exc:  # what a library raises of wrong files has no common kind
+        why = f"transformers reads none from the files there ({type(exc).__name__})"
+        raise UsageError(f"No tokenizer at {folder!r}", why, WANTED) from exc
 
     def count(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False).input_ids)

@@ -4,6 +4,7 @@ import contextlib
 import http.client
 import os
 import shlex
+import shutil
 import ssl
 import subprocess
 import sys
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 from wattbench.harness.serving.guard import CANNOT_START, GRACE_S
 from wattbench.results.errors import UsageError, WorkerError
 
-__all__ = ["ServerProcess", "split_command"]
+__all__ = ["ServerProcess", "require_program", "split_command"]
 
 _TAIL_BYTES = 8192
 _TAIL_LINES = 12
@@ -40,6 +41,21 @@ def split_command(text: str) -> tuple[str, ...]:
     if any("\0" in word for word in words):
         raise UsageError("The server command holds a null character", "no program takes one", "Take it out.")
     return words
+
+
+def require_program(words: tuple[str, ...]) -> None:
+    """Raise UsageError for a command whose program is not there, or may not be run."""
+    program = words[0]
+    if shutil.which(program) is not None:
+        return
+    if "=" in program.partition("/")[0]:
+        why, remedy = "there is no shell, which alone would set a variable there", f"Set {program} in the environment."
+    elif "/" in program:
+        why = "it may not be executed" if os.path.exists(program) else "there is no such file"
+        remedy = "Name a file that this user may run."
+    else:
+        why, remedy = "it is in no folder of PATH", "Install it, or name its file with the whole path."
+    raise UsageError(f"--server-command names no program: {program}", why, remedy)
 
 
 class ServerProcess:

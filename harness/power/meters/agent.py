@@ -116,6 +116,7 @@ class AgentSampler:
 
     def _open(self, argument: Argument) -> Availability:
         self.poll_period_s = argument.seconds("every", type(self).poll_period_s)
+        stated_s = argument.seconds("clock", 0.0) or None
         self._label = argument.label
         credentials = load_credentials(argument)
         client = self._client = make_client(_with_port(argument), credentials, "bearer")
@@ -126,7 +127,7 @@ class AgentSampler:
             self._exchange(reply, _decoded(client, reply, AgentClock))
         self._line.settle()
         bound_s = self._line.bound_ns() / 1e9
-        self._bound_s = argument.seconds("clock", max(_BOUND_FLOOR_S, _BOUND_FACTOR * bound_s))
+        self._bound_s = stated_s or max(_BOUND_FLOOR_S, _BOUND_FACTOR * bound_s)
         if bound_s > self._bound_s:
             raise argument.wrong("clock", f"its clock can be placed within {bound_s:.3g} s at best over this network")
         self._remote = tuple(f"{self.name}:{self._label}:{c.id}" for c in facts.channels)
