@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from wattbench.results.calls import TrafficRecord
+from wattbench.results.counted import counted
 from wattbench.results.doubts import Doubt
 from wattbench.results.goodput import LimitVerdict
 from wattbench.results.kept_limits import kept_limits
@@ -33,6 +34,7 @@ STARVED_SHARE = 0.05
 USAGE_REL = 0.01
 CACHED_SHARE = 0.01
 RATE_SHARE = 0.99
+CLIENT_LIMIT = "client_limit"
 FAILED_SEVERE = 0.5
 """Beyond this share of failures the rest says nothing of the service (our choice)."""
 
@@ -41,7 +43,7 @@ def failure_doubts(summary: Summary, repeats: Sequence[Repeat]) -> Iterator[Doub
     """Yield the doubt of a run whose requests failed in part; under traffic a failure is an outcome like others."""
     if not summary.failed_requests:
         return
-    facts = f"{summary.failed_requests} of {summary.requests} requests failed"
+    facts = f"{summary.failed_requests} of {counted(summary.requests, 'request')} failed"
     records = [repeat.traffic for repeat in repeats if repeat.traffic is not None]
     kinds = Counter(kind for record in records for kind in record.calls.error_kind if kind is not None)
     if not records:
@@ -49,7 +51,9 @@ def failure_doubts(summary: Summary, repeats: Sequence[Repeat]) -> Iterator[Doub
         return
     facts += f": {', '.join(f'{count} {kind}' for kind, count in kinds.most_common())}"
     advice = "Their energy is in the joules of the others; see the errors in the repeats, or ask for less."
-    grave = summary.failed_requests > FAILED_SEVERE * summary.requests
+    grave = summary.failed_requests > FAILED_SEVERE * summary.requests or CLIENT_LIMIT in kinds
+    if CLIENT_LIMIT in kinds:
+        advice = "This machine could open no more connections: raise its limit (ulimit -Hn), or ask for less at once."
     yield Doubt(code="failed_requests", severity="severe" if grave else "doubt", facts=facts, advice=advice)
 
 
@@ -113,7 +117,8 @@ def _limits(plan: Plan, repeats: Sequence[Repeat]) -> Iterator[Doubt]:
 
 def _limit_words(verdict: LimitVerdict) -> str:
     value = "infinite" if verdict.value_s is None else f"{verdict.value_s:.4g} s"
-    facts = f"{verdict.limit.words} is {verdict.standing}: {value} over {verdict.count} samples, {verdict.over} over it"
+    seen = f"{value} over {counted(verdict.count, 'sample')}, {verdict.over} over it"
+    facts = f"{verdict.limit.words} is {verdict.standing}: {seen}"
     return facts if verdict.needed is None else f"{facts} ({verdict.needed} samples are needed)"
 
 

@@ -13,6 +13,8 @@ from wattbench.results.jsontree import INTEGER_MAX
 from wattbench.results.plugins import nearest_lines
 
 __all__ = [
+    "DAY_S",
+    "Range",
     "check_finite",
     "check_knobs",
     "check_processors",

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from wattbench.results.counted import counted
 from wattbench.results.document import Result
 from wattbench.results.metrics import QuantileMetric, Summary
 from wattbench.results.rates import succeeded
@@ -64,13 +65,13 @@ def traffic_words(plan: TrafficPlan) -> str:
         shape = f" of shape {plan.arrival_shape:g}" if plan.arrival_shape is not None else ""
         return f"{plan.rate_per_s:g} requests/s, {plan.arrival}{shape}"
     words = (
-        (plan.concurrency, "{} in progress"),
-        (plan.ramp, "ramp {}"),
-        (plan.trace, "trace {}"),
-        (plan.sessions, "{} sessions in progress"),
-        (plan.samples, "{} samples a query"),
+        None if plan.concurrency is None else f"{plan.concurrency} in progress",
+        None if plan.ramp is None else f"ramp {plan.ramp}",
+        None if plan.trace is None else f"trace {plan.trace}",
+        None if plan.sessions is None else f"{counted(plan.sessions, 'session')} in progress",
+        None if plan.samples is None else f"{counted(plan.samples, 'sample')} a query",
     )
-    return ", ".join(text.format(value) for value, text in words if value is not None)
+    return ", ".join(text for text in words if text is not None)
 
 
 def traffic_lines(result: Result) -> Iterator[Line]:
@@ -80,7 +81,7 @@ def traffic_lines(result: Result) -> Iterator[Line]:
     if not records or summary is None:
         return
     if result.search is not None:
-        yield "rate search", f"{result.search.reason}; {len(result.search.probes)} probes"
+        yield "rate search", f"{result.search.reason}; {counted(len(result.search.probes), 'probe')}"
     yield from _rates(summary)
     yield from _latencies(summary)
     kinds = Counter(kind for record in records for kind in record.calls.error_kind if kind is not None)
@@ -91,12 +92,9 @@ def traffic_lines(result: Result) -> Iterator[Line]:
     late = [health.send_late_p99_s for health in healths if health.send_late_p99_s is not None]
     lateness = f", calls at most {1e3 * max(late):.3g} ms late (99 %)" if late else ""
     worst = max(healths, key=lambda health: health.connections_opened)
-    workers = _processes(worst.workers)
-    yield (
-        "client",
-        f"{workers}, stamps by the {worst.stamps}{lateness}; {worst.connections_opened} connections for "
-        f"{worst.in_flight_peak} requests in progress",
-    )
+    opened, peak = counted(worst.connections_opened, "connection"), counted(worst.in_flight_peak, "request")
+    ways = f"{opened} for {peak} in progress"
+    yield "client", f"{_processes(worst.workers)}, stamps by the {worst.stamps}{lateness}; {ways}"
     yield from (("workers", line) for line in crew_lines(result.warmup.crew if result.warmup is not None else ()))
 
 
@@ -119,7 +117,7 @@ def _late_words(step: CrewStep) -> str:
 
 
 def _processes(count: int) -> str:
-    return f"{count} process{'es' if count > 1 else ''}"
+    return counted(count, "process", "processes")
 
 
 def _rates(summary: Summary) -> Iterator[Line]:

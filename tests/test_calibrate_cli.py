@@ -206,7 +206,12 @@ def test_typed_readings_come_from_a_file_or_a_prompt(desk: Desk) -> None:
         (("--typed", "--meter-step", "-1"), 2, "--meter-step is out of range"),
         (("--typed", "--boundary", "moon"), 2, "Unknown --boundary"),
         (("--typed", "--level", "0"), 2, "--level is out of range"),
-        (("--typed", "--settle", "nan"), 2, "--settle is out of range"),
+        (
+            ("--typed", "--settle", "nan"),
+            2,
+            "--settle is out of range: got nan, it must be at least 0 and at most 3600",
+        ),
+        (("--typed", "--meter-step", "inf"), 2, "--meter-step is out of range: got inf, it must be more than 0"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_runs(

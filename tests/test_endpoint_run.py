@@ -297,6 +297,25 @@ def test_the_number_of_processes_is_found_and_told(tmp_path: Path) -> None:
     assert all(step.next_workers <= max(step.workers, step.free_cpus) for step in warmup.crew)
 
 
+def test_processes_are_added_where_the_machine_has_them_and_told(tmp_path: Path) -> None:
+    """No call goes out within 1 % of a microsecond: a second process sends if one is free, and the page says either."""
+    words = ["--concurrency", "4", "--workers", "auto", "--slo", "ttft.p99=1us", "--input-tokens", "32"]
+    times = ["--output-tokens", "2", "--window", "0.5", "--repeats", "1", "--warm-up-min", "0.2", "--warm-up-max", "2"]
+    with endpoint_server(Behaviour(first_s=0.001, gap_s=0.0)) as url:
+        end = ["--idle", "0", "--power", "none", "-q", "-o", str(tmp_path / "r.json")]
+        shown = CliRunner().invoke(bench, ["run", "--endpoint", url, *words, *times, *end], standalone_mode=False)
+    result = read_result(tmp_path / "r.json")
+    assert result.warmup is not None
+    last, record = result.warmup.crew[-1], result.repeats[0].traffic
+    assert record is not None
+    grown = last.free_cpus > last.workers
+
+    assert last.reason.startswith("late")
+    assert (2 if grown else 1) == last.next_workers == record.health.workers
+    assert f"(99 %: sends {1e3 * (last.send_late_p99_s or 0):.3g} ms" in shown.stdout
+    assert ("2 send from then on" if grown else "no other processor is free") in shown.stdout
+
+
 def test_a_query_of_several_calls_goes_out_together(ended: Callable[[str], Result]) -> None:
     """Eight calls have one planned start, and the next eight go out when the slowest of them has ended."""
     done = ended("multi-stream").repeats[0].completions

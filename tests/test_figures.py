@@ -8,6 +8,7 @@ from wattbench.harness.cli.figures import result_lines
 from wattbench.results.ceilings import CeilingEntry, CeilingKind, CeilingsRecord
 from wattbench.results.document import Result
 from wattbench.results.files import read_result
+from wattbench.results.report.words import absolute, comparing
 from wattbench.results.summarise import summarise
 from wattbench.results.tuning import TrialOutcome, TrialRecord, TuningRecord
 
@@ -213,3 +214,16 @@ def test_tuning_with_one_winner(factories: ModuleType) -> None:
 
     assert "tuning          torch/max bfloat16 on cpu, the fastest of 2 candidates" in lines
     assert not any("faster in" in line for line in lines)
+
+
+def test_an_uncertainty_beyond_the_figure_is_no_share_of_it(factories: ModuleType) -> None:
+    """A net power that may as well be nothing has an uncertainty in watts; rounding leaves no 1e+16 per cent."""
+    result = factories.make_result()
+    net = replace(result.summary.metric("power.net"), value=1e-15, u_absolute_rel=2e15, u_comparison_rel=0.1)
+    metrics = tuple(net if m.name == "power.net" else m for m in result.summary.metrics)
+    lines = result_lines(replace(result, summary=replace(result.summary, metrics=metrics)))
+    (line,) = (line for line in lines if line.startswith("net power"))
+
+    assert "+/-4 W absolute, +/-20.0 % comparing (k=2)" in line
+    assert "± 4 W" == absolute(net)
+    assert "± 20 %" == comparing(net)

@@ -160,6 +160,15 @@ def test_failures_are_counted_by_kind(doubts: Any) -> None:
     assert "severe" in {d.severity for d in many if d.code == "failed_requests"}
 
 
+def test_a_client_without_descriptors_makes_the_result_invalid(doubts: Any) -> None:
+    """One call that this machine could not send is no failure of the server, and the load was not the one asked for."""
+    found = doubts([make_traffic_repeat(errors={1: "client_limit"})])
+    (doubt,) = (each for each in found if each.code == "failed_requests")
+
+    assert "severe" == doubt.severity
+    assert "ulimit" in doubt.advice
+
+
 def test_limits_that_do_not_hold_or_are_not_proven_are_told(doubts: Any) -> None:
     """A hundred requests of 200 ms break a limit of 100 ms, hold one of 1 s at p90, and prove nothing of p99."""
     sound = [make_traffic_repeat()]

@@ -334,6 +334,9 @@ def test_the_table_can_be_shown_again(sweep: Sweep) -> None:
         (("--i-may-change-the-power-limit",), "--power-limit names none"),
         (("--power-limit", "250", "--i-may-change-the-power-limit"), "needs one NVIDIA board"),
         (("--slo-latency-s", "nan"), "--slo-latency-s is out of range"),
+        (("--slo-latency-s", "inf"), "--slo-latency-s is out of range: got inf"),
+        (("--window", "nan"), "--window is out of range: got nan, it must be more than 0 and at most 86400 s"),
+        (("--idle", "inf"), "--idle is out of range: got inf, it must be at least 0 and at most 86400 s"),
         (("--power", "walll"), "Unknown power source"),
     ],
 )

@@ -11,7 +11,7 @@ import click
 from wattbench.harness.calibrating import SHARES, Times, calibrate
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.progress import ConsoleReporter
-from wattbench.harness.knobs import check_text
+from wattbench.harness.knobs import Range, check_text
 from wattbench.harness.meters import Meter, MeterFacts, TypedMeter, open_meter, parse_reading
 from wattbench.harness.plan import resolve
 from wattbench.harness.power.calibration_file import CALIBRATION_AGE, age_of, every_calibration, forget, keep
@@ -25,6 +25,10 @@ __all__ = ["calibration_lines", "command"]
 
 PROMPT = "-"
 """What `--typed` stands for without a file: the readings are asked for."""
+
+STEP = Range(flag="--meter-step", low=0, high=1_000_000, unit=" W", above_zero=True)
+SETTLE = Range(flag="--settle", low=0, high=3600, unit=" s")
+LEVEL = Range(flag="--level", low=0.5, high=3600, unit=" s")
 
 KNOBS = ("load", "backend", "device", "precision", "batch", "threads", "tuning", "power")
 
@@ -84,13 +88,15 @@ def command(
         records = forget(gone) if gone is not None else every_calibration()
         _print(records, as_json, "forgotten" if gone is not None else "")
         return 0
+    for limits, value in ((STEP, meter_step), (SETTLE, settle_s), (LEVEL, level_s)):
+        limits.check(value)
     facts = MeterFacts(
         identity=meter_name,
         accuracy_rel=_accuracy_rel(meter_accuracy),
         boundary=_scope(boundary),
-        resolution_w=_positive("--meter-step", meter_step),
+        resolution_w=meter_step,
     )
-    times = Times(settle_s=_seconds("--settle", settle_s, 0.0), level_s=_seconds("--level", level_s, 0.5))
+    times = Times(settle_s=settle_s, level_s=level_s)
     check_text("--meter-name", meter_name)
     record = _calibrated(_opener(meter, typed, facts), times, knobs, quiet)
     path = keep(record)
@@ -152,22 +158,8 @@ def _lines_of(path: Path) -> Callable[[str], str]:
 
 def _accuracy_rel(percent: float | None) -> float | None:
     """Return the standard uncertainty of limits of error: a rectangular bound (GUM 4.3.7)."""
-    if percent is not None and not 0 < percent <= 100:
-        why = f"got {percent}, it is a percentage above 0"
-        raise UsageError("--meter-accuracy is out of range", why, "Give e.g. 0.5.")
+    Range(flag="--meter-accuracy", low=0, high=100, unit=" %", above_zero=True).check(percent)
     return None if percent is None else percent / 100 / math.sqrt(3)
-
-
-def _positive(flag: str, value: float | None) -> float | None:
-    if value is not None and not 0 < value < 1e6:
-        raise UsageError(f"{flag} is out of range", f"got {value}, it must be more than 0", "Give watts, e.g. 0.1.")
-    return value
-
-
-def _seconds(flag: str, value: float, low: float) -> float:
-    if not low <= value <= 3600:
-        raise UsageError(f"{flag} is out of range", f"got {value}, it must be {low:g} to 3600 s", "Give seconds.")
-    return value
 
 
 def _scope(word: str | None) -> Scope | None:

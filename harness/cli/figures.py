@@ -6,12 +6,14 @@ from wattbench.harness.cli.attached_lines import attached_lines
 from wattbench.harness.cli.device_lines import device_lines
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.cli.peer_lines import peer_lines
+from wattbench.results.counted import counted
 from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt
 from wattbench.results.energy import PowerRecord
 from wattbench.results.figures import known_part
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
+from wattbench.results.report.words import COVERAGE
 from wattbench.results.stats import median
 from wattbench.results.traffic_words import lengths_of, traffic_lines, traffic_words
 from wattbench.results.tuning import TuningRecord
@@ -90,8 +92,8 @@ def _subject_lines(result: Result) -> Iterator[str]:
 
 
 def _summary_lines(summary: Summary) -> Iterator[str]:
-    seconds = f"{summary.measured_s:.0f} s measured in {summary.repeats} repeats"
-    yield labelled("measured", f"{seconds}, {summary.requests} requests, {summary.failed_requests} failed")
+    seconds = f"{summary.measured_s:.0f} s measured in {counted(summary.repeats, 'repeat')}"
+    yield labelled("measured", f"{seconds}, {counted(summary.requests, 'request')}, {summary.failed_requests} failed")
     rates = [("throughput" if i == 0 else "", *rate) for i, rate in enumerate(_known(summary, THROUGHPUTS))]
     for label, name, unit in (*rates, *PHASES):
         metric = summary.metric(name)
@@ -183,7 +185,7 @@ def _energy_lines(summary: Summary) -> Iterator[str]:
     for label, name, unit in ENERGIES:
         metric = summary.metric(name)
         if metric is not None and metric.value is not None:
-            yield labelled(label, _figure(metric, unit) + uncertainty_text(metric))
+            yield labelled(label, _figure(metric, unit) + uncertainty_text(metric, unit))
     yield labelled("", f"scope {total.scope}: {total.boundary}")
     if part := known_part(total, summary.repeats):
         yield labelled("", f"{part}; of the others it is not")
@@ -212,15 +214,25 @@ def _figure(metric: Metric, unit: str) -> str:
     return text
 
 
-def uncertainty_text(metric: Metric) -> str:
-    """Return both expanded uncertainties (k=2), "unknown" for one that nothing states; "" when neither is stated."""
+def uncertainty_text(metric: Metric, unit: str) -> str:
+    """Return both expanded uncertainties (k=2), "unknown" for one that nothing states; "" when neither is stated.
+
+    They are shares of the figure, or, where one is larger than the figure itself, in its unit: a share of what may as
+    well be nothing says nothing.
+    """
     if metric.u_absolute_rel is None and metric.u_comparison_rel is None:
         return ""
-    return f"  {_percent(metric.u_absolute_rel)} absolute, {_percent(metric.u_comparison_rel)} comparing (k=2)"
+    absolute, comparing = (_expanded(metric, u, unit) for u in (metric.u_absolute_rel, metric.u_comparison_rel))
+    return f"  {absolute} absolute, {comparing} comparing (k=2)"
 
 
-def _percent(standard_uncertainty: float | None) -> str:
-    return "unknown" if standard_uncertainty is None else f"+/-{200 * standard_uncertainty:.1f} %"
+def _expanded(metric: Metric, standard_rel: float | None, unit: str) -> str:
+    expanded_rel = None if standard_rel is None else COVERAGE * standard_rel
+    if expanded_rel is None or metric.value is None:
+        return "unknown"
+    if expanded_rel > 1:
+        return f"+/-{number_text(expanded_rel * abs(metric.value))} {unit}"
+    return f"+/-{100 * expanded_rel:.1f} %"
 
 
 def quantiles_text(latency: QuantileMetric) -> str:

@@ -116,7 +116,7 @@ def _our_lines(result: ImportedResult) -> Iterator[str]:
     for label, name, unit in OURS:
         metric = result.metric(name)
         if metric is not None and metric.value is not None:
-            yield labelled(label, f"{number_text(metric.value)} {unit}{uncertainty_text(metric)}")
+            yield labelled(label, f"{number_text(metric.value)} {unit}{uncertainty_text(metric, unit)}")
         if metric is not None and name == "power.mean":
             yield from _power_lines(result, metric)
     for latency in result.latencies:

@@ -19,7 +19,7 @@ from wattbench.harness.cli.run import command as run_command
 from wattbench.harness.cli.run import parse_affinity
 from wattbench.harness.cli.sharing import check_push, combined_code, push_after_run, push_options
 from wattbench.harness.cli.traffic_options import traffic_knobs
-from wattbench.harness.knobs import user_path
+from wattbench.harness.knobs import DAY_S, Range, check_finite, user_path
 from wattbench.harness.plan import DEFAULT_LOAD, Resolved
 from wattbench.harness.request import RunRequest, make_request, merge_requests, read_request
 from wattbench.harness.storage import data_directory
@@ -91,8 +91,7 @@ def command(**flags: Any) -> int:  # any: see Flags
     The repeats of several points alternate, so that drift hits all alike. Every point is a result file in the folder;
     at the end stand a table, the Pareto front of throughput against latency, and its knee.
     """
-    if flags["slo_latency_s"] is not None and not flags["slo_latency_s"] > 0:
-        raise UsageError("--slo-latency-s is out of range", f"got {flags['slo_latency_s']}", "Give seconds above 0.")
+    Range(flag="--slo-latency-s", low=0, high=DAY_S, unit=" s", above_zero=True).check(flags["slo_latency_s"])
     push = check_push()
     if flags["show"] is not None:
         return _print(Folder.open(_folder_path("--show", flags["show"])), flags)
@@ -186,6 +185,7 @@ def _shared_request(flags: Flags) -> RunRequest:
     knobs = {name: flags[name] for name in SHARED if name not in ("plan_file", "quiet", "affinity", *TRAFFIC)}
     knobs |= traffic_knobs()
     knobs["affinity"] = parse_affinity(flags["affinity"])
+    check_finite(knobs)
     return make_request(
         {k: v for k, v in knobs.items() if not (v is None or v is False or v == ())}, "A knob has a wrong value"
     )

@@ -12,12 +12,9 @@ from wattbench.results.report.blocks import Block, Cell, Chart, Column, Entries,
 from wattbench.results.report.charts import drawn, plain, values
 from wattbench.results.report.headline import metric_of, metrics_of
 from wattbench.results.report.subject import Subject
-from wattbench.results.report.words import absolute, comparing, number, percent, unit_of
+from wattbench.results.report.words import COVERAGE, absolute, comparing, number, percent, unit_of
 
 __all__ = ["ladder_section", "phases_section"]
-
-COVERAGE = 2.0
-"""Error bars are expanded uncertainties, k=2: about 95 %."""
 
 FIRST_OF_RUNG = "power.mean"
 """The figures of each rung begin with it (docs/metrics.md)."""

@@ -3,6 +3,7 @@
 from wattbench.results.metrics import Interval, Metric
 
 __all__ = [
+    "COVERAGE",
     "UNITS",
     "absolute",
     "amount",
@@ -15,6 +16,9 @@ __all__ = [
     "time",
     "unit_of",
 ]
+
+COVERAGE = 2.0
+"""Printed uncertainties and error bars are expanded by this factor (k=2, about 95 %)."""
 
 UNITS = {
     "{request}/s": "requests/s",
@@ -150,4 +154,6 @@ def comparing(metric: Metric) -> str:
 def _expanded(metric: Metric, u_rel: float | None) -> str:
     if u_rel is None:
         return "" if metric.scope is None else "not stated"
-    return f"± {200 * u_rel:.2g} %"
+    if COVERAGE * u_rel > 1 and metric.value is not None:  # a share of what may as well be nothing says nothing
+        return f"± {number(COVERAGE * u_rel * abs(metric.value))} {unit_of(metric.unit)}"
+    return f"± {100 * COVERAGE * u_rel:.2g} %"

@@ -1,0 +1,57 @@
+"""What a run of traffic says of itself in words: one is one, and more are more."""
+
+from dataclasses import replace
+from types import ModuleType
+
+import pytest
+from traffic_rows import make_health, make_traffic_repeat
+
+from wattbench.harness.cli.figures import result_lines
+from wattbench.results.counted import counted
+from wattbench.results.traffic_plan import TrafficPlan
+from wattbench.results.traffic_words import traffic_lines, traffic_words
+
+
+@pytest.mark.parametrize(
+    ("plan", "words"),
+    [
+        (TrafficPlan(sessions=1), "1 session in progress"),
+        (TrafficPlan(sessions=3), "3 sessions in progress"),
+        (TrafficPlan(samples=1), "1 sample a query"),
+        (TrafficPlan(samples=8), "8 samples a query"),
+        (TrafficPlan(concurrency=1), "1 in progress"),
+        (TrafficPlan(ramp="1,2", concurrency=None), "ramp 1,2"),
+        (TrafficPlan(trace="calls.jsonl"), "trace calls.jsonl"),
+    ],
+)
+def test_how_requests_came(plan: TrafficPlan, words: str) -> None:
+    """The number decides about the noun."""
+    assert words == traffic_words(plan)
+
+
+@pytest.mark.parametrize(
+    ("health", "words"),
+    [
+        (make_health(connections_opened=1, in_flight_peak=1), "1 connection for 1 request in progress"),
+        (make_health(connections_opened=4, in_flight_peak=2), "4 connections for 2 requests in progress"),
+    ],
+)
+def test_how_the_client_did(factories: ModuleType, health: object, words: str) -> None:
+    """One process, one connection, one request, and one repeat of it."""
+    repeats = (replace(make_traffic_repeat(), traffic=replace(make_traffic_repeat().traffic, health=health)),)
+    result = factories.make_result(repeats=repeats)
+    shown = replace(result, summary=replace(result.summary, repeats=1, requests=1, failed_requests=0))
+    said = dict(traffic_lines(shown))
+
+    assert said["client"].startswith("1 process, ")
+    assert said["client"].endswith(words)
+    assert any("measured in 1 repeat, 1 request, 0 failed" in line for line in result_lines(shown))
+
+
+def test_a_plural_of_its_own() -> None:
+    """Not every noun takes a mere s."""
+    assert ["1 process", "2 processes", "0 probes"] == [
+        counted(1, "process", "processes"),
+        counted(2, "process", "processes"),
+        counted(0, "probe"),
+    ]
