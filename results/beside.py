@@ -13,6 +13,9 @@ __all__ = ["NamedFile", "file_bytes", "named_files"]
 
 NamedFile = PollsFile | RequestsFile
 
+PARQUET_END = b"PAR1"
+"""A whole Parquet file ends with these bytes: a shorter one that does is another file, and not a part of its own."""
+
 REMEDY = "Keep the files together; take the original one, or measure again."
 
 
@@ -25,8 +28,8 @@ def named_files(document: Document) -> tuple[NamedFile, ...]:
 def file_bytes(named: NamedFile, path: Path) -> bytes:
     """Return the bytes of a file that the document at `path` names, from beside it, after their digest was checked.
 
-    Raises TruncatedError for a file that is shorter than the document says, TamperedError for other bytes, and
-    DocumentError when it is missing or cannot be read; the message starts with its path.
+    Raises TruncatedError for a file of which the end is missing, TamperedError for other bytes, and DocumentError when
+    it is missing or cannot be read; the message starts with its path.
     """
     file = path.parent / named.name
     try:
@@ -42,15 +45,16 @@ def _trusted(file: Path, named: NamedFile) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise DocumentError(f"{what} cannot be read", "it is no regular file", REMEDY)
         size = status.st_size
-        data = file.read_bytes() if size == named.size_bytes else b""
+        data = file.read_bytes() if size <= named.size_bytes else b""
     except FileNotFoundError as exc:
         raise DocumentError(f"{what} are missing", "the result names this file, it is not there", REMEDY) from exc
     except OSError as exc:
         raise DocumentError(f"{what} cannot be read", exc.strerror or str(exc), REMEDY) from exc
-    if size < named.size_bytes:
+    if size < named.size_bytes and not data.endswith(PARQUET_END):
         raise TruncatedError(f"{what} are truncated", f"the file has {size} of {named.size_bytes} bytes", REMEDY)
     found = "sha256:" + hashlib.sha256(data).hexdigest()
     if size > named.size_bytes or found != named.digest:
-        why = f"the result says {named.digest} and {named.size_bytes} bytes, the file has {size} other ones"
+        seen = f"{found} and {size} bytes" if data else f"{size} bytes"
+        why = f"the result says {named.digest} and {named.size_bytes} bytes, the file has {seen}"
         raise TamperedError(f"{what} are not those of this result", why, REMEDY)
     return data

@@ -194,6 +194,7 @@ def test_the_digest_of_the_document_vouches_for_them(written: Path) -> None:
     [
         (lambda file: file.unlink(), DocumentError, "The requests are missing"),
         (lambda file: file.write_bytes(file.read_bytes()[:-100]), TruncatedError, "The requests are truncated"),
+        (lambda file: file.write_bytes(file.read_bytes()[100:]), TamperedError, "not those of this result"),
         (lambda file: file.write_bytes(file.read_bytes()[:-1] + b"!"), TamperedError, "not those of this result"),
         (lambda file: file.write_bytes(file.read_bytes() + b"!"), TamperedError, "not those of this result"),
     ],
