@@ -83,7 +83,8 @@ class ChildProcess:
         deadline = time.monotonic() + timeout_s
         with selectors.DefaultSelector() as selector:
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            while b"\n" not in self._pending:
+            parts = [self._pending]
+            while b"\n" not in parts[-1]:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self.kill()
                     what = f"{self.name} did not answer within {timeout_s:.0f} s and was ended"
@@ -91,8 +92,8 @@ class ChildProcess:
                 chunk = os.read(self._process.stdout.fileno(), 1 << 20)
                 if not chunk:
                     raise self.death()
-                self._pending += chunk
-        line, _, self._pending = self._pending.partition(b"\n")
+                parts.append(chunk)
+        line, _, self._pending = b"".join(parts).partition(b"\n")
         return line
 
     def log_tail(self) -> str:

@@ -16,7 +16,7 @@ from wattbench.results.durable import replace_file
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.files import write_result
 from wattbench.results.plan import Plan
-from wattbench.results.sidecar import write_with_files
+from wattbench.results.sidecar import write_unfinished, write_with_files
 
 __all__ = [
     "Destination",
@@ -44,6 +44,7 @@ class Destination:
     wanted: Path
     moved_because: str | None = None
     _path: Path | None = field(default=None)
+    _beside: Path | None = field(default=None)
 
     @property
     def path(self) -> Path:
@@ -56,14 +57,23 @@ class Destination:
 
     def rewrite(self, result: Result) -> None:
         """Replace the content; on failure use the fall-back. Raises StorageError only when both fail."""
-        self._kept(lambda path: write_result(result, path))
+        before, self._beside = self._beside, self._kept(lambda path: write_unfinished(result, path))
+        self._forget(before)
 
     def conclude(self, result: Result) -> Result:
         """Replace the content for the last time, polls and requests in files of their own, and return what was written.
 
         On failure the fall-back takes all. Raises StorageError only when that fails too.
         """
-        return self._kept(lambda path: write_with_files(result, path))
+        written = self._kept(lambda path: write_with_files(result, path))
+        self._forget(self._beside)
+        return written
+
+    def _forget(self, beside: Path | None) -> None:
+        """Delete a file of requests of an earlier content, unless the newest one names it too."""
+        with suppress(OSError):
+            if beside is not None and beside.name.partition(".")[0].encode() not in self.path.read_bytes():
+                beside.unlink()
 
     def _kept(self, write: Callable[[Path], Kept]) -> Kept:
         try:

@@ -24,8 +24,11 @@ from wattbench.results.traffic_plan import TrafficPlan
 
 __all__ = ["SPEED_TEST", "TrafficEngine"]
 
-STAMPS_MAX = 2_000_000
-"""Stamps of one window: until its run ends the document holds them in itself, some 30 MB of text."""
+STAMPS_MAX = 10_000_000
+"""Stamps of one window: ten windows of so many take some 4 GB of memory here, and as much to read them again."""
+
+EXPECTED_FACTOR = 1.2
+"""A window that warm-up expects to pass that limit by so much is not begun."""
 
 PARTS = 8
 """Speeds that one stretch of warm-up gives: the steadiness test asks for six."""
@@ -66,7 +69,7 @@ class TrafficEngine:
         self._traffic = traffic
         self._give_up_s = give_up_s
         self._origin_ns = origin_ns
-        self._calls_per_s = 0.0
+        self._calls_per_s = self._stamps_per_s = 0.0
         self._drawn = 0
         self._trace: Trace | None = read_trace(Path(traffic.trace)) if traffic.trace is not None else None
 
@@ -112,12 +115,15 @@ class TrafficEngine:
     def measure(self, command: Serve) -> Measured:
         """Serve one measured window, whole: it begins with its first request and ends with the last answer."""
         time.sleep(command.jitter_s)
+        if not self._traffic.rate_auto:  # whose warm-up says nothing of the rate
+            expected = round(self._stamps_per_s * command.window_s)
+            _refuse_too_much(expected, EXPECTED_FACTOR * STAMPS_MAX, "at the speed of the warm-up it would bring")
         self._lead(command.lead_in_s, command)
         schedule = self._schedule(command.window_s, command.rate_per_s, command.seed)
         cpu_ns = time.process_time_ns()
         served = self._serve(schedule)
         cpu_ns = time.process_time_ns() - cpu_ns
-        _refuse_too_much(served)
+        _refuse_too_much(_stamps(served), STAMPS_MAX, "it brought")
         with contextlib.suppress(DeviceError):  # a server that is gone by now takes no row of the window with it
             self._lead(command.lead_out_s, command)
         return Measured(
@@ -157,6 +163,7 @@ class TrafficEngine:
     def _learn(self, served: Served) -> None:
         span_s = (served.window_end_ns - served.window_start_ns) / 1e9
         self._calls_per_s = max(self._calls_per_s, len(served) / max(span_s, 1e-3))
+        self._stamps_per_s = _stamps(served) / max(span_s, 1e-3)
 
     def _next(self) -> int:
         self._drawn += 1
@@ -166,11 +173,14 @@ class TrafficEngine:
         return Window(start_ns=start_ns - self._origin_ns, end_ns=end_ns - self._origin_ns)
 
 
-def _refuse_too_much(served: Served) -> None:
+def _stamps(served: Served) -> int:
+    return sum(map(len, served.token_ns))
+
+
+def _refuse_too_much(stamps: int, limit: float, brings: str) -> None:
     """Raise DeviceError for a window with more token stamps than a result can hold."""
-    stamps = sum(map(len, served.token_ns))
-    if stamps > STAMPS_MAX:
-        why = f"it brought {stamps} pieces of output with a time of their own, a result holds {STAMPS_MAX} a window"
+    if stamps > limit:
+        why = f"{brings} {stamps:,} pieces of output with a time of their own, a result holds {STAMPS_MAX:,} a window"
         raise DeviceError("One window is too much for a result", why, "Choose a shorter --window, or --no-stream.")
 
 

@@ -14,9 +14,12 @@ from wattbench.results.files import put_file, write_result
 from wattbench.results.polls_file import decode_polls, encode_polls
 from wattbench.results.requests_file import encode_requests, named_requests, without_requests
 
-__all__ = ["read_polls", "with_polls", "write_with_files", "write_with_polls"]
+__all__ = ["read_polls", "with_polls", "write_unfinished", "write_with_files", "write_with_polls"]
 
 Written = TypeVar("Written")
+
+MANY_STAMPS = 500_000
+"""Beyond so many stamps, some 7 MB of text, a document that is still to grow has its requests beside it already."""
 
 
 def write_with_files(result: Result, path: Path) -> Result:
@@ -36,6 +39,27 @@ def write_with_files(result: Result, path: Path) -> Result:
     slim = without_requests(result, named)
     written = _followed(path.parent / named.name, data, lambda: write_with_polls(slim, path))
     return replace(written, repeats=result.repeats, requests_file=None)
+
+
+def write_unfinished(result: Result, path: Path) -> Path | None:
+    """Write a result that is still to grow, its polls in it, and return the file of its requests.
+
+    None: they are in the document, being few, or since pyarrow cannot be loaded. Raises StorageError; no new file is
+    left then.
+    """
+    stamps = sum(map(len, (steps for repeat in result.repeats for steps in repeat.completions.step_end_ns)))
+    served = all(repeat.traffic is not None for repeat in result.repeats)
+    try:
+        data = encode_requests(result.repeats) if served and stamps > MANY_STAMPS else None
+    except ImportError:
+        data = None
+    if data is None:
+        write_result(result, path)
+        return None
+    named = named_requests(data, result.repeats)
+    slim, file = without_requests(result, named), path.parent / named.name
+    _followed(file, data, lambda: write_result(slim, path))
+    return file
 
 
 def write_with_polls(result: Result, path: Path) -> Result:
@@ -63,8 +87,8 @@ def write_with_polls(result: Result, path: Path) -> Result:
 def read_polls(result: Result, path: Path) -> tuple[Polls, ...]:
     """Return the raw polls of the result at `path`, from the document or from the file beside it.
 
-    Raises TruncatedError for a file that is shorter than the result says, TamperedError for other bytes, and
-    DocumentError when it is missing or no file of polls; the message starts with its path.
+    Raises TruncatedError for a file of which the end is missing, TamperedError for other bytes, and DocumentError when
+    it is missing or no file of polls; the message starts with its path.
     """
     named = result.power.polls_file
     if named is None:

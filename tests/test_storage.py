@@ -4,6 +4,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from traffic_rows import make_traffic_repeat
 
 from wattbench.harness.storage import Destination, cache_directory, choose_path, data_directory
 from wattbench.results.errors import StorageError, UsageError
@@ -103,3 +104,23 @@ def test_without_a_home_folder_the_variables_are_named(monkeypatch: pytest.Monke
         data_directory()
     with pytest.raises(UsageError, match="Set WATTBENCH_CACHE"):
         cache_directory()
+
+
+def test_many_requests_lie_beside_a_document_that_still_grows(
+    factories: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At every time the newest document has all of its rows, and the file of the one before is gone."""
+    monkeypatch.setattr("wattbench.results.sidecar.MANY_STAMPS", 500)
+    file, repeats = Destination(wanted=tmp_path / "result.json"), [make_traffic_repeat(i) for i in range(3)]
+    file.create(factories.make_result(repeats=()))
+    beside = []
+    for count in (1, 2, 3):
+        result = factories.make_result(repeats=tuple(repeats[:count]))
+        file.rewrite(result)
+        beside.append({path.name for path in tmp_path.glob("*.requests.parquet")})
+        assert result == read_result(file.path)
+    written = file.conclude(result)
+
+    assert [0, 1, 1] == [len(names) for names in beside]  # 300 stamps, 600, 900
+    assert beside[1] != beside[2] == {path.name for path in tmp_path.glob("*.requests.parquet")}
+    assert written == read_result(file.path)
