@@ -30,6 +30,7 @@ from wattbench.backends.endpoint.key import Key, load_key
 from wattbench.backends.endpoint.pool import Pool
 from wattbench.backends.endpoint.server_facts import ServerFacts
 from wattbench.backends.endpoint.target import Target, make_target
+from wattbench.backends.endpoint.timer import Timer
 from wattbench.backends.traffic import NONE, Schedule, Served
 from wattbench.harness.selftest.paired import closed_loop, open_loop, pair
 from wattbench.harness.selftest.script import Fault, StubScript
@@ -488,6 +489,17 @@ def test_a_soft_limit_of_files_is_no_limit_of_calls(paced: Stub) -> None:
     paced.truths()
 
     assert set(done.error) == {None}
+
+
+def test_a_timer_that_never_fires_stops_nothing(paced: Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A kernel may lose one that is set in the moment when it is due; calls go out all the same, and time out."""
+    monkeypatch.setattr(Timer, "set", lambda self, at_ns: None)
+    client = client_of(paced)
+    done = served(client, open_loop(20, 100.0, None, input_tokens=16, output_tokens=2, give_up_s=20))
+    paced.truths()
+
+    assert [None] * 20 == list(done.error)
+    assert 0.1 <= (done.start_ns.max() - done.start_ns.min()) / 1e9
 
 
 def test_the_hard_limit_of_files_is_the_clients_own() -> None:

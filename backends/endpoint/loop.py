@@ -29,6 +29,9 @@ UNREAD_MAX_BYTES = 32 * 2**20
 SPIN_NS = 100_000
 """The last stretch before a call is due is spun: waking up takes about this long."""
 
+MISSED_S = 0.001
+"""So long after its time nobody waits for the timer any more: kernels were seen to lose one that was set too late."""
+
 EVENTS_MAX = 256
 CONNECT_TIMEOUT_S = 10.0
 OPENED_MAX = 4096
@@ -119,7 +122,7 @@ class Loop:
             elif wake is None:
                 seconds = -1.0
             else:
-                seconds = -1.0 if timer_fd is not None else max(0.0, (wake - SPIN_NS - now) / 1e9)
+                seconds = max(0.0, (wake - SPIN_NS - now) / 1e9) + (MISSED_S if timer_fd is not None else 0.0)
             events = poll(seconds, EVENTS_MAX)
             if not events and self._unread:
                 self._read_one()
