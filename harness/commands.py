@@ -6,7 +6,7 @@ from wattbench.models.load import Load
 from wattbench.results.measurement import WarmupRecord
 from wattbench.results.plan import Plan
 
-__all__ = ["PREPARE_TIMEOUT_S", "answer_timeout_s", "gate_command", "prepare_command", "window_command"]
+__all__ = ["PREPARE_TIMEOUT_S", "answer_wait_s", "gate_command", "prepare_command", "window_command"]
 
 PREPARE_TIMEOUT_S = 3600.0
 """How long building, compiling or loading may take before the worker counts as hung."""
@@ -53,7 +53,7 @@ def window_command(
     )
 
 
-def answer_timeout_s(plan: Plan, warmup: WarmupRecord | None, seconds: float) -> float:
+def answer_wait_s(plan: Plan, warmup: WarmupRecord | None, seconds: float) -> float:
     """Return how long to wait for a command that should take `seconds` and some whole executions or time-outs."""
     execution_s = warmup.execution_s if warmup else None
     timeout_s = plan.endpoint.timeout_s if plan.endpoint else 0.0

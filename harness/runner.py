@@ -9,13 +9,7 @@ from typing import Protocol, TypeVar
 
 from wattbench.harness.ceilings import ceilings_for, exceeded
 from wattbench.harness.clock import RunClock
-from wattbench.harness.commands import (
-    PREPARE_TIMEOUT_S,
-    answer_timeout_s,
-    gate_command,
-    prepare_command,
-    window_command,
-)
+from wattbench.harness.commands import PREPARE_TIMEOUT_S, answer_wait_s, gate_command, prepare_command, window_command
 from wattbench.harness.draft import Draft
 from wattbench.harness.environment import collect_environment
 from wattbench.harness.evidence import error_record, gather_evidence, summarise_draft
@@ -283,7 +277,7 @@ class Run:
         """Search the highest rate that holds, where the plan asks for it; the measured windows are at that rate."""
         if (plan := self._plan).traffic is not None and plan.traffic.rate_auto:
             ask = partial(
-                worker.ask, expected=Measured, timeout_s=answer_timeout_s(plan, self._draft.warmup, plan.window_s)
+                worker.ask, expected=Measured, timeout_s=answer_wait_s(plan, self._draft.warmup, plan.window_s)
             )
             search = partial(find_rate, ask, plan, self._draft.warmup, self._reporter)
             found = self._draft.search = self._in_phase("rate search", None, search)
@@ -307,7 +301,7 @@ class Run:
         lead_s = max(self._power.lead_s, LEAD_FLOOR_S)
         before = self._surroundings.moment(worker.pid)
         command = window_command(plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
-        timeout_s = answer_timeout_s(plan, self._draft.warmup, plan.window_s + 2 * lead_s + pause_s)
+        timeout_s = answer_wait_s(plan, self._draft.warmup, plan.window_s + 2 * lead_s + pause_s)
         done = worker.ask(command, Measured, timeout_s)
         after = self._surroundings.moment(worker.pid)
         cpu = after.cpu_since(before)

@@ -7,6 +7,8 @@ from wattbench.backends.endpoint.tokenizer import counter_of
 from wattbench.backends.lines import failure_of
 from wattbench.results.errors import WattbenchError
 
+__all__ = ["main"]
+
 
 def main() -> None:
     """Answer for the folder that the second argument names."""
