@@ -37,6 +37,7 @@ WINDOW_FLOOR_S = 10.0
 WINDOW_PROTOCOL_S = 60.0
 REPEATS_PROTOCOL = 5
 CLOCK_JUMP_S = 0.5
+CLOCK_BOUND_SHARE = 0.01
 OTHER_CPU_SHARE = 0.05
 STEAL_SHARE = 0.02
 IDLE_BUSY_SHARE = 0.10
@@ -292,6 +293,8 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
     if reasons:
         facts = f"the device slowed itself down: {', '.join(_slowed(e.repeats, cause) for cause in reasons)}"
         yield _doubt("throttled", facts, "The figure is true for this power limit and cooling; both are recorded.")
+    for facts in _loose_windows(e.repeats):
+        yield _doubt("clock_unsynchronised", facts, "Lengthen --window, or reach the phone by a faster way.")
     for facts in _warm_phones(e.repeats):
         yield _doubt("throttled", facts, "Let the phone cool between repeats; the figure is true for this cooling.")
     if e.power_limit_changed is not None:
@@ -312,6 +315,14 @@ def _machine(e: Evidence) -> Iterator[Doubt]:
 
 def _throttled(repeat: Repeat) -> Iterator[tuple[str, float]]:
     yield from (repeat.throttled_s or {}).items()
+
+
+def _loose_windows(repeats: tuple[Repeat, ...]) -> Iterator[str]:
+    """Yield by how much of it a tool's window may lie elsewhere, where that is more than energy should be off by."""
+    known = [(r.tool.clock_bound_s / r.window.duration_s, r.index) for r in repeats if r.tool is not None]
+    share, index = max(known, default=(0.0, 0))
+    if share > CLOCK_BOUND_SHARE:
+        yield f"the tool's clock is known within {100 * share:.1f} % of the window of repeat {index}"
 
 
 def _warm_phones(repeats: tuple[Repeat, ...]) -> Iterator[str]:

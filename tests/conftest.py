@@ -30,7 +30,7 @@ LONGEST = (
     *("onnx_genai", "power_coverage", "backends_contract_suite", "onnx_graphs", "real_weights", "onnx_export", "api"),
     *("sharing_processes", "recompute_calibrated", "sweep_powerlimit", "power_nvml", "store_faults", "store_remote"),
     *("recompute", "onnxruntime_openvino", "report_browser", "backends_torch", "peers", "torch_architectures"),
-    *("store_privacy", "meters_recorder", "meters_secrets", "agent", "attach_power"),
+    *("store_privacy", "meters_recorder", "meters_secrets", "agent", "attach_power", "litert_android"),
 )
 """Files of tests that take longest: they start first, those that wait beside those that compute, and leave no tail."""
 

@@ -16,7 +16,7 @@ from wattbench.results.document import ErrorRecord, Result
 from wattbench.results.doubts import DOUBT_CODES
 from wattbench.results.energy import RecorderHealth
 from wattbench.results.figures import figure
-from wattbench.results.measurement import IdleRecord, WarmupRecord, Window
+from wattbench.results.measurement import Completions, IdleRecord, ToolTimes, WarmupRecord, Window
 
 Make = Callable[..., Evidence]
 
@@ -440,3 +440,26 @@ def test_throttling_names_its_share_of_the_worst_window(make: Make) -> None:
 
     expected = "the device slowed itself down: power cap (up to 50 % of the time, in repeat 2)"
     assert [expected] == [d.facts for d in doubts if d.code == "throttled"]
+
+
+def test_a_tool_s_window_that_is_not_known_well(make: Make) -> None:
+    """A tool's clock that is placed within more than 1 % of the window, and a phone that slows down, are doubts."""
+    times = ToolTimes(
+        tool="benchmark_model",
+        executions=10,
+        mean_s=6.0,
+        min_s=6.0,
+        max_s=6.0,
+        std_s=None,
+        median_s=None,
+        init_s=None,
+        clock_bound_s=0.5,
+        thermal_status=0,
+    )
+    sound, loose, hot = (
+        replace(times, clock_bound_s=b, thermal_status=t) for b, t in ((0.5, 0), (0.7, None), (0.5, 2))
+    )
+    first = {name: getattr(make().repeats[0].completions, name)[:1] for name in Completions.__slots__}
+    found = [codes(first_repeat(tool=each, completions=Completions(**first))(make())) for each in (sound, loose, hot)]
+
+    assert [[], ["clock_unsynchronised"], ["throttled"]] == found

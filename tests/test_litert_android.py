@@ -18,12 +18,13 @@ from small_models import small_load
 from wattbench.backends.contract import Preparation
 from wattbench.backends.litert.phone_backend import LitertPhoneBackend
 from wattbench.harness.quality import compare
+from wattbench.models.find import find_load
 from wattbench.models.torch_reference import reference_outputs
 from wattbench.results.document import Result
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.files import read_result
 from wattbench.results.trust.work_gates import token_check
-from wattbench.testing import make_batch
+from wattbench.testing import BackendCase, BackendContract, make_batch
 
 BERT = small_load("bert-base/classify-128")
 RUN = ("run", "--backend", "litert-android", "--load", "tiny-encoder/tiny-encode", "--batch", "2")
@@ -50,6 +51,15 @@ def backend() -> Iterator[LitertPhoneBackend]:
     made = LitertPhoneBackend()
     yield made
     made.close()
+
+
+@pytest.mark.usefixtures("phone")
+class TestContract(BackendContract):
+    """Single executions, each a call of the tool, keep the contract; spans are tested below."""
+
+    case = BackendCase(
+        make_backend=LitertPhoneBackend, load=find_load("tiny-encoder/tiny-encode"), device="cpu", tuning="program"
+    )
 
 
 def asked(**knobs: object) -> Preparation:

@@ -12,12 +12,13 @@ import numpy
 from wattbench.backends.adb import Adb
 from wattbench.backends.clocks import ClockOffset
 from wattbench.backends.contract import DeviceInfo, Preparation
-from wattbench.backends.encoders import EncoderFacts, OpenEncoder, output_names
+from wattbench.backends.encoders import INPUTS, EncoderFacts, OpenEncoder, output_names
 from wattbench.backends.litert.benchmark_model import Batchwise, Report, arguments, parse, refused
 from wattbench.backends.litert.maker import MAKER
 from wattbench.backends.litert.phone_devices import DELEGATE, OPTIONS, delegate_files, device_of, judge
 from wattbench.backends.phone import Phone, PhoneFacts, placed
 from wattbench.backends.programs import ProgramRequest, program_for
+from wattbench.models.inputs import make_arrays
 from wattbench.results.errors import DeviceError, UsageError
 
 __all__ = ["THREADS", "PhoneProgram", "TimedSpan", "open_on_phone"]
@@ -140,7 +141,7 @@ def open_on_phone(p: Preparation, device: DeviceInfo, adb: Adb, facts: PhoneFact
         flags = found.flags[p.precision] + _pushed(phone, Path(program.path), tool, external=found.external)
         threads = p.threads or THREADS
         loaded = PhoneProgram(phone, facts, flags, threads=threads, outputs=len(output_names(p.load)))
-        loaded.execute(_zeros(p))
+        loaded.execute(_first_inputs(p))
         assert loaded.report is not None
         placement = judge(found, loaded.report)
         if placement.fallback is not None and not p.allow_fallback:
@@ -207,9 +208,7 @@ def _named(flags: tuple[str, ...]) -> list[str]:
     return [f"{name}={value.rpartition('/')[2]}" for name, _, value in (flag.partition("=") for flag in flags)]
 
 
-def _zeros(p: Preparation) -> numpy.ndarray:
+def _first_inputs(p: Preparation) -> numpy.ndarray:
     """Return inputs of the program's shape, for the call that shows where it runs."""
-    from wattbench.models.inputs import make_arrays
-
     arrays = make_arrays(p.load, p.batch, p.seed)
-    return arrays["pixel_values"] if "pixel_values" in arrays else arrays["input_ids"]
+    return next(arrays[name] for name in INPUTS if name in arrays)
