@@ -414,6 +414,18 @@ def test_a_power_folder_beside_it_tells_its_offset(bare: Result, tmp_path: Path,
 def test_a_meter_beside_a_real_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a meter wrote while a run went on, on the wall clock, is placed on the run's own clock."""
     monkeypatch.setenv("WATTBENCH_CACHE", str(tmp_path / "cache"))
+    for attempt in range(5):
+        (tmp_path / str(attempt)).mkdir()
+        result = metered(tmp_path / str(attempt))
+        if None not in joules(result):  # else a busy machine kept the meter from writing for a while
+            break
+
+    assert [pytest.approx(123.4 * r.window.duration_s) for r in result.repeats] == joules(result)
+    assert all(repeat.energy[-1].coverage == 1.0 for repeat in result.repeats)
+
+
+def metered(folder: Path) -> Result:
+    """Return the result of a run with what a meter wrote beside it, once it was attached."""
     rows: list[str] = []
     stop = threading.Event()
 
@@ -433,17 +445,14 @@ def test_a_meter_beside_a_real_run(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         "--quiet",
         *short,
         "-o",
-        str(tmp_path / "r.json"),
+        str(folder / "r.json"),
     ]
     CliRunner().invoke(bench, arguments, standalone_mode=False)
     stop.set()
     meter.join(timeout=10)
-    (tmp_path / "m.csv").write_text("\n".join(["time,watts", *rows]) + "\n")
-    call(tmp_path / "r.json", "--csv", tmp_path / "m.csv", "--out", tmp_path / "n.json")
-    result = read_result(tmp_path / "n.json")
-
-    assert [pytest.approx(123.4 * r.window.duration_s) for r in result.repeats] == joules(result)
-    assert all(repeat.energy[-1].coverage == 1.0 for repeat in result.repeats)
+    (folder / "m.csv").write_text("\n".join(["time,watts", *rows]) + "\n")
+    call(folder / "r.json", "--csv", folder / "m.csv", "--out", folder / "n.json")
+    return read_result(folder / "n.json")
 
 
 def test_a_file_that_cannot_be_a_recording(bare: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
