@@ -43,12 +43,37 @@ class GateReference:
     forced_tokens: numpy.ndarray | None
 
 
+class Held:
+    """A backend that is prepared once, for all checks that only look at it."""
+
+    def __init__(self) -> None:
+        self._ready: tuple[Backend, Prepared] | None = None
+
+    def ready(self, case: "BackendCase") -> tuple[Backend, Prepared]:
+        """Return the backend and what it said when it was prepared, which the first call does."""
+        if self._ready is None:
+            backend = case.make_backend()
+            try:
+                self._ready = backend, backend.prepare(_preparation(case, case.device, case.precision))
+            except BaseException:
+                backend.close()
+                raise
+        return self._ready
+
+    def close(self) -> None:
+        """Close the backend, if there is one."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            ready[0].close()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendCase:
     """What a backend is checked with: how to make it, a small load, a device and a precision that it has.
 
     `reference` gives what the outputs for a load must be; None takes wattbench's own float32 reference, which
     needs PyTorch and a backend that builds the same synthetic weights. `tuning` is one of the backend's levels.
+    `held` keeps one prepared backend for all checks that can share it; None prepares one for each.
     """
 
     make_backend: Callable[[], Backend]
@@ -57,6 +82,7 @@ class BackendCase:
     precision: str = "float32"
     reference: Callable[[Load], GateReference] | None = None
     tuning: str = EAGER
+    held: Held | None = None
 
 
 def check_backend(case: BackendCase) -> tuple[str, ...]:
@@ -67,57 +93,78 @@ def check_backend(case: BackendCase) -> tuple[str, ...]:
 
 
 class BackendContract:
-    """Every check as a pytest test: inherit it in a class `Test...` and give the attribute `case`."""
+    """Every check as a pytest test: inherit it in a class `Test...` and give the attribute `case`.
+
+    The tests of a class share one prepared backend, where they do not end it or need one of their own.
+    """
 
     case: BackendCase
+    _held: Held
+
+    @classmethod
+    def setup_class(cls) -> None:
+        """Have nothing prepared yet."""
+        cls._held = Held()
+
+    @classmethod
+    def teardown_class(cls) -> None:
+        """Close what was prepared."""
+        cls._held.close()
 
     def test_probe_answers_quickly(self) -> None:
         """The probe gives an answer with a reason, and does not raise or hang."""
         probe_answers_quickly(self.case)
 
+    def test_foreign_precisions_and_devices_are_refused(self) -> None:
+        """A precision or device that it does not have is a UsageError, not a cast."""
+        foreign_precisions_and_devices_are_refused(self._alone())
+
     def test_unknown_is_none(self) -> None:
         """What the SDK cannot tell is None, never 0."""
-        unknown_is_none(self.case)
+        unknown_is_none(self._shared())
 
     def test_the_record_says_how_it_is_known(self) -> None:
         """The record states precision, synchronisation, placement and the sources of its counts."""
-        the_record_says_how_it_is_known(self.case)
-
-    def test_foreign_precisions_and_devices_are_refused(self) -> None:
-        """A precision or device that it does not have is a UsageError, not a cast."""
-        foreign_precisions_and_devices_are_refused(self.case)
+        the_record_says_how_it_is_known(self._shared())
 
     def test_the_work_is_all_there(self) -> None:
         """A completion has the batch's requests and tokens, and one stamp for each token."""
-        the_work_is_all_there(self.case)
+        the_work_is_all_there(self._shared())
 
     def test_times_are_in_order(self) -> None:
         """A completion's times follow one another, within the call."""
-        times_are_in_order(self.case)
+        times_are_in_order(self._shared())
 
     def test_completion_is_truthful(self) -> None:
         """No work ends outside the reported times."""
-        completion_is_truthful(self.case)
+        completion_is_truthful(self._shared())
 
     def test_outputs_equal_the_reference(self) -> None:
         """The outputs are the reference's within the load's tolerance."""
-        outputs_equal_the_reference(self.case)
+        outputs_equal_the_reference(self._shared())
 
     def test_executions_leave_nothing_behind(self) -> None:
         """Outputs are the same before and after other executions."""
-        executions_leave_nothing_behind(self.case)
+        executions_leave_nothing_behind(self._shared())
 
     def test_the_record_owns_up(self) -> None:
         """The record says what was emulated, what compiling took, and that nothing fell back to another device."""
-        the_record_owns_up(self.case)
+        the_record_owns_up(self._shared())
 
     def test_late_work_is_told(self) -> None:
         """Work that ends late is timed right by a call that waits for it, and a call that does not wait is caught."""
-        late_work_is_told(self.case)
+        late_work_is_told(self._alone())
 
     def test_close_is_safe(self) -> None:
         """Closing twice, or before anything was prepared, is allowed; running afterwards is refused."""
-        close_is_safe(self.case)
+        close_is_safe(self._alone())
+
+    def _shared(self) -> BackendCase:
+        return replace(self.case, held=self._held)
+
+    def _alone(self) -> BackendCase:
+        self._held.close()  # no SDK has to bear two prepared backends in one process
+        return self.case
 
 
 def probe_answers_quickly(case: BackendCase) -> None:
@@ -247,7 +294,7 @@ def late_work_is_told(case: BackendCase) -> None:
     """
     batch = make_batch(case.load, 2)
     late = Late(case.make_backend())
-    with _prepared(replace(case, make_backend=lambda: late)):
+    with _prepared(replace(case, make_backend=lambda: late, held=None)):
         done = late.run(batch)
         waited = completion_truth(late, batch)
         late.waits = False
@@ -261,7 +308,7 @@ def late_work_is_told(case: BackendCase) -> None:
 def close_is_safe(case: BackendCase) -> None:
     """Check that closing twice, or before anything was prepared, is allowed, and running afterwards refused."""
     case.make_backend().close()
-    with _prepared(case) as (backend, _):
+    with _prepared(replace(case, held=None)) as (backend, _):
         backend.close()
         backend.close()
         try:
@@ -290,6 +337,9 @@ CHECKS: tuple[Callable[[BackendCase], None], ...] = (
 
 @contextmanager
 def _prepared(case: BackendCase) -> Iterator[tuple[Backend, Prepared]]:
+    if case.held is not None:
+        yield case.held.ready(case)
+        return
     backend = case.make_backend()
     try:
         yield backend, backend.prepare(_preparation(case, case.device, case.precision))
