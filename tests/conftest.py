@@ -31,7 +31,7 @@ LONGEST = (
     *("power_coverage", "backends_contract_suite", "api", "sharing_processes", "recompute_calibrated"),
     *("sweep_powerlimit", "power_nvml", "store_faults", "store_remote", "recompute", "recompute_attached"),
     *("onnxruntime_openvino", "report_browser", "backends_torch", "peers", "torch_architectures"),
-    *("store_privacy", "meters_recorder", "meters_secrets", "agent", "attach_power"),
+    *("store_privacy", "meters_recorder", "meters_secrets", "agent", "attach_power", "litert_android"),
 )
 """Files of tests that take longest: they start first, those that wait beside those that compute, and leave no tail."""
 
