@@ -72,6 +72,7 @@ def execute(
     """
     power = PowerSession.open(resolved.plan, resolved.covers)
     try:
+        power.require_windows(resolved.plan)
         run = open_run(resolved, power=power, reporter=reporter, command=command, out=out, clock=clock, tuning=tuning)
         with interrupts_as_errors() as interrupts:
             return run.finish(interrupts)
@@ -298,8 +299,7 @@ class Run:
 
     def _one(self, worker: WorkerClient, index: int, pause_s: float) -> Repeat:
         plan = self._plan
-        lead_s = max(self._power.lead_s, LEAD_FLOOR_S)
-        before = self._surroundings.moment(worker.pid)
+        lead_s, before = max(self._power.lead_s, LEAD_FLOOR_S), self._surroundings.moment(worker.pid)
         command = window_command(plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
         timeout_s = answer_wait_s(plan, self._draft.warmup, plan.window_s + 2 * lead_s + pause_s)
         done = worker.ask(command, Measured, timeout_s)
@@ -349,9 +349,9 @@ class Run:
         return self._summaries.get(count)
 
     def _report(self, repeat: Repeat) -> None:
-        seconds, out = repeat.window.duration_s, sum(repeat.completions.output_tokens)
-        requests_per_s = sum(repeat.completions.requests) / seconds
-        rate = f"{out / seconds:.1f} tokens/s" if out else f"{requests_per_s:.2f} requests/s"
+        done, seconds = repeat.completions, repeat.window.duration_s
+        out, requests = sum(done.output_tokens) / seconds, sum(done.requests) / seconds
+        rate = f"{out:.1f} tokens/s" if out else f"{requests:.2f} requests/s"
         self._reporter.repeat(repeat.index + 1, self._plan.repeats_max, rate, self._power.primary_w(repeat.energy))
 
     def _close(self, status: Status, error: WattbenchError | None, kind: str | None = None) -> None:

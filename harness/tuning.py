@@ -14,12 +14,12 @@ from wattbench.harness.environment import PACKAGES, collect_packages
 from wattbench.harness.messages import Measure, Measured, PreparedReply, Truth, TruthReply, WarmUp
 from wattbench.harness.peers.client import check_peers
 from wattbench.harness.plan import Resolved
-from wattbench.harness.power.select import open_samplers
 from wattbench.harness.reference import StoredReference, reference_for
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.request import RunRequest
 from wattbench.harness.storage import cache_directory, keep_cached
 from wattbench.harness.version import harness_record
+from wattbench.harness.watts import check_power
 from wattbench.harness.worker_client import WorkerClient
 from wattbench.models.work import load_record
 from wattbench.results.codec import decode, to_builtins
@@ -60,8 +60,8 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 
     Trials of the same plan with the same versions are remembered for a day. `--quick` searches nothing: without
     remembered trials it takes the candidate that is the cheapest to prepare. Raises UsageError and its kin for a
-    request that allows no candidate or whose peers or tokenizer cannot be had, OutOfMemoryError when none could be run
-    and memory kept at least one from it, DeviceError when none could be run for other reasons.
+    request that allows no candidate or whose peers, tokenizer or power cannot be had, OutOfMemoryError when none could
+    be run and memory kept at least one from it, DeviceError when none could be run for other reasons.
     """
     found = candidates(request)
     cheapest = found.resolved[0]
@@ -76,6 +76,7 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
         reporter.note(f"tuning {cheapest.plan.tuning} of {names}: --quick does not search for the fastest")
         return Choice(resolved=cheapest, tuning=None)
     if record is None:
+        check_power(cheapest.plan, cheapest.covers)
         record = _search(found, reporter, times)
         keep_cached(path, to_builtins(record))
     reporter.note(_summary(record))
@@ -83,7 +84,6 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 
 
 def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningRecord:
-    _require_power(found.resolved[0])
     start = time.perf_counter()
     measured_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     trials, out_of_memory = [], False
@@ -105,12 +105,6 @@ def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningR
         duration_s=round(time.perf_counter() - start, 3),
         cached=False,
     )
-
-
-def _require_power(resolved: Resolved) -> None:
-    """Raise what stands in the way of the power sensors now, and not after minutes of trials."""
-    for sampler in open_samplers(resolved.plan.power, resolved.covers).samplers:
-        sampler.close()
 
 
 def _none_could_run(trials: list[TrialRecord], *, out_of_memory: bool) -> DeviceError:

@@ -20,23 +20,26 @@ from wattbench.harness.power.probe_file import recall_responses
 from wattbench.harness.power.recorder import Recorder
 from wattbench.harness.power.select import Selection, open_samplers
 from wattbench.harness.power.sensorless import no_sensor_reason
-from wattbench.harness.power.series import settle_s
+from wattbench.harness.power.series import COARSE_PERIODS, coarse_reason, memory_s, settle_s
 from wattbench.harness.power.steadiness import Slope, slope_of, window_drift
 from wattbench.harness.power.terms import APART_MAX
 from wattbench.results.covers import devices_of
 from wattbench.results.crosscheck import PeerEnergy
 from wattbench.results.energy import ChannelEnergy, ChannelRecord, PowerRecord
-from wattbench.results.errors import WattbenchError
+from wattbench.results.errors import UsageError, WattbenchError
 from wattbench.results.measurement import IdleRecord, Repeat, Window
 from wattbench.results.plan import Plan
 from wattbench.results.remote_clock import RemoteClock
 from wattbench.results.rungs import RungEnergy
 
-__all__ = ["PowerSession"]
+__all__ = ["PowerSession", "check_power"]
 
 LEAD_FLOOR_S = 0.5
 SETTLE_MARGIN_S = 1.0
 """Beyond the sensors' own memory, for the device's clocks and regulators to fall back (our choice)."""
+
+SLOW_S = 30.0
+"""From this memory on every window costs minutes of load around it: too short ones are refused at once (our choice)."""
 
 
 class PowerSession:
@@ -115,6 +118,18 @@ class PowerSession:
     def stated_channels(self) -> tuple[ChannelRecord, ...]:
         """Return the opened channels as their samplers state them."""
         return self._selection.channels
+
+    def require_windows(self, plan: Plan) -> None:
+        """Raise UsageError for windows too short for a slow sensor that was named; asked before anything starts."""
+        named = {word.partition(":")[0] for word in plan.power}
+        for channel in self._selection.channels:
+            why = coarse_reason(channel, plan.window_s)
+            if why is None or channel.sampler not in named or memory_s(channel) < SLOW_S:
+                continue
+            need_s, lead_s = COARSE_PERIODS * memory_s(channel), settle_s([channel], self._rate_hz)
+            lead = f"the load runs {lead_s:g} s before and after each"
+            remedy = f"Use --window {need_s:g} or more ({lead}), or leave out --power {channel.sampler}."
+            raise UsageError(f"The windows are too short for --power {channel.sampler}", why, remedy)
 
     def start(self, clock: RunClock) -> None:
         """Start polling on the run's clock."""
@@ -253,6 +268,15 @@ class PowerSession:
                 if apart is not None and abs(apart) > APART_MAX:
                     facts.append(f"{where}{group[0].group}: {100 * apart:+.1f} % off the other views")
         return tuple(facts)
+
+
+def check_power(plan: Plan, covers: str | None) -> None:
+    """Raise what stands in the way of a plan's power, before minutes are spent on anything else."""
+    power = PowerSession.open(plan, covers)
+    try:
+        power.require_windows(plan)
+    finally:
+        power.close()
 
 
 def _remembered(selection: Selection, *, corrected: bool) -> Knowledge:

@@ -2,10 +2,13 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +28,15 @@ REPOSITORY = "pip install --extra-index-url https://pip.repos.neuron.amazonaws.c
 UNKNOWN = "an unknown device: no AWS Trainium is in this machine"
 
 BENCH = """
-import sys
+import os, sys
 from pathlib import Path
 from wattbench.harness.cli.main import main
-from wattbench.harness.power.sensors.neuron import NeuronSampler
-NeuronSampler.__init__.__kwdefaults__["root"] = Path(sys.argv.pop(1))
+from wattbench.harness.power.sensors import neuron
+neuron.NeuronSampler.__init__.__kwdefaults__["root"] = Path(sys.argv.pop(1))
+neuron._PERIOD_S = float(os.environ.get("NEURON_PERIOD_S", neuron._PERIOD_S))
 main()
 """
-"""The command line with another place for what the kernel's driver shows."""
+"""The command line with another place for what the driver shows, and for some tests a driver of short minutes."""
 
 RUN = ("run", "--device", "neuron", "--load", "tiny-encoder/tiny-encode", "--precision", "float32", "--batch", "2")
 SHORT = ("--window", "1.5", "--repeats", "2", "--warm-up-max", "0.5", "--idle", "0", "--ceilings", "none", *SOON)
@@ -64,6 +68,29 @@ class Machine:
         file = self.kernel / f"devices/virtual/neuron_device/neuron{number}/stats/power/utilization"
         file.parent.mkdir(parents=True)
         file.write_text(f"POWER_STATUS_VALID,{int(time.time())},1.50,73.50,42.25\n")
+
+    @contextmanager
+    def shows_power(self, period_s: float) -> Iterator[None]:
+        """Let the driver of one device renew its figure so often, half of the maximum, with the wall clock's stamp."""
+        self.has_power_file(0)
+        (file,) = self.kernel.rglob("utilization")
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(period_s / 4):
+                fresh = file.with_suffix(".new")
+                fresh.write_text(f"POWER_STATUS_VALID,{int(time.time())},1.50,73.50,50.00\n")
+                fresh.replace(file)
+
+        thread = threading.Thread(target=renew)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            shutil.rmtree(self.kernel)
+            self.kernel.mkdir()
 
     def bench(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Run the command line there to its end."""
@@ -293,3 +320,51 @@ def test_a_device_that_is_lost_at_the_end_spoils_nothing(emulated: Machine, ran:
     """It failed to give its memory back, when all was measured."""
     assert (emulated.folder / "lost.struck").exists()
     assert ("complete", None, 2) == (ran.status, ran.error, len(ran.repeats))
+
+
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (
+            ("--power", "neuron:500", "--window", "60"),
+            ("a window of 60 s is too short, 120 s do", "--window 120 or more"),
+        ),
+        (("--power", "neuron:500", "--quick"), ("a window of 6 s is too short", "180 s before and after each")),
+        (("--power", "neuron:500", "--power", "auto"), ("cannot be used together", "Name sources of one kind")),
+        (("--power", "neuron:much"), ("'much' is no positive number", "--power neuron:MAX_W")),
+        (("--power", "neuron"), ("1 Neuron devices give a percentage", "--power neuron:MAX_W")),
+    ],
+    ids=["minute", "quick", "mixed", "words", "undeclared"],
+)
+def test_power_that_cannot_be_had_is_refused_at_once(
+    emulated: Machine, flags: tuple[str, ...], says: tuple[str, ...]
+) -> None:
+    """One figure a minute is too slow for short windows; that, and a wrong maximum, is said before anything starts."""
+    with emulated.shows_power(60.0):
+        done = emulated.bench(*RUN, "--tuning", "eager", *flags, "--out", str(emulated.folder / "refused.json"))
+
+    assert done.returncode in (1, 2)
+    assert all(words in done.stderr for words in says), done.stderr
+    assert ("", False) == (done.stdout, "Traceback" in done.stderr)
+    assert not (emulated.folder / "refused.json").exists()
+
+
+def test_a_percentage_of_declared_watts_end_to_end(emulated: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver whose minutes last a second: half of 500 W, for each window, declared everywhere and never ranked."""
+    out = emulated.folder / "watts.json"
+    monkeypatch.setenv("NEURON_PERIOD_S", "1")
+    with emulated.shows_power(1.0):
+        done = emulated.bench(
+            *(*RUN, "--tuning", "eager", "--ceilings", "none", "--power", "neuron:500", "--out", str(out)),
+            *("--window", "2.5", "--repeats", "1", "--warm-up-max", "0.5", "--idle", "0"),
+        )
+    document = read_result(out)
+    (energy,) = document.repeats[0].energy
+
+    assert 3 == done.returncode, done.stderr
+    assert ("neuron:neuron0", 250.0) == (energy.channel, pytest.approx(energy.mean_power_w))
+    assert 250.0 * document.repeats[0].window.duration_s == pytest.approx(energy.energy_j)
+    assert ["declared"] == [channel.provenance for channel in document.power.channels]
+    assert "500 W that the user declared" in document.power.channels[0].accuracy_basis
+    assert "declared_power" in [doubt.code for doubt in document.doubts]
+    assert "declared" in done.stdout

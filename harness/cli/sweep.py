@@ -32,7 +32,7 @@ from wattbench.harness.sweep.points import Axes
 from wattbench.harness.sweep.powerlimit import CONSENT, PowerLimit, require_consent
 from wattbench.harness.sweep.table import LATENCIES, SweepReport, report_of
 from wattbench.harness.traffic_request import implied_load
-from wattbench.harness.watts import PowerSession
+from wattbench.harness.watts import check_power
 from wattbench.results.covers import devices_of
 from wattbench.results.errors import InterruptedRunError, StorageError, UsageError, WattbenchError
 
@@ -246,7 +246,7 @@ def _check_power(planned: Sequence[Planned]) -> None:
     """Raise what stands in the way of the power sensors, before anything is written."""
     first = next((p.resolved for p in planned if p.resolved is not None), None)
     if first is not None:
-        PowerSession.open(first.plan, first.covers).close()
+        check_power(first.plan, first.covers)
 
 
 def _board(planned: Sequence[Planned]) -> str:

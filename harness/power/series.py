@@ -12,6 +12,7 @@ from wattbench.results.energy import ChannelRecord, Polls
 
 __all__ = [
     "ABSURD_FACTOR",
+    "COARSE_PERIODS",
     "Log",
     "Series",
     "absurd",
@@ -20,6 +21,7 @@ __all__ = [
     "is_absurd",
     "make_series",
     "max_gap_s",
+    "memory_s",
     "series_of",
     "settle_s",
 ]
@@ -118,11 +120,15 @@ def absurd_reason(series: Series, start_ns: int, end_ns: int) -> str | None:
 
 def coarse_reason(channel: ChannelRecord, duration_s: float) -> str | None:
     """Return why a power channel is too coarse for a window of that length, or None; a counter never is."""
-    memory_s = max(channel.update_period_s or 0.0, channel.averaging_window_s or 0.0)
-    if channel.kind == "counter" or duration_s >= COARSE_PERIODS * memory_s:
+    seconds, need_s = memory_s(channel), COARSE_PERIODS * memory_s(channel)
+    if channel.kind == "counter" or duration_s >= need_s:
         return None
-    need_s = COARSE_PERIODS * memory_s
-    return f"{channel.id} shows means of {memory_s:g} s: a window of {duration_s:.3g} s is too short, {need_s:g} s do"
+    return f"{channel.id} shows means of {seconds:g} s: a window of {duration_s:.3g} s is too short, {need_s:g} s do"
+
+
+def memory_s(channel: ChannelRecord) -> float:
+    """Return the time that one value of a channel stands for, in seconds; 0 where that is not known."""
+    return max(channel.update_period_s or 0.0, channel.averaging_window_s or 0.0)
 
 
 def max_gap_s(channel: ChannelRecord, rate_hz: float) -> float:
