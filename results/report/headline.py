@@ -92,7 +92,7 @@ def _cards(document: Document) -> Iterator[Card]:
             continue  # one of the two says what a watt is worth
         yield _card(metric, repeats)
     for latency in latencies_of(document):
-        if latency.name in LATENCIES and latency.count and latency.quantiles:
+        if latency.name in LATENCIES and latency.count and (latency.quantiles or latency.mean is not None):
             yield _latency_card(latency)
 
 
