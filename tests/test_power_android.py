@@ -95,6 +95,60 @@ def test_a_driver_that_gives_milliamperes(phone: FakePhone, sampler: AndroidSamp
     assert ("broken", True) == (wrong.state, "android:current=uA" in wrong.remedy)
 
 
+@pytest.mark.parametrize(
+    ("current", "voltage", "words"),
+    [
+        (0, 3987000, "current_now is 0 while the battery discharges"),
+        (99999999999, 3987000, "no phone that is on draws"),
+        (412000, 0, "voltage_now 0 would be 0 V"),
+        (412000, -3987000, "would be -3.987 V"),
+        ("9" * 400, 3987000, "the phone forbids it"),
+    ],
+)
+def test_figures_that_cannot_be(
+    phone: FakePhone, sampler: AndroidSampler, current: int | str, voltage: int, words: str
+) -> None:
+    """Neither the first look nor a later one gives watts of such figures, and no unit is advised that does not help."""
+    sampler.probe()
+    phone.has_battery("Discharging", current=current, voltage=voltage)
+    with pytest.raises(SensorError) as later:
+        sampler.read()
+    first = sampler.probe()
+
+    assert ("broken", True) == (first.state, words in first.reason)
+    assert words in later.value.why
+    assert ("android:current" not in first.remedy, len(first.reason) < 300) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("echo; read more", "its status is unknown"),
+        ("echo hello; read more", "its status is hello"),
+        ("echo 'Discharging|412000'; read more", "voltage_now ''"),
+        ("exec cat /dev/zero", "it does not end"),
+        ("exit 0", "connection ended"),
+    ],
+)
+def test_answers_that_are_none(phone: FakePhone, sampler: AndroidSampler, says: str, words: str) -> None:
+    """A shell on the phone that says nothing of use, or never ends its line, is a source that does not work."""
+    real = phone.folder / "real"
+    phone.adb.rename(real)
+    phone.script(phone.adb, f'#!/bin/sh\ncase "$*" in *"read -r asked"*) {says};; *) exec {real} "$@";; esac\n')
+    found = sampler.probe()
+
+    assert ("broken", True) == (found.state, words in found.reason), found.reason
+
+
+def test_looks_after_one_that_nothing_answered(phone: FakePhone, sampler: AndroidSampler) -> None:
+    """A look that nothing answers ends the connection; those after it fail as looks, not as bugs."""
+    sampler.probe()
+    assert sampler._stream is not None
+    sampler._stream.close()
+    with pytest.raises(SensorError, match="The phone was lost"):
+        sampler.read()
+
+
 def test_files_that_the_phone_forbids(phone: FakePhone, sampler: AndroidSampler) -> None:
     """A current that cannot be read is no zero."""
     (phone.folder / "supplies/battery/current_now").unlink()

@@ -21,8 +21,17 @@ _ANSWER_S = 5.0
 
 _FIELD = "|"
 
+_ANSWER_BYTES = 4096
+"""A look is a line of few short words: what is longer is no answer."""
+
+_SHOWN = 40
+"""What a phone says is quoted so far."""
+
 _LEAST_A, _MOST_A = 0.02, 20.0
 """No phone that is on draws less, none more, from one cell: a current outside is in another unit."""
+
+_LEAST_V, _MOST_V = 2.0, 20.0
+"""No phone's battery has less or more between its ends, whose cells are one or two in a row."""
 
 _UNITS = {"uA": 1e-6, "mA": 1e-3}
 """What `current=` declares. The kernel's interface is in uA; some makers' drivers give mA (Samsung's are known to)."""
@@ -100,25 +109,27 @@ class AndroidSampler:
 
     def _watts(self, answer: str, *, checked: bool = False) -> float:
         """Return the power of a look: status, current, voltage and the chargers' states. Raises SensorError."""
-        status, current, voltage, *online = [word.strip() for word in answer.split(_FIELD)]
+        status, current, voltage, *online = [word.strip() for word in (answer + 2 * _FIELD).split(_FIELD)]
         if status != "Discharging" or any(word not in ("", "0") for word in online):
             plugged = " and a charger is connected" if any(word not in ("", "0") for word in online) else ""
-            why = f"its status is {status or 'unknown'}{plugged}, so the battery does not give all that the phone draws"
+            shown = status[:_SHOWN] or "unknown"
+            why = f"its status is {shown}{plugged}, so the battery does not give all that the phone draws"
             raise SensorError("The phone's battery does not carry it", why, _UNPLUG)
         try:
             amperes, volts = abs(int(current)) * self._ampere_per, int(voltage) * 1e-6
-        except ValueError:
-            why = f"current_now is {current!r}, voltage_now {voltage!r}: the phone forbids it, or has none"
+        except (ValueError, OverflowError):
+            told = f"current_now is {current[:_SHOWN]!r}, voltage_now {voltage[:_SHOWN]!r}"
+            why = f"{told}: the phone forbids it, or has none"
             remedy = "Try `adb root`, or measure with a meter in place of the battery."
             raise SensorError("The phone's battery tells no power", why, remedy) from None
-        if checked and not _LEAST_A <= amperes <= _MOST_A:
-            why = f"current_now {current} would be {amperes:g} A, which no phone that is on draws"
-            unit = "mA" if amperes < _LEAST_A else "uA"
-            raise SensorError(
-                "The phone's current is in another unit", why, f"Declare it: --power android:current={unit}"
-            )
-        if checked and not 2.0 <= volts <= 20.0:
-            why = f"voltage_now {voltage} would be {volts:g} V"
+        if amperes == 0:
+            why = "current_now is 0 while the battery discharges: its gauge does not tell the current"
+            remedy = "Measure with a meter in place of the battery, or without --power."
+            raise SensorError("The phone's battery tells no power", why, remedy)
+        if amperes > _MOST_A or (checked and amperes < _LEAST_A):
+            raise _of_another_unit(current, amperes, self._ampere_per)
+        if not _LEAST_V <= volts <= _MOST_V:
+            why = f"voltage_now {voltage[:_SHOWN]} would be {volts:g} V"
             raise SensorError("The phone's voltage cannot be", why, "Report this with the phone's model.")
         return amperes * volts
 
@@ -140,6 +151,8 @@ class _Asked:
         assert source is not None
         assert sink is not None
         lost = SensorError("The phone was lost", "adb's connection ended", "Look at its cable or network.")
+        if sink.closed:
+            raise lost
         try:
             sink.write(b"\n")
         except OSError:
@@ -151,11 +164,14 @@ class _Asked:
                 if not selector.select(max(0.0, deadline - time.monotonic())):
                     self.close()
                     raise SensorError("The phone does not answer", f"nothing within {_ANSWER_S:g} s", lost.remedy)
+                if len(line) > _ANSWER_BYTES:
+                    self.close()
+                    raise SensorError("The phone's answer is not understood", "it does not end", lost.remedy)
                 chunk = os.read(source.fileno(), 4096)
                 if not chunk:
                     raise lost
                 line += chunk
-        return line.decode(errors="replace").strip().splitlines()[-1]
+        return line.decode(errors="replace").strip().rpartition("\n")[2]
 
     def close(self) -> None:
         """End the shell; the one on the phone ends with its input."""
@@ -180,6 +196,16 @@ def _supplies(adb: Adb) -> tuple[str, list[str]]:
     battery = "battery" if "battery" in batteries else batteries[0]
     chargers = [name for name, kind, _ in known if kind not in ("Battery", "")]
     return battery, [f"{name}/online" for name in chargers]
+
+
+def _of_another_unit(current: str, amperes: float, ampere_per: float) -> SensorError:
+    """Return the error for a current that no phone draws, with the unit that would make it one, if any does."""
+    why = f"current_now {current[:_SHOWN]} would be {amperes:g} A, which no phone that is on draws"
+    count = amperes / ampere_per
+    unit = next((name for name, size in _UNITS.items() if _LEAST_A <= count * size <= _MOST_A), None)
+    if unit is None:
+        return SensorError("The phone's current cannot be", why, "Report this with the phone's model.")
+    return SensorError("The phone's current is in another unit", why, f"Declare it: --power android:current={unit}")
 
 
 def _unit(argument: str | None) -> float:
