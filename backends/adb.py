@@ -28,6 +28,9 @@ PUSH_BYTES_PER_S = 1e6
 ENDED = "wattbench-exit:"
 """What a command's last line begins with: without it the connection broke, whatever adb itself returns."""
 
+HEADER = "List of devices attached"
+"""What adb says before its list of phones, after what it may tell of its server: without it the answer is not adb's."""
+
 LAST_WORDS = 400
 
 AGAIN = "Look at its cable or network and its screen, see `adb devices`, and run again."
@@ -125,8 +128,11 @@ def find_adb() -> str:
 def connect() -> Adb:
     """Return the phone to measure: the only one, or the one that `ANDROID_SERIAL` names. Raises DeviceError."""
     program = find_adb()
-    found = parse_attached(_call([program, "devices", "-l"], PROBE_S))
-    return Adb(program, chosen(found, os.environ.get(SERIAL)).serial)
+    before, header, listed = _call([program, "devices", "-l"], PROBE_S).partition(HEADER)
+    if not header:
+        why = f"`adb devices -l` gave no list of phones but {before[:60]!r}"
+        raise DeviceError("adb's answer is not understood", why, f"Name a working adb in {ADB}.")
+    return Adb(program, chosen(parse_attached(listed), os.environ.get(SERIAL)).serial)
 
 
 def parse_attached(text: str) -> tuple[Attached, ...]:

@@ -1,6 +1,7 @@
 """A phone under test: what it is, a folder of ours on it that is removed again, and its clock placed on ours."""
 
 import contextlib
+import re
 import shlex
 import time
 import uuid
@@ -11,6 +12,7 @@ from pathlib import Path
 from wattbench.backends.adb import PROBE_S, Adb
 from wattbench.backends.clocks import ClockOffset, Exchange, clock_offset
 from wattbench.results.errors import DeviceError, WattbenchError
+from wattbench.results.visible import visible
 
 __all__ = ["Phone", "PhoneFacts", "phone_facts", "placed"]
 
@@ -19,6 +21,9 @@ PLACE = "/data/local/tmp"
 
 TICK_S = 0.01
 """/proc/uptime counts in hundredths of a second."""
+
+UPTIME = re.compile(r"[0-9]{1,10}\.[0-9]{2}")
+"""How the kernel writes it: seconds with hundredths, and nothing else is a moment."""
 
 EXCHANGES = 5
 """The phone's clock is asked so often: what all answers allow together is what counts."""
@@ -35,6 +40,9 @@ PROPERTIES = {
     "abi": "ro.product.cpu.abi",
     "emulator": "ro.boot.qemu",
 }
+
+PROPERTY_CHARACTERS = 92
+"""How long Android lets a property's text be, but for some that only read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,10 +122,14 @@ class Phone:
 
 
 def phone_facts(adb: Adb) -> PhoneFacts:
-    """Ask a phone what it is."""
-    asked = "; ".join(f"getprop {name}" for name in PROPERTIES.values())
-    answers = [line.strip() for line in adb.shell(asked, timeout_s=PROBE_S).splitlines()]
-    said = dict(zip(PROPERTIES, [*answers, *[""] * len(PROPERTIES)], strict=False))
+    """Ask a phone what it is; names are cut, and show what cannot be seen. Raises DeviceError without an answer."""
+    asked = "; ".join(f'echo "{name}=$(getprop {key})"' for name, key in PROPERTIES.items())
+    answer = adb.shell(asked, timeout_s=PROBE_S)
+    told = {name: value for name, _, value in (line.partition("=") for line in answer.splitlines())}
+    if not told.keys() >= PROPERTIES.keys():
+        why = f"it was asked for its properties and said {answer[:60]!r}"
+        raise DeviceError("The phone does not say what it is", why, "Is this an Android phone?")
+    said = {name: visible(told[name].strip()[:PROPERTY_CHARACTERS]) for name in PROPERTIES}
     return PhoneFacts(
         maker=said["maker"],
         model=said["model"],
@@ -141,14 +153,14 @@ def _stamped(text: str) -> list[tuple[float, str]]:
     found = []
     for line in text.splitlines():
         stamp, _, rest = line.partition(" ")
-        with contextlib.suppress(ValueError):
+        if UPTIME.fullmatch(stamp):
             found.append((float(stamp) + TICK_S / 2, rest))
     return found
 
 
 def _uptime_s(text: str) -> float:
-    try:
-        return float(text.split()[0])
-    except (IndexError, ValueError):
+    first = text.split(maxsplit=1)[:1]
+    if not first or UPTIME.fullmatch(first[0]) is None:
         why = f"/proc/uptime says {text[:60]!r}"
-        raise DeviceError("The phone's clock cannot be read", why, "Is this an Android phone?") from None
+        raise DeviceError("The phone's clock cannot be read", why, "Is this an Android phone?")
+    return float(first[0])

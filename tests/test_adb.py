@@ -96,6 +96,47 @@ def test_facts_and_a_folder(phone: FakePhone, tmp_path: Path) -> None:
     assert [1, 0] == [len(there), len(phone.left_behind())]
 
 
+def test_names_that_a_phone_makes_up(phone: FakePhone) -> None:
+    """What cannot be seen in a phone's names is shown, they are cut, and warnings of its shell are no names."""
+    long = "M" * 3000
+    shown = f"ro.product.model) printf 'Evil\\033[31m\\tPhone\\n';; ro.product.manufacturer) echo {long};; *) echo x;;"
+    phone.script(phone.folder / "bin/getprop", f"#!/bin/sh\necho 'WARNING: linker' >&2\ncase $1 in\n{shown}\nesac\n")
+    facts = phone_facts(connect())
+
+    assert (r"Evil\x1b[31m\x09Phone", "x", "x x", False) == (facts.model, facts.abi, facts.soc, facts.emulator)
+    assert len(facts.maker) < 100
+
+
+def test_an_adb_that_is_none(phone: FakePhone) -> None:
+    """A program that prints no list of phones, however long, is told in few words."""
+    phone.lists("\x1b[31mnonsense device\n" * 100000)
+    with pytest.raises(DeviceError, match="adb's answer is not understood") as caught:
+        connect()
+
+    assert "WATTBENCH_ADB" in caught.value.remedy
+    assert str(caught.value).isascii()
+    assert "\x1b" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("answer", ["", "what\n", "maker=Google\n"])
+def test_a_phone_that_is_none(phone: FakePhone, answer: str) -> None:
+    """Something behind adb that does not answer for its properties is no phone."""
+    reached = connect()
+    phone.script(phone.adb, f"#!/bin/sh\nprintf '{answer}wattbench-exit:0\\n'\n")
+    with pytest.raises(DeviceError, match="does not say what it is"):
+        phone_facts(reached)
+
+
+@pytest.mark.parametrize("said", ["nan 1.0", "inf", "1e5 3", "-1.00 2.00", "", "soon"])
+def test_a_clock_that_is_none(phone: FakePhone, said: str) -> None:
+    """What the kernel would not write is no time of the phone."""
+    place = Phone(connect())
+    phone.script(phone.folder / "bin/cat", f"#!/bin/sh\necho '{said}'\n")
+    with pytest.raises(DeviceError, match="clock cannot be read"):
+        place.exchanges()
+
+
 def test_programs_are_run_with_the_phones_clock(phone: FakePhone) -> None:
     """Lines carry the phone's clock, which is placed on ours within the way there and back; the exit code is kept."""
     place = Phone(connect())
