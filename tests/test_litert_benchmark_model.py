@@ -79,8 +79,30 @@ def test_one_execution_without_warming_up() -> None:
         ("\ufffd\ufffd nothing of use", "tells of 0 phases"),
         (NEW.replace("curr=41938 ", "").replace("avg=42394.8 ", ""), "it says 'count=24"),
         (NEW.replace("avg=42394.8", "avg=4-2"), "it says 'count=24"),
+        (NEW.replace("avg=42394.8 ", ""), "it says 'count=24"),
+        (NEW.replace("avg=42394.8", "avg=nan"), "it says 'count=24"),
+        (NEW.replace("avg=42394.8", "avg=42.3948"), "it says 'count=24"),
+        (NEW.replace("max=42840", "max=1e999"), "it says 'count=24"),
+        (NEW.replace("min=41938", "min=-1"), "it says 'count=24"),
+        (NEW.replace("median=42419", "median=9"), "it says 'count=24"),
+        (NEW.replace("count=24", "count=-24"), "it says 'count=-24"),
+        (NEW.replace("count=24", "count=1e999"), "it says 'count=1e999"),
     ],
-    ids=["nothing", "cut", "garbled", "without a mean", "no number"],
+    ids=[
+        "nothing",
+        "cut",
+        "garbled",
+        "without a mean and a latest time",
+        "no number",
+        "without a mean",
+        "mean of nothing",
+        "mean in another unit",
+        "endless",
+        "less than no time",
+        "median outside",
+        "fewer than none",
+        "endlessly many",
+    ],
 )
 def test_output_that_is_no_run(text: str, why: str) -> None:
     """Output that tells of less than a whole run is refused with what it said."""
@@ -88,6 +110,19 @@ def test_output_that_is_no_run(text: str, why: str) -> None:
         parse(stamped(text))
 
     assert why in caught.value.why
+
+
+def test_what_rounding_does() -> None:
+    """The mean has six digits and may lie beyond the least and the most; a spread that rounding broke is not known."""
+    found = parse(
+        stamped(RUNS.replace("count=1 curr=9993", "count=2 first=1 curr=1 min=12345674 max=12345675 avg=1.23457e+07"))
+    )
+    alike = parse(stamped(RUNS.replace("count=1 curr=9993", "count=5 curr=10 (all same)")))
+    spread = parse(stamped(NEW.replace("std=188", "std=-9223372036854775808")))
+
+    assert (None, 24) == (spread.runs.std_s, spread.runs.count)
+    assert 12.3457 == pytest.approx(found.runs.mean_s)
+    assert (5, 1e-5, 1e-5) == (alike.runs.count, alike.runs.mean_s, alike.runs.max_s)
 
 
 def test_runs_of_nothing_are_refused() -> None:
@@ -118,8 +153,20 @@ def test_failures_in_its_own_words() -> None:
         ((REST,), 0.0, "all operations on the CPU"),
         ((), None, "not proven"),
         ((PART,), None, "not proven"),
+        ((NONE, WHOLE.replace("GPU", "XNNPACK")), 0.0, "all operations on the CPU"),
+        ((gpu_took(60), gpu_took(60).replace("subgraph 0", "subgraph 1"), PART), 0.6, "40% of operations on the CPU"),
     ],
-    ids=["whole", "whole by words", "partly", "nothing", "the CPU's delegate alone", "silent", "partly, untold"],
+    ids=[
+        "whole",
+        "whole by words",
+        "partly",
+        "nothing",
+        "the CPU's delegate alone",
+        "silent",
+        "partly, untold",
+        "whole on the CPU",
+        "two graphs",
+    ],
 )
 def test_placement_by_its_words(lines: tuple[str, ...], share: float | None, fallback: str | None) -> None:
     """What the GPU's delegate took is on the GPU; what it left, or is not told, is a fallback."""

@@ -4,6 +4,7 @@ Its words and flags are those of tflite/tools/benchmark in google-ai-edge/LiteRT
 benchmark_tflite_model.cc), read in November 2026; those of older TensorFlow Lite are understood too.
 """
 
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,14 +15,19 @@ from wattbench.results.errors import DeviceError
 __all__ = ["Applied", "Batchwise", "Phase", "Replaced", "Report", "arguments", "parse", "refused"]
 
 START = "Running benchmark for at least "
-FIELD = re.compile(r"(?:^| )(count|first|curr|min|max|avg|std|median)=([-+.\deE]+)")
+COUNT = re.compile(r"count=([0-9]{1,15})(?: |$)")
+FIELD = re.compile(r"(?:^| )(first|curr|min|max|avg|std|median)=(\S+)")
 INIT = re.compile(r"Init: (\d+)")
-REPLACED = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(([^)]*)\)")
+REPLACED = re.compile(r"Replacing (\d+) out of (\d+) node\(s\) with delegate \(([^)]*)\)(?:.* for subgraph (\d+))?")
 APPLIED = re.compile(r"Explicitly applied (\S+) delegate, and the model graph will be (completely|partially) ")
 NOT_APPLIED = re.compile(r"Though (\S+) delegate is explicitly applied, the model graph will not be ")
 UNKNOWN_FLAGS = "Unconsumed cmdline flags: "
 LEVELS = ("INFO: ", "VERBOSE: ", "WARNING: ", "WARN: ", "ERROR: ")
 WORDS = 400
+
+ROUNDED = 1e-5
+"""The mean is told with six digits, the least and the most whole."""
+
 NEWER = "Take benchmark_model from a current LiteRT (or TensorFlow Lite 2.11 or newer)."
 
 LAST_WORDS = (
@@ -52,7 +58,7 @@ class Batchwise:
 class Phase:
     """One phase of executions: when it began and ended on the phone's clock, and what the tool says of their times.
 
-    `std_s` and `median_s` are None where it does not say them.
+    `std_s` and `median_s` are None where it does not say them, or nothing that could be one.
     """
 
     start_s: float
@@ -67,11 +73,12 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replaced:
-    """A delegate that took nodes of a graph: how many, of how many."""
+    """A delegate that took nodes of a graph: how many, of how many, and which graph of the model's it was."""
 
     delegate: str
     taken: int
     nodes: int
+    graph: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +141,9 @@ def parse(lines: Iterable[tuple[float, str]]) -> Report:
         init_s=None if init is None else int(init[1]) / 1e6,
         warm_up=phases[0],
         runs=runs,
-        replaced=tuple(Replaced(delegate=m[3], taken=int(m[1]), nodes=int(m[2])) for m in found if m),
+        replaced=tuple(
+            Replaced(delegate=m[3], taken=int(m[1]), nodes=int(m[2]), graph=int(m[4] or 0)) for m in found if m
+        ),
         applied=tuple(_applied(texts)),
         unknown=next((t.removeprefix(UNKNOWN_FLAGS).strip() for t in texts if t.startswith(UNKNOWN_FLAGS)), ""),
     )
@@ -173,25 +182,38 @@ def _phases(said: Sequence[tuple[float, str]]) -> Iterator[Phase | None]:
 
 def _phase(start_s: float, end_s: float, text: str) -> Phase | None:
     try:
-        values = {name: float(value) for name, value in FIELD.findall(text)}
+        values = {name: float(value) / 1e6 for name, value in FIELD.findall(text)}  # told in us
     except ValueError:
-        raise DeviceError("benchmark_model's output is not understood", f"it says {text[:WORDS]!r}", NEWER) from None
-    count, latest = int(values.get("count", 0)), values.get("curr")
-    mean = values.get("avg", latest)
-    if count == 0:
+        raise _not_understood(text) from None
+    counted, latest = COUNT.match(text), values.get("curr")
+    if counted is None:
+        raise _not_understood(text)
+    if int(counted[1]) == 0:
         return None
-    if mean is None or latest is None:
-        raise DeviceError("benchmark_model's output is not understood", f"it says {text[:WORDS]!r}", NEWER)
+    same = {"first", "min", "max"}.isdisjoint(values)  # one execution, or all alike: the latest time is told alone
+    mean, least, most = (values.get(name, latest if same else None) for name in ("avg", "min", "max"))
+    if mean is None or least is None or most is None:
+        raise _not_understood(text)
+    known = (mean, least, most, values.get("median", least))
+    std = values.get("std", math.nan)
+    if not all(map(math.isfinite, known)) or min(known) < 0 or not least <= values.get("median", least) <= most:
+        raise _not_understood(text)
+    if not least * (1 - ROUNDED) <= mean <= most * (1 + ROUNDED):
+        raise _not_understood(text)
     return Phase(
         start_s=start_s,
         end_s=end_s,
-        count=count,
-        mean_s=mean / 1e6,
-        min_s=values.get("min", latest) / 1e6,
-        max_s=values.get("max", latest) / 1e6,
-        std_s=values["std"] / 1e6 if "std" in values else None,
-        median_s=values["median"] / 1e6 if "median" in values else None,
+        count=int(counted[1]),
+        mean_s=mean,
+        min_s=least,
+        max_s=most,
+        std_s=std if 0 <= std < math.inf else None,  # the tool takes the root of a rounded difference
+        median_s=values.get("median"),
     )
+
+
+def _not_understood(text: str) -> DeviceError:
+    return DeviceError("benchmark_model's output is not understood", f"it says {text[:WORDS]!r}", NEWER)
 
 
 def _applied(texts: Iterable[str]) -> Iterator[Applied]:

@@ -12,8 +12,8 @@ __all__ = ["DELEGATE", "DEVICES", "OPTIONS", "PhoneDevice", "delegate_files", "d
 DELEGATE, OPTIONS = "WATTBENCH_ANDROID_DELEGATE", "WATTBENCH_ANDROID_DELEGATE_OPTIONS"
 """The variables that name an NPU vendor's delegate with its libraries, and what it is told."""
 
-XNNPACK = "TfLiteXNNPackDelegate"
-"""The delegate for the processor, which takes what another one left."""
+XNNPACK, CPU = "TfLiteXNNPackDelegate", "XNNPACK"
+"""The delegate for the processor, which takes what another one left, and what the tool calls it where it is told to."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,8 +82,11 @@ def judge(device: PhoneDevice, report: Report) -> Placement:
     a tool that says nothing of it proves nothing.
     """
     own = [found for found in report.replaced if (found.delegate == XNNPACK) == device.on_cpu]
-    taken, nodes = sum(found.taken for found in own), report.replaced[0].nodes if report.replaced else None
-    whole = any(found.whole == "completely" for found in report.applied)
+    graphs = {
+        found.graph: found.nodes for found in reversed(report.replaced)
+    }  # as whole as the first delegate saw them
+    taken, nodes = sum(found.taken for found in own), sum(graphs.values())
+    whole = any(found.whole == "completely" and (found.delegate == CPU) == device.on_cpu for found in report.applied)
     share = 1.0 if whole else min(1.0, taken / nodes) if nodes and own else None
     said = "; ".join(f"{found.delegate} took {found.taken} of {found.nodes} operations" for found in report.replaced)
     applied = "; ".join(f"{found.delegate}: {found.whole} executed by the delegate" for found in report.applied)
