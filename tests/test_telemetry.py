@@ -85,7 +85,18 @@ def test_processes_are_added() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", [b"", b"{", b"[]", b"null", b'{"neuron_runtime_data": 3}', b'{"neuron_runtime_data": [{"report": null}]}']
+    "line",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b"[" * 100_000,
+        b'{"neuron_runtime_data": 3}',
+        b'{"neuron_runtime_data": [{"report": null}]}',
+        b'{"duty_cycle_pct": 3, "hbm_capacity_usage": [1' + b"0" * 400 + b', "nan", -1]}',
+    ],
+    ids=["nothing", "cut", "list", "null", "deep", "no list", "no report", "no numbers"],
 )
 def test_what_is_no_report_has_no_figure(line: bytes) -> None:
     """A broken line, or one of another shape, is passed over."""
@@ -103,7 +114,23 @@ def test_the_list_of_neuron_ls() -> None:
     assert ("neuron:0", "Neuron device, 8 cores", None) == (found[0].uuid, found[0].name, found[0].power_limit_w)
 
 
-@pytest.mark.parametrize("text", ["", "no devices found", "{}", "[]", '[{"bdf": "00:1f.0"}]', "[3]"])
+def test_a_utilisation_above_all_is_none() -> None:
+    """Beyond what rounding does, more than 100 % is in another unit, and no utilisation."""
+    cores = {"0": {"neuroncore_utilization": 100.2}, "1": {"neuroncore_utilization": 5e5}}
+    report = {"neuron_runtime_data": [{"report": {"neuroncore_counters": {"neuroncores_in_use": cores}}}]}
+
+    assert Sample(utilisation=1.0) == parse_neuron_monitor(json.dumps(report).encode())
+    assert None is parse_tpu(b'{"tensorcore_util": ["101"]}')
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "no devices found", "{}", "[]", '[{"bdf": "00:1f.0"}]', "[3]", '{"neuron_devices": 5}'),
+        *('[{"neuron_device": true}]', '[{"neuron_device": -1}]', "[" * 100_000),
+    ],
+    ids=lambda text: text[:30],
+)
 def test_another_list_names_no_device(text: str) -> None:
     """What is not AWS's list is no device."""
     assert () == parse_neuron_ls(text)

@@ -1,11 +1,10 @@
 """AWS's tools for Neuron devices: the stream of `neuron-monitor` and the list of `neuron-ls -j`; neither has watts."""
 
-import json
 import subprocess
 from shutil import which
 from typing import Any
 
-from wattbench.harness.telemetry.sample import Sample, at, number
+from wattbench.harness.telemetry.sample import Sample, at, loaded, number, share
 from wattbench.results.environment import AcceleratorFacts
 
 __all__ = ["MONITOR", "MONITOR_CONFIG", "collect_neuron", "parse_neuron_ls", "parse_neuron_monitor"]
@@ -30,18 +29,14 @@ def parse_neuron_monitor(line: bytes) -> Sample | None:
 
     None for a line that is no report or in which nothing runs. Fields: awsdocs-neuron 2.33, Neuron Monitor User Guide.
     """
-    try:
-        report = json.loads(line)
-    except ValueError:
-        return None
-    runtimes = at(report, "neuron_runtime_data") or []
+    runtimes = at(loaded(line), "neuron_runtime_data")
     cores: list[float] = []
     used: list[float] = []
     for runtime in runtimes if isinstance(runtimes, list) else []:
         told = at(runtime, "report", "neuroncore_counters", "neuroncores_in_use")
         in_use = told.values() if isinstance(told, dict) else ()
-        shares = [number(at(core, "neuroncore_utilization")) for core in in_use]
-        cores += [share / 100 for share in shares if share is not None]  # told in percent
+        shares = [share(at(core, "neuroncore_utilization")) for core in in_use]
+        cores += [found for found in shares if found is not None]
         memory = number(at(runtime, "report", "memory_used", "neuron_runtime_used_bytes", "neuron_device"))
         used += [] if memory is None else [memory]
     if not cores and not used:
@@ -53,12 +48,10 @@ def parse_neuron_monitor(line: bytes) -> Sample | None:
 
 def parse_neuron_ls(text: str) -> tuple[AcceleratorFacts, ...]:
     """Return the devices in what `neuron-ls -j` prints; none where it is not the list that AWS's tool gives."""
-    try:
-        found = json.loads(text)
-    except ValueError:
-        return ()
-    rows = found if isinstance(found, list) else at(found, "neuron_devices") or []
-    return tuple(_device(row) for row in rows if isinstance(at(row, "neuron_device"), int))
+    found = loaded(text)
+    rows = found if isinstance(found, list) else at(found, "neuron_devices")
+    known = [row for row in rows if type(at(row, "neuron_device")) is int] if isinstance(rows, list) else []
+    return tuple(_device(row) for row in known if row["neuron_device"] >= 0)
 
 
 def collect_neuron() -> tuple[AcceleratorFacts, ...]:

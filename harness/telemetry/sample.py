@@ -1,10 +1,14 @@
 """One sample of a device's monitoring, and reading numbers out of what tools print."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Parse", "Sample", "at", "number"]
+__all__ = ["Parse", "Sample", "at", "loaded", "number", "share"]
+
+MOST_PERCENT = 100.5
+"""Tools round; what is above is in another unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +22,14 @@ class Sample:
 
 Parse = Callable[[bytes], Sample | None]
 """Reads one line of a tool's output; None for a line without a figure."""
+
+
+def loaded(text: str | bytes) -> Any:  # any: JSON that somebody else wrote
+    """Return what a JSON text says, None where it is none or cannot be read."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def at(tree: Any, *path: str) -> Any:  # any: JSON that somebody else wrote
@@ -37,4 +49,13 @@ def number(value: Any) -> float | None:  # any: JSON that somebody else wrote
             return None
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value) if 0 <= value < float("inf") else None
+    try:
+        return float(value) if 0 <= value < float("inf") else None
+    except OverflowError:
+        return None
+
+
+def share(value: Any) -> float | None:  # any: JSON that somebody else wrote
+    """Return a share in 0..1 that is told in percent; None for what is no number or above all."""
+    percent = number(value)
+    return None if percent is None or percent > MOST_PERCENT else min(percent, 100.0) / 100

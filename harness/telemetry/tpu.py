@@ -1,8 +1,8 @@
 """Google's monitoring of TPUs: what `libtpu.sdk.tpumonitoring` says; it has no power and no temperature."""
 
-import json
+from collections.abc import Callable
 
-from wattbench.harness.telemetry.sample import Sample, at, number
+from wattbench.harness.telemetry.sample import Sample, at, loaded, number, share
 
 __all__ = ["MEMORY", "METRICS", "parse_tpu"]
 
@@ -19,20 +19,17 @@ def parse_tpu(line: bytes) -> Sample | None:
 
     None for a line without a figure. A line is an object of metrics, each a list with a text or number a chip.
     """
-    try:
-        told = json.loads(line)
-    except ValueError:
-        return None
-    values = {name: _numbers(at(told, name)) for name in METRICS}
+    told = loaded(line)
+    values = {name: _read(at(told, name), share if name in UTILISATIONS else number) for name in METRICS}
     shares = next((values[name] for name in UTILISATIONS if values[name]), [])
     if not any(values.values()):
         return None
     return Sample(
-        utilisation=sum(shares) / len(shares) / 100 if shares else None,  # told in percent
+        utilisation=sum(shares) / len(shares) if shares else None,
         memory_used_bytes=int(sum(values[MEMORY])) if values[MEMORY] else None,
         throttle_score=max(values[THROTTLE], default=None),
     )
 
 
-def _numbers(told: object) -> list[float]:
-    return [found for value in told if (found := number(value)) is not None] if isinstance(told, list) else []
+def _read(told: object, read: Callable[[object], float | None]) -> list[float]:
+    return [found for value in told if (found := read(value)) is not None] if isinstance(told, list) else []
