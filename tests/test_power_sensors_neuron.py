@@ -85,6 +85,8 @@ def test_windows_shorter_than_two_minutes_are_refused(tmp_path: Path) -> None:
         (f"POWER_STATUS_VALID,{STAMP_S},1.5,3.5,-2.0", "-2.0 %"),
         (f"POWER_STATUS_VALID,{STAMP_S},1.5,3.5,655.35", "655.35 %"),
         (f"POWER_STATUS_VALID,{STAMP_S - 600},1.5,3.5,2.0", "not changed for 630 s"),
+        (f"POWER_STATUS_VALID,{STAMP_S}000,1.5,3.5,2.0", "s from now"),
+        (f"POWER_STATUS_VALID,{STAMP_S},1.5,2.0,3.5", "says 3.5 % between 1.5 and 2.0 %"),
         ("POWER_STATUS_VALID,then,1,2,3", "no power statistics"),
         ("", "no power statistics"),
     ],

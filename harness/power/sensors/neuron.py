@@ -19,6 +19,9 @@ _PERIOD_S = 60.0
 _STALE_S = 3 * _PERIOD_S
 """A figure older than this is no view of now (our choice: three missed minutes)."""
 
+_ROUNDED = 0.01
+"""Percents are told with two digits."""
+
 _VALID = "POWER_STATUS_VALID"
 
 _FILES = (
@@ -132,22 +135,26 @@ def _device(file: Path, max_w: float) -> _Device:
 def _read(device: _Device, max_w: float, now_s: float) -> Reading:
     name, file = device.channel.id, device.file
     try:
-        status, stamp_s, percent = _parse(read_word(file), file)
+        status, stamp_s, (least, most, percent) = _parse(read_word(file), file)
     except SensorError as exc:
         return Reading(channel=name, value=None, error=f"{exc.what}: {exc.why}")
     if status != _VALID:
         return Reading(channel=name, value=None, error=f"{file} says {status}")
     if now_s - stamp_s > _STALE_S:
         return Reading(channel=name, value=None, error=f"{file} has not changed for {now_s - stamp_s:.0f} s")
+    if now_s - stamp_s < -_PERIOD_S:
+        return Reading(channel=name, value=None, error=f"{file} is of {stamp_s - now_s:.0f} s from now")
     if not 0 <= percent <= 100:
         return Reading(channel=name, value=None, error=f"{file} says {percent} %")
+    if not least - _ROUNDED <= percent <= most + _ROUNDED:
+        return Reading(channel=name, value=None, error=f"{file} says {percent} % between {least} and {most} %")
     return Reading(channel=name, value=percent / 100 * max_w, sensor_ns=stamp_s * 10**9)
 
 
-def _parse(text: str, file: Path) -> tuple[str, int, float]:
-    """Return status, epoch in s, and average in percent of "STATUS,EPOCH,MIN,MAX,AVERAGE". Raises SensorError."""
+def _parse(text: str, file: Path) -> tuple[str, int, tuple[float, float, float]]:
+    """Return status, epoch in s, and percents of "STATUS,EPOCH,MIN,MAX,AVERAGE". Raises SensorError."""
     try:
-        status, stamp_s, _, _, average = text.split(",")
-        return status, int(stamp_s), float(average)
+        status, stamp_s, least, most, average = text.split(",")
+        return status, int(stamp_s), (float(least), float(most), float(average))
     except ValueError as exc:
         raise SensorError(f"{file} holds no power statistics", repr(text[:60])) from exc
