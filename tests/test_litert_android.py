@@ -170,16 +170,36 @@ def test_a_vendors_delegate_is_pushed_along(
     monkeypatch.setenv("WATTBENCH_ANDROID_DELEGATE", os.pathsep.join(map(str, files)))
     monkeypatch.setenv("WATTBENCH_ANDROID_DELEGATE_OPTIONS", "backend_type:htp")
     record = backend.prepare(asked(device="npu", precision="float16", allow_fallback=True)).backend
+    backend.close()
     calls = (phone.folder / "calls").read_text()
-    files[1].unlink()
-    with pytest.raises(UsageError, match="is not there"):
-        backend.prepare(asked(device="npu", precision="float16"))
 
     assert ("absent", True) == (absent.state, "WATTBENCH_ANDROID_DELEGATE" in absent.remedy)
     assert "--external_delegate_options=backend_type:htp" in calls
     assert "libQnnHtp.so" in calls
     assert "external_delegate_path=libQnnTFLiteDelegate.so" in record.tuning
     assert [] == phone.left_behind()
+
+
+@pytest.mark.parametrize(
+    ("named", "why"),
+    [
+        ("a/lib.so:a/none.so", "none.so is no file"),
+        ("a", "a is no file"),
+        ("a/lib.so:b/lib.so", "two of the delegate's files are called lib.so"),
+    ],
+)
+def test_a_delegate_that_cannot_be_pushed(
+    phone: FakePhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str, why: str
+) -> None:
+    """Files that are not there, folders and two of one name are told before a model is made or anything pushed."""
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "lib.so").write_text("a library")
+    monkeypatch.setenv("WATTBENCH_ANDROID_DELEGATE", ":".join(str(tmp_path / name) for name in named.split(":")))
+    found = next(finding for finding in LitertPhoneBackend().findings() if finding.name == "npu").availability
+
+    assert ("broken", True) == (found.state, why in found.reason), found.reason
+    assert "WATTBENCH_ANDROID_DELEGATE" in found.remedy
 
 
 def test_why_it_cannot_be_used(phone: FakePhone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

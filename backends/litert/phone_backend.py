@@ -24,7 +24,7 @@ from wattbench.backends.edge_sdk import NEVER_RUN, is_exportable, part_findings
 from wattbench.backends.encoder_backend import EncoderBackend
 from wattbench.backends.encoders import OpenEncoder, filled_up, inputs_of
 from wattbench.backends.litert.maker import MAKER, REMEDY
-from wattbench.backends.litert.phone_devices import DELEGATE, DEVICES, PhoneDevice, delegate_files
+from wattbench.backends.litert.phone_devices import DELEGATE, DEVICES, PhoneDevice, delegate_fault, delegate_files
 from wattbench.backends.phone import PhoneFacts, phone_facts
 from wattbench.backends.programs import versions_of
 from wattbench.models.load import Load
@@ -210,6 +210,8 @@ def _availability(device: PhoneDevice) -> Availability:
             remedy=f"Name its files, the delegate first: {DELEGATE}=libQnnTFLiteDelegate.so:libQnnHtp.so:...",
             facts=NEVER_RUN,
         )
+    if device.external and (fault := delegate_fault()) is not None:
+        return Availability(state="broken", reason=fault, remedy=f"Correct {DELEGATE}.", facts=NEVER_RUN)
     return Availability(
         state="present",
         reason="whether it works is told by the first execution; wattbench never ran one",

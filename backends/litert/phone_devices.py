@@ -3,11 +3,12 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from wattbench.backends.litert.benchmark_model import Report
 from wattbench.backends.litert.placement import Placement
 
-__all__ = ["DELEGATE", "DEVICES", "OPTIONS", "PhoneDevice", "delegate_files", "device_of", "judge"]
+__all__ = ["DELEGATE", "DEVICES", "OPTIONS", "PhoneDevice", "delegate_fault", "delegate_files", "device_of", "judge"]
 
 DELEGATE, OPTIONS = "WATTBENCH_ANDROID_DELEGATE", "WATTBENCH_ANDROID_DELEGATE_OPTIONS"
 """The variables that name an NPU vendor's delegate with its libraries, and what it is told."""
@@ -73,6 +74,17 @@ def device_of(name: str) -> PhoneDevice | None:
 def delegate_files() -> tuple[str, ...]:
     """Return the files that `WATTBENCH_ANDROID_DELEGATE` names, the delegate first; none where it is not set."""
     return tuple(filter(None, os.environ.get(DELEGATE, "").split(os.pathsep)))
+
+
+def delegate_fault() -> str | None:
+    """Return what is wrong with the files that are named, None where they can be pushed side by side."""
+    files = [Path(name) for name in delegate_files()]
+    missing = next((path for path in files if not path.is_file()), None)
+    if missing is not None:
+        return f"{missing} is no file"
+    names = [path.name for path in files]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    return None if twice is None else f"two of the delegate's files are called {twice}, and all go into one folder"
 
 
 def judge(device: PhoneDevice, report: Report) -> Placement:

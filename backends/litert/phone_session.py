@@ -15,7 +15,7 @@ from wattbench.backends.contract import DeviceInfo, Preparation
 from wattbench.backends.encoders import INPUTS, EncoderFacts, OpenEncoder, output_names
 from wattbench.backends.litert.benchmark_model import Batchwise, Report, arguments, parse, refused
 from wattbench.backends.litert.maker import MAKER
-from wattbench.backends.litert.phone_devices import DELEGATE, OPTIONS, delegate_files, device_of, judge
+from wattbench.backends.litert.phone_devices import OPTIONS, delegate_files, device_of, judge
 from wattbench.backends.phone import Phone, PhoneFacts, placed
 from wattbench.backends.programs import ProgramRequest, program_for
 from wattbench.models.inputs import make_arrays
@@ -195,8 +195,6 @@ def _pushed(phone: Phone, model: Path, tool: Path, *, external: bool) -> tuple[s
         return ()
     files = [Path(name) for name in delegate_files()]
     for path in files:
-        if not path.is_file():
-            raise UsageError(f"The delegate's file {path} is not there", f"{DELEGATE} names it", "Correct its path.")
         phone.push(path, path.name)
     options = os.environ.get(OPTIONS)
     chosen = (f"--external_delegate_path={phone.folder}/{files[0].name}",)
