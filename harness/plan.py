@@ -256,7 +256,7 @@ def device_of(backend: Backend, wanted: str | None) -> DeviceInfo:
 def _refuse_missing(backend: Backend, wanted: str) -> None:
     """Raise DeviceError for a kind of device that a backend knows and could not find, with the way to get it."""
     for finding in backend.findings() if isinstance(backend, DeviceProber) else ():
-        if finding.name == wanted.partition(":")[0] and not finding.availability.usable:
+        if finding.name in (wanted, wanted.partition(":")[0]) and not finding.availability.usable:
             what = f"The device {wanted!r} ({finding.label}) cannot be used here"
             raise DeviceError(what, finding.availability.reason, finding.availability.remedy)
 

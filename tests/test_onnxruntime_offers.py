@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wattbench.backends.onnxruntime.listing import EpDevice, Listing
-from wattbench.backends.onnxruntime.offers import offers
+from wattbench.backends.onnxruntime.offers import missing, offers
 from wattbench.backends.onnxruntime.providers import PROVIDERS
 
 CPU_DEVICE = EpDevice(provider="CPUExecutionProvider", unit="cpu", vendor="Intel", module=None, metadata={})
@@ -162,6 +162,19 @@ def test_a_listed_device_is_not_offered_twice() -> None:
     found = listing(plugged("CUDAExecutionProvider", "gpu"), built_in=("CUDAExecutionProvider",))
 
     assert ["cuda:0", "cpu"] == names(found)
+
+
+def test_what_is_missing_says_what_it_needs() -> None:
+    """Each provider that offers nothing is told with what it needs, and so is the NPU of one that has the CPU only."""
+    bare = {finding.name: finding.availability for finding in missing(offers(listing()))}
+    openvino = plugged("OpenVINOExecutionProvider", "cpu", ov_device="CPU")
+    there = {finding.name for finding in missing(offers(listing(openvino)))}
+
+    assert {"absent"} == {found.state for found in bare.values()}
+    assert "onnxruntime-qnn" in bare["qnn"].remedy
+    assert ("cuda" in bare, "cpu" in bare, "openvino" in bare) == (True, False, True)
+    assert {"openvino:gpu", "openvino:npu"} <= there
+    assert "openvino" not in there
 
 
 def test_the_table_says_what_never_ran() -> None:

@@ -15,6 +15,7 @@ import pytest
 pytest.importorskip("torch", reason="this is the torch backend")
 
 import psutil
+import torch
 from fake_packages import EXTENSIONS, HEADER_LIKE, PLACEHOLDER, TPU, install, install_mtia
 
 from wattbench.backends.torch import probing
@@ -199,6 +200,24 @@ def test_a_missing_device_says_how_to_get_it(kind: str) -> None:
 
     assert vendor.label in caught.value.what
     assert vendor.remedy in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("version", "reason", "remedy"),
+    [(None, "is not built for GPUs", "pytorch.org"), ("13.0", "sees no GPU", "nvidia-smi")],
+)
+def test_a_missing_gpu_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, reason: str, remedy: str
+) -> None:
+    """Asking for `cuda` is no unknown name: torch's build for it, or its driver, is what lacks."""
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", version)
+    monkeypatch.setattr(torch.version, "hip", None)
+    with pytest.raises(DeviceError) as caught:
+        resolve(RunRequest(device="cuda:1"))
+
+    assert "'cuda:1' (NVIDIA or AMD GPU)" in caught.value.what
+    assert (True, True) == (reason in caught.value.why, remedy in caught.value.remedy)
 
 
 def test_a_machine_without_extensions_starts_no_process(monkeypatch: pytest.MonkeyPatch) -> None:

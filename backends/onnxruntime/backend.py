@@ -11,6 +11,7 @@ from wattbench.backends.contract import (
     CeilingReport,
     CeilingRequest,
     Completion,
+    DeviceFinding,
     DeviceInfo,
     Level,
     Outputs,
@@ -20,7 +21,7 @@ from wattbench.backends.contract import (
 from wattbench.backends.onnxruntime.installed import runtime_distributions, version_facts
 from wattbench.backends.onnxruntime.levels import levels_for
 from wattbench.backends.onnxruntime.listing import Listing, listing_from_child, plugin_modules
-from wattbench.backends.onnxruntime.offers import offers
+from wattbench.backends.onnxruntime.offers import missing, offers
 from wattbench.backends.onnxruntime.placement import NEEDED
 from wattbench.models.load import Load
 from wattbench.results.errors import DeviceError
@@ -74,6 +75,10 @@ class OnnxRuntimeBackend:
     def devices(self) -> tuple[DeviceInfo, ...]:
         """Return the devices that can be used now: accelerators, the CPU, other ways to use the CPU."""
         return tuple(offer.info for offer in offers(self._listed()))
+
+    def findings(self) -> tuple[DeviceFinding, ...]:
+        """Return what each provider that offers no device here would need."""
+        return missing(offers(self._listed()))
 
     def levels(self, load: Load, device: str, precision: str) -> tuple[Level, ...]:
         """Return `graph` and `genai`, as far as they can execute the load there in this precision."""

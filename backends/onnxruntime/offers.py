@@ -8,12 +8,15 @@ from pathlib import Path
 import psutil
 
 from wattbench.backends.ceilings import last_level_cache_bytes
-from wattbench.backends.contract import DeviceInfo
+from wattbench.backends.contract import Availability, DeviceFinding, DeviceInfo
 from wattbench.backends.host import cpu_model, has_bfloat16
 from wattbench.backends.onnxruntime.listing import EpDevice, Listing
 from wattbench.backends.onnxruntime.providers import CPU, NEVER, PROVIDERS, Provider, provider_of
 
-__all__ = ["Offer", "offers"]
+__all__ = ["Offer", "missing", "offers"]
+
+UNITS = {"openvino": ("gpu", "npu"), "qnn": ("npu",)}
+"""Providers that compute on the CPU too, and the units that may be missing all the same."""
 
 SIMULATED = {"qnn": "Qualcomm's HTP simulator on the CPU"}
 """Providers whose CPU device is a simulator of something else."""
@@ -48,6 +51,28 @@ def offers(listing: Listing, root: Path = ROOT) -> tuple[Offer, ...]:
     """Return the devices of a listing, best first: accelerators, then the CPU, then other ways to use the CPU."""
     found = [*_listed(listing.devices), *_built_in(listing, root)]
     return tuple(sorted(found, key=_rank))
+
+
+def missing(found: Sequence[Offer]) -> tuple[DeviceFinding, ...]:
+    """Return a finding for each provider that we know and that offers nothing, or not the unit that it is for."""
+    there = {(offer.provider.prefix, offer.unit) for offer in found}
+    prefixes = {prefix for prefix, _ in there}
+    rows = [(provider, provider.prefix) for provider in PROVIDERS if provider.prefix not in prefixes]
+    rows += [
+        (provider, f"{provider.prefix}:{unit}")
+        for provider in PROVIDERS
+        for unit in UNITS.get(provider.prefix, ())
+        if provider.prefix in prefixes and (provider.prefix, unit) not in there
+    ]
+    return tuple(_absent(provider, name) for provider, name in rows)
+
+
+def _absent(provider: Provider, name: str) -> DeviceFinding:
+    reason = "ONNX Runtime here lacks it, or it finds no such device"
+    remedy = f"It needs {provider.needs}."
+    return DeviceFinding(
+        name=name, label=provider.name, availability=Availability(state="absent", reason=reason, remedy=remedy)
+    )
 
 
 def _rank(offer: Offer) -> tuple[bool, bool, bool, int, int]:

@@ -67,10 +67,12 @@ class TorchBackend:
         return device_infos()
 
     def findings(self) -> tuple[DeviceFinding, ...]:
-        """Return what was found of each vendor that brings devices to torch; its code runs in processes of its own."""
+        """Return what was found of torch's own GPUs and of each vendor, whose code runs in processes of its own."""
+        import_torch()
+        from wattbench.backends.torch.device import gpu_finding
         from wattbench.backends.torch.probing import found_here
 
-        return tuple(found.finding for found in found_here())
+        return (gpu_finding(), *(found.finding for found in found_here()))
 
     def levels(self, load: Load, device: str, precision: str) -> tuple[Level, ...]:
         """Return the optimisation levels of a load, the cheapest to prepare first; none if the precision is no use."""

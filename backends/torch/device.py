@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import torch
 
-from wattbench.backends.contract import DeviceInfo
+from wattbench.backends.contract import Availability, DeviceFinding, DeviceInfo
 from wattbench.backends.cpu_threads import threads_for
 from wattbench.backends.host import bind, cpu_model, has_bfloat16, peak_resident_bytes
 from wattbench.backends.torch.emulation import emulation_of
@@ -26,6 +26,7 @@ __all__ = [
     "cpu_precision",
     "exact_products",
     "find_device",
+    "gpu_finding",
     "make_current",
     "memory_source",
     "open_context",
@@ -52,6 +53,20 @@ def accelerator_infos() -> tuple[DeviceInfo, ...]:
     if kind is None or not torch.accelerator.is_available():
         return ()
     return tuple(_accelerator_info(kind, index) for index in range(torch.accelerator.device_count()))
+
+
+def gpu_finding() -> DeviceFinding:
+    """Return whether torch sees a GPU of NVIDIA's or AMD's, and what to do where it sees none; both are its `cuda`."""
+    build, built = torch.__version__, torch.version.cuda or torch.version.hip
+    if accelerator_type() == "cuda" and torch.accelerator.is_available():
+        found = Availability(state="present", reason=f"torch {build} sees {torch.accelerator.device_count()}")
+    elif built:
+        remedy = "Look whether nvidia-smi (rocm-smi) lists it, its driver is new enough, and CUDA_VISIBLE_DEVICES."
+        found = Availability(state="absent", reason=f"torch {build} sees no GPU", remedy=remedy)
+    else:
+        remedy = "Install torch's build for it, as pytorch.org names it: CUDA for NVIDIA, ROCm for AMD."
+        found = Availability(state="absent", reason=f"torch {build} is not built for GPUs", remedy=remedy)
+    return DeviceFinding(name="cuda", label="NVIDIA or AMD GPU", availability=found)
 
 
 def own_infos(*, accelerators: bool = True) -> tuple[DeviceInfo, ...]:
