@@ -192,7 +192,7 @@ def _call(command: Sequence[str], timeout_s: float) -> str:
         err.seek(0)
         text, said = (stream.read().decode(errors="replace") for stream in (out, err))
     if code != 0:
-        raise _failure(command, code, _tail(said or text))
+        raise _failure(command, code, _tail(_nameless(command, said or text)))
     return text
 
 
@@ -212,6 +212,12 @@ def _shown(command: Sequence[str]) -> str:
     if arguments[:1] == ["-s"]:
         arguments = arguments[2:]
     return shlex.join(arguments)[:80]
+
+
+def _nameless(command: Sequence[str], said: str) -> str:
+    """Return what adb said without the serial number that it was called with: results keep errors."""
+    serial = command[2] if command[1:2] == ["-s"] else ""
+    return said.replace(serial, "PHONE") if serial else said
 
 
 def _tail(text: str) -> str:

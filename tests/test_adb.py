@@ -164,6 +164,7 @@ def test_a_lost_phone(phone: FakePhone) -> None:
     place.close()
 
     assert "cable" in caught.value.remedy
+    assert "device 'PHONE' not found" in caught.value.why
     assert 1 == len(phone.left_behind())
 
 

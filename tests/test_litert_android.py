@@ -107,6 +107,16 @@ def test_a_span_is_the_tools_own(phone: FakePhone, backend: LitertPhoneBackend) 
     assert (2, 0.119515) == (done.times.thermal_status, done.times.init_s)
 
 
+def test_times_in_another_unit(phone: FakePhone, backend: LitertPhoneBackend) -> None:
+    """Executions that fill a thousandth of their span by the phone's clock are not believed."""
+    backend.prepare(asked())
+    tool = phone.tool.read_text().replace("first=10411 curr=9987 min=9917 max=10502 avg=9993.2 std=48", "curr=9.987")
+    (place,) = (phone.folder / "tmp").iterdir()
+    (place / "benchmark_model").write_text(tool.replace(" p5=9931 median=9990 p95=10020", ""))
+    with pytest.raises(DeviceError, match="times cannot be"):
+        backend.span(make_batch(BERT), 0.5, 0.0)
+
+
 @pytest.mark.parametrize(
     ("mode", "share", "words"),
     [("partial", 31 / 57, "46% of"), ("nothing", 0.0, "all operations on the CPU"), ("silent", None, "not proven")],

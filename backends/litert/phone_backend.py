@@ -44,6 +44,9 @@ NAME = "litert-android"
 TOOL = "WATTBENCH_BENCHMARK_MODEL"
 """The variable that names `benchmark_model` for the phone's processor: nothing is downloaded here."""
 
+UNITS_APART = 100.0
+"""Executions fill a span but for what lies between them: times so far from it are in another unit than us."""
+
 TOOL_REMEDY = f"Build benchmark_model for Android, or download LiteRT's own, and name it: {TOOL}=/path/benchmark_model"
 
 
@@ -182,6 +185,10 @@ def _spanned(found: TimedSpan, batch: Batch) -> Spanned:
     if end_ns <= start_ns:
         why = f"its {runs.count} executions took no time by the phone's clock, which counts in 10 ms"
         raise DeviceError("The span is too short", why, "Choose a larger --window or --batch.")
+    told_s, clock_s = runs.mean_s * runs.count, runs.end_s - runs.start_s
+    if not clock_s / UNITS_APART < told_s < clock_s * UNITS_APART:
+        why = f"it tells of {runs.count} executions of {runs.mean_s:.3g} s in {clock_s:.3g} s of the phone's clock"
+        raise DeviceError("benchmark_model's times cannot be", why, "Take benchmark_model from a current LiteRT.")
     return Spanned(
         start_ns=start_ns,
         end_ns=end_ns,
