@@ -13,6 +13,7 @@ from wattbench.harness.messages import Measured, Serve, WarmUp
 from wattbench.harness.served_columns import completions_of, traffic_of
 from wattbench.harness.traffic.crew_size import CrewSize
 from wattbench.harness.traffic.drawing import Draw, draw_schedule
+from wattbench.harness.traffic.ramps import Ramp, parse_ramp
 from wattbench.harness.traffic.trace_file import Trace, read_trace
 from wattbench.models.load import Load
 from wattbench.results.errors import DeviceError
@@ -71,6 +72,7 @@ class TrafficEngine:
         self._origin_ns = origin_ns
         self._calls_per_s = self._stamps_per_s = 0.0
         self._drawn = 0
+        self._opening = _opening(traffic)
         self._trace: Trace | None = read_trace(Path(traffic.trace)) if traffic.trace is not None else None
 
     def warm_up(self, command: WarmUp, seed: int) -> WarmupRecord:
@@ -144,7 +146,8 @@ class TrafficEngine:
         traffic = self._traffic
         places = traffic.concurrency or traffic.sessions or traffic.samples or traffic.in_flight_max or 1
         scenario: Scenario = self._scenario
-        if scenario == "server" and rate_per_s is None:  # a rate that is still to be found
+        if (scenario == "server" and rate_per_s is None) or (self._opening is not None and not self._calls_per_s):
+            # a rate that is still to be found, or how long a call takes, without which a ramp's places run out of calls
             scenario = "single-stream"
         return draw_schedule(
             Draw(
@@ -162,7 +165,11 @@ class TrafficEngine:
 
     def _learn(self, served: Served) -> None:
         span_s = (served.window_end_ns - served.window_start_ns) / 1e9
-        self._calls_per_s = max(self._calls_per_s, len(served) / max(span_s, 1e-3))
+        if self._opening is None:
+            self._calls_per_s = max(self._calls_per_s, len(served) / max(span_s, 1e-3))
+        else:  # by the time that calls took: a place that ran out of them stood still
+            busy_s = float((served.end_ns - served.start_ns).sum()) / 1e9
+            self._calls_per_s = self._opening.mean_places * len(served) / max(busy_s, 1e-3)
         self._stamps_per_s = _stamps(served) / max(span_s, 1e-3)
 
     def _next(self) -> int:
@@ -171,6 +178,12 @@ class TrafficEngine:
 
     def _window(self, start_ns: int, end_ns: int) -> Window:
         return Window(start_ns=start_ns - self._origin_ns, end_ns=end_ns - self._origin_ns)
+
+
+def _opening(traffic: TrafficPlan) -> Ramp | None:
+    """Return the ramp whose places open within the window; None where there is none, or one of rates."""
+    ramp = parse_ramp(traffic.ramp) if traffic.ramp is not None else None
+    return None if ramp is None or ramp.rates else ramp
 
 
 def _stamps(served: Served) -> int:

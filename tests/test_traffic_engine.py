@@ -1,4 +1,4 @@
-"""The worker's part in traffic: a window that no result could hold is refused before it is measured."""
+"""The worker's part in traffic: how many calls a window has, and a window that no result could hold is refused."""
 
 import numpy
 import pytest
@@ -88,3 +88,54 @@ def test_a_rate_that_is_searched_is_not_foretold(monkeypatch: pytest.MonkeyPatch
 
     assert CALLS == len(measured.completions)
     assert numpy.isfinite(measured.worker_cpu_s)
+
+
+@pytest.mark.parametrize(("ramp", "scales"), [("1,2,4", True), ("1..8", True), ("1,16", True), ("1,16", False)])
+def test_no_place_of_a_ramp_runs_out_of_calls(ramp: str, scales: bool) -> None:
+    """A place that opens makes calls until the window's end, on a server that scales and on one that does not."""
+    drawn: list[Schedule] = []
+
+    def serve(schedule: Schedule) -> Served:
+        drawn.append(schedule)
+        chains, starts, ends = _chains(schedule), [], []
+        opens = sorted(int(schedule.due_ns[first]) for first in chains)
+        for first, calls in chains.items():
+            at = int(schedule.due_ns[first])
+            for _ in range(calls):
+                if at >= (schedule.issue_until_ns or 0):
+                    break
+                starts.append(at)
+                at += 10 * MS * (1 if scales else sum(open_ns <= at for open_ns in opens))
+                ends.append(at)
+        return make_served(
+            planned_ns=starts,
+            start_ns=starts,
+            tokens_ns=[[end] for end in ends],
+            end_ns=ends,
+            errors=[None] * len(starts),
+        )
+
+    load = find_load("tiny-decoder/tiny")
+    engine = TrafficEngine(serve, load, "ramp", TrafficPlan(ramp=ramp), give_up_s=5.0, origin_ns=0)
+    engine.warm_up(WarmUp(min_s=0.0, max_s=0.01), 0)
+    while len(drawn) < 2:
+        engine.warm_up(WarmUp(min_s=0.0, max_s=0.01), 0)
+    engine.measure(window(2.0))
+    chains = _chains(drawn[-1])
+    opens = sorted(int(drawn[-1].due_ns[first]) for first in chains)
+    for first, calls in chains.items():
+        at, needed = int(drawn[-1].due_ns[first]), 0
+        while at < 2000 * MS:
+            at += 10 * MS * (1 if scales else sum(open_ns <= at for open_ns in opens))
+            needed += 1
+
+        assert calls >= needed
+
+
+def _chains(schedule: Schedule) -> dict[int, int]:
+    """Return how many calls each place has, by its first call."""
+    first: dict[int, int] = {}
+    for i, after in enumerate(schedule.after.tolist()):
+        first[i] = i if after < 0 else first[after]
+    places = list(first.values())
+    return {place: places.count(place) for place in dict.fromkeys(places)}

@@ -173,11 +173,12 @@ def _with_lengths(draw: Draw, due_ns: Integers) -> Drawn:
 def _opening_places(draw: Draw, ramp: Ramp) -> Drawn:
     """Return a chain of calls for each place, due when the place opens; a place's calls follow each other."""
     opens = numpy.floor(ramp.opens() * draw.window_s * 1e9).astype(numpy.int64)
-    turns = -(-max(len(opens), draw.calls) // len(opens))
-    checked_count(turns * len(opens))
-    drawn = _with_lengths(draw, numpy.tile(opens, turns))
-    index = numpy.arange(turns * len(opens))
-    return replace(drawn, after=numpy.where(index < len(opens), NONE, index - len(opens)))
+    turns = numpy.maximum(1, numpy.ceil(ramp.shares() * draw.calls)).astype(numpy.int64)
+    checked_count(int(turns.sum()))
+    drawn = _with_lengths(draw, numpy.repeat(opens, turns))
+    after = numpy.arange(-1, len(drawn.due_ns) - 1)
+    after[numpy.cumsum(turns) - turns] = NONE
+    return replace(drawn, after=after)
 
 
 def _rate(draw: Draw) -> float:

@@ -61,6 +61,22 @@ class Ramp:
         first = int(self.levels[0])
         return numpy.maximum(0, places + 1 - first) / (last + 1 - first)
 
+    @property
+    def mean_places(self) -> float:
+        """Return how many places of a closed loop are open, on average over the window."""
+        return float((1 - self.opens()).sum())
+
+    def shares(self) -> NDArray[numpy.float64]:
+        """Return how much of a window's calls each place may take: more than 1 in sum, so that none runs out of calls.
+
+        With n places open, one makes at most 1/n of the calls that all of them make at the last level. Those are at
+        most the mean of the window times last level / mean level, since a call is no faster beside more of them.
+        """
+        at = numpy.append(self.opens(), 1.0)
+        alike = numpy.diff(at) / numpy.arange(1, len(at))
+        shares: NDArray[numpy.float64] = numpy.cumsum(alike[::-1])[::-1] * len(alike) / self.mean_places
+        return shares
+
 
 def parse_ramp(text: str) -> Ramp:
     """Return the ramp of "1,2,4,8" (requests in progress), "1/s,2/s" (rates), "1..8" or "1/s..8/s" (evenly).
