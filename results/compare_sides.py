@@ -14,6 +14,8 @@ from wattbench.results.latency import latency_metrics
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, QuantileMetric
 from wattbench.results.subject import LoadRecord
+from wattbench.results.traffic_plan import TrafficPlan
+from wattbench.results.traffic_words import traffic_words
 
 __all__ = ["NOT_STATED", "OF_BOARD", "Side", "side_of", "warnings_of"]
 
@@ -111,6 +113,7 @@ def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ..
         may={
             "device": (backend.device_name if backend else None) or plan.device,
             "engine": f"{backend.name}/{backend.engine}" if backend else plan.backend,
+            **({} if plan.traffic is None else _traffic(plan.traffic)),
             "batch": str(plan.batch),
             "slots": str(plan.slots or plan.batch),
             "threads": str((backend.threads if backend else plan.threads) or NOT_STATED),
@@ -170,6 +173,19 @@ def _arrivals(work: StatedWork) -> dict[str, str]:
         "tokens": work.tokens_per_request,
         "at once": None if work.concurrency is None else str(work.concurrency),
         "asked rate": None if work.rate_per_s is None else f"{work.rate_per_s:g}/s",
+    }
+    return {field: value for field, value in found.items() if value is not None}
+
+
+def _traffic(plan: TrafficPlan) -> dict[str, str]:
+    """Return how requests were to arrive and how long they were: what a load generator was asked for."""
+    found = {
+        "arrivals": traffic_words(plan) or None,
+        "sessions": plan.session,
+        "tokens in": plan.input_lengths,
+        "tokens out": plan.output_lengths,
+        "in progress at most": None if plan.in_flight_max is None else str(plan.in_flight_max),
+        "limits": plan.slo,
     }
     return {field: value for field, value in found.items() if value is not None}
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from wattbench.results.counted import counted
 from wattbench.results.document import Result
 from wattbench.results.metrics import QuantileMetric, Summary
+from wattbench.results.plan import Plan
 from wattbench.results.rates import succeeded
 from wattbench.results.sessions import calls_per_session, cut_spans_s, whole_sessions
 from wattbench.results.stats import median
 from wattbench.results.traffic import CrewStep
 from wattbench.results.traffic_plan import TrafficPlan
 
-__all__ = ["Lengths", "Line", "crew_lines", "lengths_of", "traffic_lines", "traffic_words"]
+__all__ = ["Lengths", "Line", "arrival_of", "crew_lines", "lengths_of", "traffic_lines", "traffic_words"]
 
 Line = tuple[str, str]
 """A label and a text."""
@@ -55,6 +56,12 @@ def lengths_of(result: Result) -> Lengths:
 def _length_words(tokens: Sequence[int]) -> str:
     low, high = min(tokens), max(tokens)
     return str(low) if low == high else f"{low} to {high} (median {median(tokens):g})"
+
+
+def arrival_of(plan: Plan) -> str:
+    """Return the scenario with how requests arrive, or with the batch where they are executed in batches."""
+    how = f"batch {plan.batch}" if plan.traffic is None else traffic_words(plan.traffic)
+    return f"{plan.scenario}, {how}" if how else plan.scenario
 
 
 def traffic_words(plan: TrafficPlan) -> str:

@@ -12,6 +12,7 @@ from wattbench.results.document import Result
 from wattbench.results.doubts import Doubt
 from wattbench.results.errors import DocumentError, UsageError
 from wattbench.results.figures import figure
+from wattbench.results.traffic_plan import TrafficPlan
 
 BOARD = "GPU-00000000"
 
@@ -191,6 +192,24 @@ def test_what_may_differ_is_told(factories: ModuleType) -> None:
         (d.field, d.first, d.other) for d in found.differences if d.field == "batch" and not d.blocking
     )
     assert () == found.warnings
+
+
+def test_traffic_that_arrives_otherwise_is_told(factories: ModuleType) -> None:
+    """Ratios of an open loop at 20 and at 120 requests/s say that these rates were asked for."""
+    plans = [
+        replace(
+            factories.make_plan(),
+            scenario="server",
+            traffic=TrafficPlan(arrival="poisson", rate_per_s=rate, in_flight_max=4, slo=slo),
+        )
+        for rate, slo in ((20.0, None), (120.0, "ttft.p99=1s"))
+    ]
+    found = compare([side(factories, name, plan=plan) for name, plan in zip("ab", plans, strict=True)], options())
+
+    assert {
+        ("arrivals", "20 requests/s, poisson", "120 requests/s, poisson", False),
+        ("limits", "not stated", "ttft.p99=1s", False),
+    } == {(d.field, d.first, d.other, d.blocking) for d in found.differences}
 
 
 def test_without_energy_the_rest_is_compared(factories: ModuleType) -> None:

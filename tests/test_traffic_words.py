@@ -8,8 +8,9 @@ from traffic_rows import make_health, make_traffic_repeat
 
 from wattbench.harness.cli.figures import result_lines
 from wattbench.results.counted import counted
+from wattbench.results.report.subject import subtitle_of
 from wattbench.results.traffic_plan import TrafficPlan
-from wattbench.results.traffic_words import traffic_lines, traffic_words
+from wattbench.results.traffic_words import arrival_of, traffic_lines, traffic_words
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,18 @@ from wattbench.results.traffic_words import traffic_lines, traffic_words
 def test_how_requests_came(plan: TrafficPlan, words: str) -> None:
     """The number decides about the noun."""
     assert words == traffic_words(plan)
+
+
+def test_a_batch_is_said_of_executions_alone(factories: ModuleType) -> None:
+    """What serves single requests has no batch to speak of; what executes batches has one."""
+    plan = factories.make_plan()
+    served = replace(plan, scenario="concurrency", traffic=TrafficPlan(concurrency=4))
+    alone = replace(plan, scenario="single-stream", batch=1, traffic=TrafficPlan())
+    texts = [f"{plan.scenario}, batch {plan.batch}", "concurrency, 4 in progress", "single-stream"]
+
+    assert texts == [arrival_of(each) for each in (plan, served, alone)]
+    for each, text in zip((plan, served, alone), texts, strict=True):
+        assert f"; {text}; " in subtitle_of(factories.make_result(plan=each))
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
 from wattbench.results.report.words import COVERAGE
 from wattbench.results.stats import median
-from wattbench.results.traffic_words import lengths_of, traffic_lines, traffic_words
+from wattbench.results.traffic_words import arrival_of, lengths_of, traffic_lines
 from wattbench.results.tuning import TuningRecord
 from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, reached, scaled
 
@@ -73,9 +73,7 @@ def _subject_lines(result: Result) -> Iterator[str]:
     load, plan = result.load, result.plan
     lengths = lengths_of(result)
     size = f"{lengths.input} in / {lengths.output} out{lengths.turns}"
-    how = f"batch {plan.batch}" if plan.traffic is None else traffic_words(plan.traffic)
-    arrival = f"{plan.scenario}, {how}" if how else plan.scenario
-    yield f"{load.name}  ({size}; {arrival}, {plan.weights} weights, seed {plan.seed})"
+    yield f"{load.name}  ({size}; {arrival_of(plan)}, {plan.weights} weights, seed {plan.seed})"
     if result.backend is None:
         yield f"{plan.backend} on {plan.device}, {plan.precision}"
         return

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from wattbench.harness.cli.escape import visible
 from wattbench.harness.plan import Resolved
 from wattbench.results.plan import Plan
+from wattbench.results.traffic_words import arrival_of
 
 __all__ = ["ConsoleReporter"]
 
@@ -33,7 +34,7 @@ class ConsoleReporter:
     def started(self, resolved: Resolved, path: str, watts: Callable[[], float | None]) -> None:
         """Say what will run and where the result goes."""
         plan, self._watts, self.path = resolved.plan, watts, path
-        what = f"{plan.load} on {plan.backend}/{plan.device} in {plan.precision}, batch {plan.batch}, {plan.scenario}"
+        what = f"{plan.load} on {plan.backend}/{plan.device} in {plan.precision}, {arrival_of(plan)}"
         self._console.print(f"running   {visible(what)}", soft_wrap=True)
         self._console.print(f"result    {visible(path)}", soft_wrap=True)
         if self._console.is_terminal:

@@ -12,7 +12,7 @@ from wattbench.results.energy import Polls
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.measurement import RequestsFile
 from wattbench.results.report.blocks import Badge, Block, Entries, Entry, Prose, Section, Tone
-from wattbench.results.traffic_words import lengths_of
+from wattbench.results.traffic_words import arrival_of, lengths_of
 
 __all__ = [
     "NOT_VERIFIED",
@@ -96,7 +96,7 @@ def title_of(document: Document) -> str:
 
 
 def subtitle_of(document: Document) -> str:
-    """Return the rest of what ran in one line: engine, precision, scenario, batch, weights, when."""
+    """Return the rest of what ran in one line: engine, precision, how requests arrive, weights, when."""
     if isinstance(document, ImportedResult):
         work, clock = document.work, document.clock
         when = f", measured {clock.origin_utc}" if clock else ", date not stated"
@@ -105,8 +105,8 @@ def subtitle_of(document: Document) -> str:
     engine = f"{backend.name}/{backend.engine}" if backend else plan.backend
     lengths = lengths_of(document)
     tokens = f"{lengths.input} tokens in, {lengths.output} out{lengths.turns}"
-    batch = f"{plan.scenario}, batch {plan.batch}"
-    return f"{engine}, {precision_of(document)}; {tokens}; {batch}; {plan.weights} weights; {document.run.started_at}"
+    what = f"{engine}, {precision_of(document)}; {tokens}; {arrival_of(plan)}"
+    return f"{what}; {plan.weights} weights; {document.run.started_at}"
 
 
 def precision_of(document: Document) -> str:
