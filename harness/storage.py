@@ -70,10 +70,12 @@ class Destination:
         return written
 
     def _forget(self, beside: Path | None) -> None:
-        """Delete a file of requests of an earlier content, unless the newest one names it too."""
+        """Delete a file of requests of an earlier content, unless the document that lies beside it names it still."""
         with suppress(OSError):
-            if beside is not None and beside.name.partition(".")[0].encode() not in self.path.read_bytes():
-                beside.unlink()
+            if beside is not None:
+                document = beside.parent / self.wanted.name  # the fall-back has its name too
+                if beside.name.partition(".")[0].encode() not in document.read_bytes():
+                    beside.unlink()
 
     def _kept(self, write: Callable[[Path], Kept]) -> Kept:
         try:

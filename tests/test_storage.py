@@ -7,6 +7,7 @@ import pytest
 from traffic_rows import make_traffic_repeat
 
 from wattbench.harness.storage import Destination, cache_directory, choose_path, data_directory
+from wattbench.results import sidecar
 from wattbench.results.errors import StorageError, UsageError
 from wattbench.results.files import read_result
 
@@ -124,3 +125,31 @@ def test_many_requests_lie_beside_a_document_that_still_grows(
     assert [0, 1, 1] == [len(names) for names in beside]  # 300 stamps, 600, 900
     assert beside[1] != beside[2] == {path.name for path in tmp_path.glob("*.requests.parquet")}
     assert written == read_result(file.path)
+
+
+def test_what_stays_in_a_full_place_keeps_its_requests(
+    factories: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a run goes on elsewhere, the last content of the wanted place is still whole, its requests beside it."""
+    monkeypatch.setattr("wattbench.results.sidecar.MANY_STAMPS", 500)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    place = tmp_path / "place"
+    file, repeats = Destination(wanted=place / "result.json"), [make_traffic_repeat(i) for i in range(3)]
+    before, after = (factories.make_result(repeats=tuple(repeats[:count])) for count in (2, 3))
+    file.create(factories.make_result(repeats=()))
+    file.rewrite(before)
+    put = sidecar.put_file
+
+    def full(path: Path, data: bytes) -> None:
+        if path.parent == place:
+            raise StorageError("Cannot write", "no space left on device", "Free some.")
+        put(path, data)
+
+    monkeypatch.setattr(sidecar, "put_file", full)
+    file.rewrite(after)
+    written = file.conclude(after)
+
+    assert place != file.path.parent
+    assert written == read_result(file.path)
+    assert after.repeats == written.repeats
+    assert before == read_result(file.wanted)
