@@ -13,6 +13,7 @@ from wattbench.results.imported import Document, ImportedResult, StatedWork
 from wattbench.results.latency import latency_metrics
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, QuantileMetric
+from wattbench.results.plan import Scenario
 from wattbench.results.subject import LoadRecord
 from wattbench.results.traffic_plan import TrafficPlan
 from wattbench.results.traffic_words import traffic_words
@@ -113,7 +114,7 @@ def _measured(result: Result, result_id: str, name: str, warnings: tuple[str, ..
         may={
             "device": (backend.device_name if backend else None) or plan.device,
             "engine": f"{backend.name}/{backend.engine}" if backend else plan.backend,
-            **({} if plan.traffic is None else _traffic(plan.traffic)),
+            **({} if plan.traffic is None else _traffic(plan.traffic, plan.scenario)),
             "batch": str(plan.batch),
             "slots": str(plan.slots or plan.batch),
             "threads": str((backend.threads if backend else plan.threads) or NOT_STATED),
@@ -177,10 +178,10 @@ def _arrivals(work: StatedWork) -> dict[str, str]:
     return {field: value for field, value in found.items() if value is not None}
 
 
-def _traffic(plan: TrafficPlan) -> dict[str, str]:
+def _traffic(plan: TrafficPlan, scenario: Scenario) -> dict[str, str]:
     """Return how requests were to arrive and how long they were: what a load generator was asked for."""
     found = {
-        "arrivals": traffic_words(plan) or None,
+        "arrivals": traffic_words(plan, scenario) or None,
         "sessions": plan.session,
         "tokens in": plan.input_lengths,
         "tokens out": plan.output_lengths,

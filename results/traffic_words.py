@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from wattbench.results.counted import counted
 from wattbench.results.document import Result
 from wattbench.results.metrics import QuantileMetric, Summary
-from wattbench.results.plan import Plan
+from wattbench.results.plan import Plan, Scenario
 from wattbench.results.rates import succeeded
 from wattbench.results.sessions import calls_per_session, cut_spans_s, whole_sessions
 from wattbench.results.stats import median
@@ -60,21 +60,23 @@ def _length_words(tokens: Sequence[int]) -> str:
 
 def arrival_of(plan: Plan) -> str:
     """Return the scenario with how requests arrive, or with the batch where they are executed in batches."""
-    how = f"batch {plan.batch}" if plan.traffic is None else traffic_words(plan.traffic)
+    how = f"batch {plan.batch}" if plan.traffic is None else traffic_words(plan.traffic, plan.scenario)
     return f"{plan.scenario}, {how}" if how else plan.scenario
 
 
-def traffic_words(plan: TrafficPlan) -> str:
+def traffic_words(plan: TrafficPlan, scenario: Scenario) -> str:
     """Return how requests were to arrive, in a few words; empty where the scenario's name says all."""
     if plan.rate_auto:
         return f"the highest rate that holds {plan.slo}"
     if plan.rate_per_s is not None:
         shape = f" of shape {plan.arrival_shape:g}" if plan.arrival_shape is not None else ""
-        return f"{plan.rate_per_s:g} requests/s, {plan.arrival}{shape}"
+        what = "sessions" if scenario == "agentic" else "requests"
+        return f"{plan.rate_per_s:g} {what}/s, {plan.arrival}{shape}"
     words = (
         None if plan.concurrency is None else f"{plan.concurrency} in progress",
         None if plan.ramp is None else f"ramp {plan.ramp}",
         None if plan.trace is None else f"trace {plan.trace}",
+        None if plan.trace_scale == 1 else f"times multiplied by {plan.trace_scale:g}",
         None if plan.sessions is None else f"{counted(plan.sessions, 'session')} in progress",
         None if plan.samples is None else f"{counted(plan.samples, 'sample')} a query",
     )

@@ -258,6 +258,13 @@ def test_a_port_that_is_taken_is_said(agent: Agent, tmp_path: Path) -> None:
     assert "Address already in use" in ended.stderr
 
 
+def test_once_says_what_would_be_served(tmp_path: Path) -> None:
+    """A channel is told by scope, kind and unit, and by what it covers where that is known."""
+    ended = bench_agent(tmp_path, "--once", "--power", recording(tmp_path, 200))
+
+    assert "  replay:board: board, power in W" == ended.stdout.splitlines()[1]
+
+
 def test_an_agent_serves_no_agent(agent: Agent, tmp_path: Path) -> None:
     """A clock is placed once: agents are not chained."""
     ended = bench_agent(tmp_path, "--power", f"agent:127.0.0.1:{agent.port}")

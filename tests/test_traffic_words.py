@@ -8,26 +8,30 @@ from traffic_rows import make_health, make_traffic_repeat
 
 from wattbench.harness.cli.figures import result_lines
 from wattbench.results.counted import counted
+from wattbench.results.plan import Scenario
 from wattbench.results.report.subject import subtitle_of
 from wattbench.results.traffic_plan import TrafficPlan
 from wattbench.results.traffic_words import arrival_of, traffic_lines, traffic_words
 
 
 @pytest.mark.parametrize(
-    ("plan", "words"),
+    ("scenario", "plan", "words"),
     [
-        (TrafficPlan(sessions=1), "1 session in progress"),
-        (TrafficPlan(sessions=3), "3 sessions in progress"),
-        (TrafficPlan(samples=1), "1 sample a query"),
-        (TrafficPlan(samples=8), "8 samples a query"),
-        (TrafficPlan(concurrency=1), "1 in progress"),
-        (TrafficPlan(ramp="1,2", concurrency=None), "ramp 1,2"),
-        (TrafficPlan(trace="calls.jsonl"), "trace calls.jsonl"),
+        ("agentic", TrafficPlan(sessions=1), "1 session in progress"),
+        ("agentic", TrafficPlan(sessions=3), "3 sessions in progress"),
+        ("agentic", TrafficPlan(arrival="poisson", rate_per_s=5.0), "5 sessions/s, poisson"),
+        ("server", TrafficPlan(arrival="constant", rate_per_s=5.0), "5 requests/s, constant"),
+        ("multi-stream", TrafficPlan(samples=1), "1 sample a query"),
+        ("multi-stream", TrafficPlan(samples=8), "8 samples a query"),
+        ("concurrency", TrafficPlan(concurrency=1), "1 in progress"),
+        ("ramp", TrafficPlan(ramp="1,2", concurrency=None), "ramp 1,2"),
+        ("trace", TrafficPlan(trace="calls.jsonl"), "trace calls.jsonl"),
+        ("trace", TrafficPlan(trace="a.csv", trace_scale=0.5), "trace a.csv, times multiplied by 0.5"),
     ],
 )
-def test_how_requests_came(plan: TrafficPlan, words: str) -> None:
-    """The number decides about the noun."""
-    assert words == traffic_words(plan)
+def test_how_requests_came(scenario: Scenario, plan: TrafficPlan, words: str) -> None:
+    """The number decides about the noun, and the scenario whether requests arrive or sessions of them."""
+    assert words == traffic_words(plan, scenario)
 
 
 def test_a_batch_is_said_of_executions_alone(factories: ModuleType) -> None:

@@ -64,7 +64,8 @@ def facts_lines(facts: AgentFacts) -> list[str]:
     """Return what an agent has, as lines."""
     machine = ", ".join(facts.machine.values()) or "unknown machine"
     lines = [f"{machine}; {facts.rate_hz:g} polls a second, the last {facts.depth_rows} values are kept"]
-    return [*lines, *(f"  {c.id}: {c.scope} {c.covers or ''}, {c.kind} in {c.unit}" for c in facts.channels)]
+    what = [(c, f"{c.scope} {c.covers}" if c.covers else c.scope) for c in facts.channels]
+    return [*lines, *(f"  {c.id}: {scope}, {c.kind} in {c.unit}" for c, scope in what)]
 
 
 def _serve(access: Access, selection: Selection, rate_hz: float, *, once: bool, as_json: bool) -> int:

@@ -30,7 +30,7 @@ def traffic_section(document: Document) -> Section | None:
     """Return what a run of traffic has to say; None for other documents."""
     if not isinstance(document, Result) or document.plan.traffic is None:
         return None
-    words = traffic_words(document.plan.traffic)
+    words = traffic_words(document.plan.traffic, document.plan.scenario)
     arrival = f"{document.plan.scenario}: {words}" if words else document.plan.scenario
     lines = (("arrival", arrival), *traffic_lines(document))
     facts = Facts(facts=tuple(Fact(label=label, text=text) for label, text in lines))
@@ -53,7 +53,7 @@ def _row(result: Result) -> Row:
     failed = 0 if summary is None else summary.failed_requests
     rate, watts, joules = (_value(result, n) for n in ("throughput.requests", "power.mean", "energy.per_request"))
     return (
-        Cell(text=traffic_words(result.plan.traffic) or result.plan.scenario),
+        Cell(text=traffic_words(result.plan.traffic, result.plan.scenario) or result.plan.scenario),
         _number_cell(rate),
         _time_cell(_quantile_s(result, "latency.request", 0.5)),
         _time_cell(_quantile_s(result, "latency.ttft", 0.99)),
