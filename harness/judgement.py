@@ -18,6 +18,7 @@ from wattbench.harness.power.energy import RESIDUAL_DOUBT, RESIDUAL_INVALID, RES
 from wattbench.harness.power.ladder import no_rung_reason, primary_rung, rungs
 from wattbench.harness.power.sensorless import no_sensor_reason
 from wattbench.harness.power.series import is_absurd
+from wattbench.results.counted import counted
 from wattbench.results.covers import is_among, is_elsewhere
 from wattbench.results.document import ErrorRecord
 from wattbench.results.doubts import Doubt, Severity
@@ -118,7 +119,7 @@ def _ending(e: Evidence) -> Iterator[Doubt]:
 
 def _length(e: Evidence) -> Iterator[Doubt]:
     if e.plan.quick:
-        facts = f"--quick: windows of {e.plan.window_s:g} s, {len(e.repeats)} repeats"
+        facts = f"--quick: windows of {e.plan.window_s:g} s, {counted(len(e.repeats), 'repeat')}"
         yield _doubt("quick", facts, "Run without --quick for a figure to publish.")
     shortest = min((r.window.duration_s for r in e.repeats), default=WINDOW_PROTOCOL_S)
     if e.plan.quick or not e.repeats:
@@ -128,7 +129,7 @@ def _length(e: Evidence) -> Iterator[Doubt]:
         facts = f"the shortest window is {shortest:.1f} s; the protocol asks for {WINDOW_PROTOCOL_S:g} s"
         yield code("short_window", facts, f"Use --window {WINDOW_PROTOCOL_S:g} or leave it out.")
     if len(e.repeats) < REPEATS_PROTOCOL:
-        facts = f"{len(e.repeats)} repeats; the protocol asks for {REPEATS_PROTOCOL}"
+        facts = f"{counted(len(e.repeats), 'repeat')}; the protocol asks for {REPEATS_PROTOCOL}"
         yield _doubt("few_repeats", facts, f"Use --repeats {REPEATS_PROTOCOL} or leave it out.")
 
 

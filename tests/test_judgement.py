@@ -285,6 +285,15 @@ def test_an_early_end_is_severe(make: Make, kind: str, code: str) -> None:
     assert "in phase measure" in doubt.facts
 
 
+@pytest.mark.parametrize(("count", "words"), [(1, "1 repeat; "), (4, "4 repeats; ")])
+def test_few_repeats_are_counted(make: Make, count: int, words: str) -> None:
+    """One is one, and more are more."""
+    made = make()
+    found = [doubt for doubt in doubts_of(replace(made, repeats=made.repeats[:count])) if doubt.code == "few_repeats"]
+
+    assert [f"{words}the protocol asks for 5"] == [doubt.facts for doubt in found]
+
+
 def test_a_warm_up_that_ran_into_its_cap_is_doubted(make: Make) -> None:
     """Warm-up without steadiness is a doubt with its length."""
     warmup = WarmupRecord(

@@ -10,6 +10,8 @@ from wattbench.harness.cli.figures import result_lines
 from wattbench.results.counted import counted
 from wattbench.results.plan import Scenario
 from wattbench.results.report.subject import subtitle_of
+from wattbench.results.report.words import name_of
+from wattbench.results.traffic_figures import traffic_latencies, traffic_metrics
 from wattbench.results.traffic_plan import TrafficPlan
 from wattbench.results.traffic_words import arrival_of, traffic_lines, traffic_words
 
@@ -72,3 +74,12 @@ def test_a_plural_of_its_own() -> None:
         counted(2, "process", "processes"),
         counted(0, "probe"),
     ]
+
+
+def test_every_figure_of_traffic_has_a_name_for_people() -> None:
+    """A page calls no figure by the name that it has in a document."""
+    repeats = (make_traffic_repeat(0), make_traffic_repeat(1))
+    found = {metric.name for metric in (*traffic_metrics(repeats), *traffic_latencies(repeats))}
+
+    assert "latency.ttft_from_send" in found
+    assert [] == sorted(name for name in found if name_of(name) == name)
