@@ -56,6 +56,9 @@ NEEDS: dict[Scenario, tuple[str, ...]] = {
 }
 """What each scenario must be told."""
 
+DRAWN: tuple[Scenario, ...] = ("offline", "single-stream", "multi-stream", "server", "concurrency", "ramp")
+"""The scenarios whose lengths may be drawn; traces and sessions have lengths of their own."""
+
 TAKES: dict[str, tuple[Scenario, ...]] = {
     "rate": ("server", "agentic"),
     "arrival": ("server", "agentic", "ramp"),
@@ -65,6 +68,8 @@ TAKES: dict[str, tuple[Scenario, ...]] = {
     "trace": ("trace",),
     "trace_scale": ("trace",),
     "sessions": ("agentic",),
+    "input_lengths": DRAWN,
+    "output_lengths": DRAWN,
 }
 """The scenarios that each knob of traffic belongs to; `--slo` and `--in-flight-max` belong to all."""
 

@@ -220,6 +220,7 @@ def test_the_key_reaches_the_server_and_nothing_else(stubbed: tuple[Behaviour, P
         (["--model", "x"], "--model says nothing"),
         (["--load", "served/chat"], "needs an endpoint"),
         (["--backend", "mock", "--load", "tiny-decoder/tiny", "--slo", "ttft.p99=1s"], "says nothing here"),
+        (["--endpoint", "http://127.0.0.1:1", "--sessions", "2,calls=3,new=8", "--input-lengths", "5"], "contradicts"),
     ],
 )
 def test_contradictions_are_refused_before_anything_is_sent(words: list[str], expected: str) -> None:
