@@ -178,7 +178,7 @@ def test_an_imported_result_has_a_page(mlperf_run: ModuleType, tmp_path: Path) -
 
 
 def test_a_latency_without_quantiles_gets_no_median(mlperf_run: ModuleType, tmp_path: Path) -> None:
-    """A latency of which a tool states the mean alone stands in the table and on a card as such; no card makes up its median."""
+    """A latency of which a tool states the mean alone stands in table and card as such; no median is made up."""
     made = import_mlperf(mlperf_run.unpack(tmp_path))
     stated = QuantileMetric(name="latency.request", unit="s", method="stated", count=7, mean=0.25, quantiles=())
     page = single_page(subject(replace(made, latencies=(stated,))), "1")
