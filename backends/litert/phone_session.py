@@ -14,10 +14,9 @@ from wattbench.backends.clocks import ClockOffset
 from wattbench.backends.contract import DeviceInfo, Preparation
 from wattbench.backends.encoders import INPUTS, EncoderFacts, OpenEncoder, output_names
 from wattbench.backends.litert.benchmark_model import Batchwise, Report, arguments, parse, refused
-from wattbench.backends.litert.maker import MAKER
+from wattbench.backends.litert.model import model_for
 from wattbench.backends.litert.phone_devices import OPTIONS, delegate_files, device_of, judge
 from wattbench.backends.phone import Phone, PhoneFacts, placed
-from wattbench.backends.programs import ProgramRequest, program_for
 from wattbench.models.inputs import make_arrays
 from wattbench.results.errors import DeviceError, UsageError
 
@@ -135,7 +134,7 @@ def open_on_phone(p: Preparation, device: DeviceInfo, adb: Adb, facts: PhoneFact
         raise UsageError(f"A phone has no device {device.name!r}", "it is not known by that name")
     if p.affinity is not None:
         raise UsageError("A phone has no --affinity", "benchmark_model cannot be bound to cores", "Drop --affinity.")
-    program = program_for(_request(p), MAKER)
+    program = model_for(p)
     phone = Phone(adb)
     try:
         flags = found.flags[p.precision] + _pushed(phone, Path(program.path), tool, external=found.external)
@@ -172,18 +171,6 @@ def open_on_phone(p: Preparation, device: DeviceInfo, adb: Adb, facts: PhoneFact
             delegated_share=placement.delegated,
             fallback=placement.fallback,
         ),
-    )
-
-
-def _request(p: Preparation) -> ProgramRequest:
-    return ProgramRequest(
-        model=p.load.model,
-        weights=p.weights,
-        seed=p.seed,
-        precision="float32",
-        target="every accelerator",
-        requests=p.batch,
-        positions=p.load.shape.input_tokens,
     )
 
 

@@ -17,9 +17,8 @@ from ai_edge_litert.options import Options
 from wattbench.backends.contract import Preparation
 from wattbench.backends.encoders import EncoderFacts, OpenEncoder
 from wattbench.backends.litert.accelerators import Accelerator, accelerator_of
-from wattbench.backends.litert.maker import MAKER
+from wattbench.backends.litert.model import model_for
 from wattbench.backends.litert.placement import judge
-from wattbench.backends.programs import ProgramRequest, program_for
 from wattbench.results.errors import DeviceError, UsageError
 
 __all__ = ["CompiledEncoder", "compiled", "open_model"]
@@ -99,16 +98,7 @@ def open_model(p: Preparation, device: str, threads: int) -> OpenEncoder:
     accelerator = accelerator_of(device)
     if accelerator is None:
         raise UsageError(f"litert has no device {device!r}", "no accelerator is known by that name")
-    request = ProgramRequest(
-        model=p.load.model,
-        weights=p.weights,
-        seed=p.seed,
-        precision="float32",
-        target="every accelerator",
-        requests=p.batch,
-        positions=p.load.shape.input_tokens,
-    )
-    program = program_for(request, MAKER)
+    program = model_for(p)
     loaded = compiled(program.path, accelerator, threads=threads, allow_fallback=p.allow_fallback)
     placed = judge(accelerator, whole=loaded.whole)
     return OpenEncoder(
