@@ -55,7 +55,7 @@ class Rotation(nn.Module):  # type: ignore[misc] # torch is skipped
 class CachedAttention(nn.Module):  # type: ignore[misc] # torch is skipped
     """Causal attention with grouped queries over the cache, from hidden states to hidden states.
 
-    `inward` is one product for queries, keys and values, or three; `norms` are those of queries and keys (Qwen3).
+    `inward` is one product for queries, keys and values, or three; with `norms` of queries and keys (Qwen3) it is one.
     """
 
     def __init__(
@@ -79,6 +79,9 @@ class CachedAttention(nn.Module):  # type: ignore[misc] # torch is skipped
     def forward(self, hidden_states: Tensor, past_key_values: GraphCache, **_: Any) -> tuple[Tensor, None]:
         """Return the hidden states; the signature is that of transformers' attention modules."""
         parts = [product(hidden_states) for product in self.inward]
+        if self.norms:
+            heads, kv_heads = self.heads
+            parts = list(parts[0].split([width * self.head_dim for width in (heads, kv_heads, kv_heads)], dim=-1))
         for index, norm in enumerate(self.norms):
             parts[index] = norm(parts[index].unflatten(-1, (-1, self.head_dim))).flatten(-2)
         query, key, value = parts if len(parts) == 3 else (parts[0], None, None)
@@ -113,6 +116,22 @@ def replace_parts(module: nn.Module, rotation: Rotation | None = None) -> None:
             setattr(module, name, new)
 
 
+class _GatedFeedForward(nn.Module):  # type: ignore[misc] # torch is skipped
+    """A gated feed-forward (arXiv:2002.05202) whose gate and inner product are one product."""
+
+    def __init__(self, part: Any) -> None:
+        super().__init__()
+        self.inward = _joined((part.gate_proj, part.up_proj))
+        self.outward = Product(part.down_proj.weight.t(), part.down_proj.bias)
+        self.activation = part.act_fn
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return (..., hidden) as (..., hidden)."""
+        gate, up = self.inward(x).chunk(2, dim=-1)
+        y: Tensor = self.outward(self.activation(gate) * up)
+        return y
+
+
 class _Norm(nn.Module):  # type: ignore[misc] # torch is skipped
     """RMS norm (arXiv:1910.07467) as torch's own function, which exports to one node."""
 
@@ -126,11 +145,13 @@ class _Norm(nn.Module):  # type: ignore[misc] # torch is skipped
 
 
 def _simple(part: Any) -> nn.Module | None:
-    """Return the replacement of a linear layer or a norm, None for anything else."""
+    """Return the replacement of a linear layer, a norm or a gated feed-forward, None for anything else."""
     if isinstance(part, nn.Linear):
         return Product(part.weight.t(), part.bias)
     if type(part).__name__ == "Conv1D":  # GPT-2's linear layer stores (in, out) already
         return Product(part.weight, part.bias)
+    if type(part).__name__ in ("LlamaMLP", "Qwen3MLP"):
+        return _GatedFeedForward(part)
     if hasattr(part, "variance_epsilon"):  # the RMS norms of transformers
         return _norm(part)
     return None
@@ -158,7 +179,7 @@ def _attention(part: Any, rotation: Rotation | None) -> CachedAttention | None:
     normed = hasattr(part, "q_norm")
     return CachedAttention(
         layer=part.layer_idx,
-        inward=[Product(x.weight.t(), x.bias) for x in linear] if normed else [_joined(linear)],
+        inward=[_joined(linear)],
         outward=Product(part.o_proj.weight.t(), part.o_proj.bias),
         head_dim=part.head_dim,
         heads=(part.q_proj.out_features // part.head_dim, part.k_proj.out_features // part.head_dim),
@@ -169,7 +190,7 @@ def _attention(part: Any, rotation: Rotation | None) -> CachedAttention | None:
 
 
 def _joined(linear: Sequence[Any]) -> Product:
-    """Return linear layers of one input as one product: queries, keys and values side by side."""
+    """Return linear layers of one input as one product, side by side."""
     weight = torch.cat([part.weight for part in linear]).t()
     bias = None if linear[0].bias is None else torch.cat([part.bias for part in linear])
     return Product(weight, bias)
