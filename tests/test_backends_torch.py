@@ -71,6 +71,17 @@ def test_the_probe_imports_no_torch() -> None:
     assert 0 == subprocess.run([sys.executable, "-c", code], check=False).returncode
 
 
+def test_an_eager_load_imports_no_compiler() -> None:
+    """Building and executing a tiny load call by call costs no import of torch's compiler, which takes two seconds."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1]); from test_backends_torch import *; b = TorchBackend(); "
+        "made = b.prepare(preparation()); b.run(make_batch(find_load('tiny-decoder/tiny'), 2)); b.close(); "
+        "assert 'eager' == made.backend.engine; assert not {'torch._dynamo', 'transformers'} & set(sys.modules)"
+    )
+
+    assert 0 == subprocess.run([sys.executable, "-P", "-c", code, os.path.dirname(__file__)], check=False).returncode
+
+
 def test_a_missing_torch_is_absent_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without torch the probe names the pip command."""
     monkeypatch.setattr(backend_module, "find_spec", lambda _: None)

@@ -5,7 +5,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._dynamo.exc import TorchDynamoException
 
 from wattbench.backends.torch.compile import CompileError
 from wattbench.backends.torch.engine import Setup
@@ -75,6 +74,8 @@ class GraphForward:
         try:
             return self._capture(self._call(end))
         except RuntimeError as exc:
+            from torch._dynamo.exc import TorchDynamoException  # here: importing it takes as long as torch itself
+
             refused = self._symbolic  # where each span is compiled nothing is recorded: it is the compiler that fails
             if not refused or is_out_of_memory(exc) or isinstance(exc, TorchDynamoException):
                 raise
