@@ -1,10 +1,13 @@
 """What the worker does with a backend: prepare, gate, warm up, and measure windows on one clock."""
 
+from __future__ import annotations
+
 import gc
 import time
 import uuid
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy
 
@@ -39,18 +42,17 @@ from wattbench.harness.messages import (
 )
 from wattbench.harness.quality import compare
 from wattbench.harness.spans import measure_span, warm_up_by_spans
-from wattbench.harness.traffic.crew_size import CrewSize
-from wattbench.harness.traffic.inprocess import InProcessServer
-from wattbench.harness.traffic_engine import TrafficEngine
 from wattbench.models.find import find_load
 from wattbench.models.inputs import make_arrays
 from wattbench.models.load import Load
 from wattbench.results.errors import WorkerError
 from wattbench.results.measurement import Completions, WarmupRecord, Window
 from wattbench.results.plugins import load_plugin
-from wattbench.results.slo import parse_slo
 from wattbench.results.stats import STEADY_TEST, is_steady
 from wattbench.results.subject import QualityRecord
+
+if TYPE_CHECKING:
+    from wattbench.harness.traffic_engine import TrafficEngine
 
 __all__ = ["Engine", "measure_ceilings", "store_reference"]
 
@@ -218,6 +220,11 @@ class Engine:
 
     def _traffic_engine(self, c: Prepare) -> TrafficEngine:
         """Return what serves the plan's traffic: the backend itself, or this process, execution by execution."""
+        from wattbench.harness.traffic.crew_size import CrewSize  # here: a worker without traffic starts sooner
+        from wattbench.harness.traffic.inprocess import InProcessServer
+        from wattbench.harness.traffic_engine import TrafficEngine
+        from wattbench.results.slo import parse_slo
+
         assert c.traffic is not None
         if isinstance(self._backend, TrafficServer):
             serve = self._backend.serve

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,7 +12,7 @@ from wattbench.models.load import Load, ModelSpec, RequestShape
 from wattbench.models.read import read_model, read_shape
 from wattbench.models.served import SERVED, served_model
 from wattbench.results.errors import UsageError, WattbenchError
-from wattbench.results.plugins import nearest_lines
+from wattbench.results.plugins import nearest_lines, points_of
 
 __all__ = [
     "GROUP",
@@ -105,7 +105,7 @@ def find_load(name: str) -> Load:
 
 
 def _directories(problems: list[WattbenchError]) -> list[Path]:
-    points = sorted(entry_points(group=GROUP), key=lambda point: (point.value != _BUILT_IN, point.name))
+    points = sorted(points_of(GROUP), key=lambda point: (point.value != _BUILT_IN, point.name))
     return [path for point in points if (path := _directory(point, problems)) is not None]
 
 

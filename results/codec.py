@@ -9,9 +9,7 @@ from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from wattbench.results.document import SCHEMA, Kind, Result
 from wattbench.results.errors import DocumentError, TruncatedError
-from wattbench.results.imported import ImportedResult
 from wattbench.results.jsontree import doubles, first_problem
 
 __all__ = ["decode", "integers_json", "json_reader", "parse_json", "result_schema", "schema_text", "to_builtins"]
@@ -20,10 +18,6 @@ Record = TypeVar("Record")
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 SCHEMA_ID = "urn:wattbench:schema:result:1"
-DOCUMENTS = (Result, ImportedResult)
-KINDS = (get_args(Kind), ("imported",))
-"""The documents' records, and the values of `kind` that tell them apart."""
-
 DECODING = threading.Lock()
 """Held while a record is made: msgspec 0.22 crashes when several threads meet a type for the first time."""
 
@@ -130,12 +124,15 @@ def result_schema() -> dict[str, Any]:  # any: JSON Schema is an open tree
     """
     import msgspec
 
-    heads, definitions = msgspec.json.schema_components(DOCUMENTS, ref_template="#/$defs/{name}")
+    from wattbench.results.document import SCHEMA, Kind, Result  # here: a worker speaks by this file without documents
+    from wattbench.results.imported import ImportedResult
+
+    heads, definitions = msgspec.json.schema_components((Result, ImportedResult), ref_template="#/$defs/{name}")
     for definition in definitions.values():
         definition["additionalProperties"] = False
         definition["description"] = " ".join(definition["description"].split())
     digest = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
-    for head, kinds in zip(heads, KINDS, strict=True):
+    for head, kinds in zip(heads, (get_args(Kind), ("imported",)), strict=True):
         top = definitions[head["$ref"].rsplit("/", 1)[-1]]
         top["properties"] |= {"id": digest, "schema": {"const": SCHEMA}, "kind": {"enum": list(kinds)}}
         top["required"] = sorted({"id", "schema", "kind", *top["required"]})

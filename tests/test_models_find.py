@@ -16,7 +16,7 @@ BUILT_IN = EntryPoint(name="catalogue", value="wattbench.models.catalogue:direct
 
 
 def _install(monkeypatch: pytest.MonkeyPatch, *points: EntryPoint) -> None:
-    monkeypatch.setattr(find, "entry_points", lambda group: (*points, BUILT_IN))
+    monkeypatch.setattr(find, "points_of", lambda group: (*points, BUILT_IN))
 
 
 def _plugin(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, body: str) -> EntryPoint:
