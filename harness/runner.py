@@ -44,7 +44,7 @@ __all__ = ["Outcome", "Run", "Signals", "execute", "open_run"]
 T = TypeVar("T")
 
 LEAD_FLOOR_S = 0.5
-"""The load runs at least this long before and after a window, so that a pause between repeats has cooled nothing."""
+"""So long, but no longer than the window, the load runs before and after it: a pause between repeats cools nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +299,8 @@ class Run:
 
     def _one(self, worker: WorkerClient, index: int, pause_s: float) -> Repeat:
         plan = self._plan
-        lead_s, before = max(self._power.lead_s, LEAD_FLOOR_S), self._surroundings.moment(worker.pid)
+        lead_s = max(self._power.lead_s, min(LEAD_FLOOR_S, plan.window_s))
+        before = self._surroundings.moment(worker.pid)
         command = window_command(plan, index, pause_s=pause_s, lead_s=lead_s, rate_per_s=self._rate_per_s)
         timeout_s = answer_wait_s(plan, self._draft.warmup, plan.window_s + 2 * lead_s + pause_s)
         done = worker.ask(command, Measured, timeout_s)
