@@ -111,6 +111,13 @@ def _sweep(tmp_path: Path) -> Sweep:
     return Sweep(tmp_path)
 
 
+@pytest.fixture(name="ended", scope="module")
+def _ended(tmp_path_factory: pytest.TempPathFactory) -> tuple[Sweep, "Ended"]:
+    """Give an ended sweep over two batches, one at a time, and what it printed: for tests that only read it."""
+    sweep = Sweep(tmp_path_factory.mktemp("ended"))
+    return sweep, sweep.run("--batch", "1,2", "--together", "1", "--slo-latency-s", "5")
+
+
 def starts_of(results: list[Result]) -> list[tuple[int, int]]:
     """Return the start of every window of every result on the common clock, with the result's number, in order."""
     found = [(repeat.window.start_ns, number) for number, result in enumerate(results) for repeat in result.repeats]
@@ -138,9 +145,9 @@ def test_every_point_is_a_whole_result_and_their_repeats_alternate(sweep: Sweep)
     assert "bfloat16, batch 2" in ended.stdout
 
 
-def test_points_measured_one_at_a_time_do_not_alternate_and_say_so(sweep: Sweep) -> None:
+def test_points_measured_one_at_a_time_do_not_alternate_and_say_so(ended: tuple[Sweep, Ended]) -> None:
     """With --together 1 each point's windows stay together, and the manifest tells why."""
-    sweep.run("--batch", "1,2", "--together", "1")
+    sweep, _ = ended
 
     assert [0, 0] == [n for _, n in starts_of([sweep.results()[0]])]
     assert [False, False] == [group["interleaved"] for group in sweep.manifest()["groups"]]
@@ -219,13 +226,13 @@ def test_a_killed_sweep_can_go_on(sweep: Sweep) -> None:
     assert ["complete", "complete"] == sweep.statuses()
 
 
-def test_going_on_with_another_plan_is_refused(sweep: Sweep) -> None:
+def test_going_on_with_another_plan_is_refused(ended: tuple[Sweep, Ended]) -> None:
     """The difference is named, nothing is measured."""
-    sweep.run("--batch", "1", repeats=1)
-    ended = sweep.resume("--load", "tiny-decoder/tiny", "--batch", "1,2")
+    resumed = ended[0].resume("--load", "tiny-decoder/tiny", "--batch", "1,2,4")
 
-    assert 2 == ended.code
-    assert "batch was 1 and is now 1,2" in ended.stderr
+    assert 2 == resumed.code
+    assert "batch was 1,2 and is now 1,2,4" in resumed.stderr
+    assert ["complete"] * 2 == ended[0].statuses()
 
 
 def test_a_batch_that_is_too_big_ends_its_series(sweep: Sweep, tmp_path: Path) -> None:
@@ -307,13 +314,13 @@ def test_lengths_are_points_of_their_own(sweep: Sweep) -> None:
     assert "tiny-decoder/tiny@8\n" in ended.stdout
 
 
-def test_the_table_can_be_shown_again(sweep: Sweep) -> None:
+def test_the_table_can_be_shown_again(ended: tuple[Sweep, Ended]) -> None:
     """--show measures nothing and prints the same table; --json gives its figures."""
-    ended = sweep.run("--batch", "1,2", "--slo-latency-s", "5")
+    sweep, measured = ended
     shown = sweep.end(sweep.start("--show", str(sweep.out), "--slo-latency-s", "5"))
     plain = json.loads(sweep.end(sweep.start("--show", str(sweep.out), "--json")).stdout)
 
-    assert (0, ended.stdout) == (shown.code, shown.stdout)
+    assert (0, measured.stdout) == (shown.code, shown.stdout)
     assert ["complete", "complete"] == [row["status"] for row in plain["rows"]]
     assert "invalid" == plain["rows"][0]["verdict"]
     assert [["tiny-decoder/tiny, batch 1", "tiny-decoder/tiny, batch 2"]] == [
@@ -353,13 +360,12 @@ def test_nonsense_is_refused_before_anything_starts(
     assert not out.exists()
 
 
-def test_a_folder_that_holds_a_sweep_is_not_measured_into(sweep: Sweep) -> None:
+def test_a_folder_that_holds_a_sweep_is_not_measured_into(ended: tuple[Sweep, Ended]) -> None:
     """Without --resume a second sweep is refused, and says what to do."""
-    sweep.run("--batch", "1", repeats=1)
-    ended = sweep.run("--batch", "1", repeats=1)
+    again = ended[0].run("--batch", "1,2")
 
-    assert 2 == ended.code
-    assert "--resume" in ended.stderr
+    assert 2 == again.code
+    assert "--resume" in again.stderr
 
 
 def test_a_sweep_that_is_not_there_cannot_be_shown_or_gone_on_with(sweep: Sweep) -> None:
