@@ -1,6 +1,7 @@
 """Trained weights through engines: a text stays as likely, and sentences stay as alike, as in float32."""
 
 import importlib.util
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -10,6 +11,10 @@ import pytest
 pytest.importorskip("torch", reason="these are torch's engines")
 pytest.importorskip("transformers", reason="tokenizers and checkpoints are read by transformers")
 
+import torch
+
+from wattbench.models.find import find_load
+from wattbench.models.torch_checkpoint import load_checkpoint
 from wattbench.results.errors import UsageError
 
 TEXT_TOKENS = 80
@@ -51,11 +56,28 @@ def measured(model: str, precision: str) -> float | tuple[float, ...]:
     return found.nll_of(values[0], rows[0]) if model == "smollm2-135m" else tuple(found.cosines_of(values))
 
 
+@pytest.fixture(scope="module")
+def read_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Read SmolLM2's GGUF file, which takes half a minute, once for all engines; they load what it gave in float32."""
+    tokens("smollm2-135m")
+    weights, folder = benchmark().WEIGHTS, tmp_path_factory.mktemp("smollm2")
+    model, cpu = find_load("smollm2-135m/chat").model, torch.device("cpu")
+    made = load_checkpoint(model, weights=weights["smollm2-135m"], dtype=torch.float32, device=cpu, attention="sdpa")
+    made.module.hf_quantizer.remove_quantization_config(made.module)  # what is saved is float32, and no GGUF file
+    made.module.save_pretrained(folder)
+    del made
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(weights, "smollm2-135m", str(folder))
+        yield
+
+
+@pytest.mark.usefixtures("read_once")
 def test_a_trained_model_finds_english_likely() -> None:
     """The mean likelihood of English is far from that of guessing among 49152 tokens (10.8 nats)."""
     assert 2.0 < measured("smollm2-135m", "float32") < 5.0
 
 
+@pytest.mark.usefixtures("read_once")
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 def test_a_text_stays_as_likely(precision: str) -> None:
     """The negative log-likelihood is within the goal of its precision."""
