@@ -6,6 +6,7 @@ import sys
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy
 import pytest
@@ -23,7 +24,7 @@ from wattbench.backends.onnxruntime import graphs as graphs_module
 from wattbench.backends.onnxruntime.decoder import DecoderEngine
 from wattbench.backends.onnxruntime.encoder import EncoderEngine
 from wattbench.backends.onnxruntime.graph_int8 import to_int8
-from wattbench.backends.onnxruntime.graphs import Graph, graph_for, reduces_range
+from wattbench.backends.onnxruntime.graphs import Graph, GraphRequest, graph_for, reduces_range
 from wattbench.models.find import find_load
 from wattbench.models.load import Load
 from wattbench.models.torch_reference import reference_outputs
@@ -34,10 +35,37 @@ from wattbench.testing import make_batch
 DECODER, ENCODER = find_load("tiny-decoder/tiny"), find_load("tiny-encoder/tiny-encode")
 
 
+PROGRAM = """
+import sys
+from pathlib import Path
+from wattbench.backends.onnxruntime.graphs import graph_for
+from wattbench.models.find import find_load
+load = find_load("tiny-decoder/tiny")
+graph = graph_for(load, weights="synthetic", seed=3, precision="int8", cache=Path(sys.argv[1]))
+print(graph.cached, "torch" in sys.modules, "onnx" in sys.modules)
+"""
+"""Asks for a graph that is not there yet, and with it for the one that it is made from."""
+
+
+class Asked(NamedTuple):
+    """A folder of graphs, and what the process that asked for the first two of them said."""
+
+    folder: Path
+    said: str
+
+
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
+    """Have the decoder's graphs in float32 and int8 made for a process that says what it has imported afterwards."""
+    folder = tmp_path_factory.mktemp("cache")
+    call = [sys.executable, "-P", "-c", PROGRAM, str(folder)]
+    return Asked(folder, subprocess.run(call, capture_output=True, text=True, check=True).stdout.strip())
+
+
+@pytest.fixture(scope="module")
+def cache(asked: Asked) -> Path:
     """Return a folder whose graphs the tests of this file share."""
-    return tmp_path_factory.mktemp("cache")
+    return asked.folder
 
 
 def made(load: Load, precision: str, cache: Path, seed: int = 3) -> Graph:
@@ -76,11 +104,14 @@ def save_product(path: Path, weight: numpy.ndarray) -> None:
 
 def test_a_graph_is_built_once(cache: Path) -> None:
     """The second call finds the graph of the first under the same digest; another seed is another graph."""
-    first, second = made(DECODER, "float32", cache), made(DECODER, "float32", cache)
+    first, second = made(ENCODER, "float32", cache), made(ENCODER, "float32", cache)
+    asked = [GraphRequest(model=ENCODER.model, weights="synthetic", seed=n, precision="float32") for n in (3, 4)]
+    keys = [graphs_module._key(request) for request in asked]
 
+    assert not first.cached
     assert replace(first, cached=True) == second
     assert cache / "onnx" / second.digest / "model.onnx" == Path(second.path)
-    assert second.digest != made(DECODER, "float32", cache, seed=4).digest
+    assert second.digest == keys[0] != keys[1]
 
 
 @pytest.mark.parametrize("load", [DECODER, ENCODER], ids=["decoder", "encoder"])
@@ -186,18 +217,9 @@ def test_a_damaged_graph_is_rebuilt(cache: Path) -> None:
     assert not any(path.name.startswith(".") for path in (cache / "onnx").iterdir())
 
 
-def test_building_leaves_no_torch_in_the_process(tmp_path: Path) -> None:
+def test_building_leaves_no_torch_in_the_process(asked: Asked) -> None:
     """The process that asks for a graph never imports torch, whose threads would spin beside ONNX Runtime's."""
-    program = (
-        "import sys; from pathlib import Path; from wattbench.backends.onnxruntime.graphs import graph_for;"
-        "from wattbench.models.find import find_load;"
-        f"g = graph_for(find_load('tiny-decoder/tiny'), weights='synthetic', seed=3, precision='int8', "
-        f"cache=Path({str(tmp_path)!r}));"
-        "print(g.cached, 'torch' in sys.modules, 'onnx' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-P", "-c", program], capture_output=True, text=True, check=True)
-
-    assert "False False False" == done.stdout.strip()
+    assert "False False False" == asked.said
 
 
 def test_precisions_without_a_graph_are_refused(tmp_path: Path) -> None:
