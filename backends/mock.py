@@ -22,14 +22,12 @@ __all__ = ["PREFILL_NS_PER_TOKEN", "STEP_NS", "MockBackend", "mock_outputs"]
 PREFILL_NS_PER_TOKEN = 2_000
 STEP_NS = 50_000
 WIDTH = 16
-SPIN_NS = 200_000
-"""The last stretch of a wait is spun, since sleeping overshoots by about this much."""
 
 PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 class MockBackend:
-    """Takes any load; an execution lasts 2 us an input token and 50 us a decode step, whatever the batch decodes.
+    """Takes any load; an execution sleeps 2 us an input token and 50 us a decode step, whatever the batch decodes.
 
     Every record says mock; the figures mean nothing and cannot enter a store. There is no reference for its outputs:
     the quality gate is left out, and `mock_outputs` is the formula that a test compares them with.
@@ -79,16 +77,14 @@ class MockBackend:
         return Prepared(backend=_record(p), weights=weights, build_s=0.0, first_execution_s=0.0)
 
     def run(self, batch: Batch) -> Completion:
-        """Wait as long as the batch's tokens say."""
+        """Sleep as long as the batch's tokens say; each but the last is stamped when it was due."""
         self._check_prepared()
         start_ns = time.perf_counter_ns()
-        at = start_ns + PREFILL_NS_PER_TOKEN * batch.input_tokens
-        _wait_until(at)
-        stamps = [time.perf_counter_ns()]
-        for _ in range(batch.output_tokens // batch.requests - 1):
-            at += STEP_NS
-            _wait_until(at)
-            stamps.append(time.perf_counter_ns())
+        first_ns = start_ns + PREFILL_NS_PER_TOKEN * batch.input_tokens
+        steps = max(0, batch.output_tokens // batch.requests - 1)
+        due_ns = [first_ns + STEP_NS * step for step in range(steps + 1)]
+        time.sleep(max(0, due_ns[-1] - time.perf_counter_ns()) / 1e9)
+        stamps = [*due_ns[:-1], time.perf_counter_ns()]
         writes = batch.output_tokens > 0
         return Completion(
             start_ns=start_ns,
@@ -119,15 +115,6 @@ def mock_outputs(steps: int) -> numpy.ndarray:
     rows, columns = numpy.indices((steps + 1, WIDTH))
     values: numpy.ndarray = numpy.cos(rows + columns).astype(numpy.float32)
     return values
-
-
-def _wait_until(at_ns: int) -> None:
-    """Sleep, then spin, until the clock shows `at_ns`."""
-    left_ns = at_ns - time.perf_counter_ns()
-    if left_ns > SPIN_NS:
-        time.sleep((left_ns - SPIN_NS) / 1e9)
-    while time.perf_counter_ns() < at_ns:
-        pass
 
 
 def _record(p: Preparation) -> BackendRecord:
