@@ -3,11 +3,14 @@
 import inspect
 from dataclasses import fields
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+from command_line import SOON
 
 import wattbench
 from wattbench.harness.request import RunRequest
+from wattbench.results.document import Result
 from wattbench.results.errors import UsageError
 
 SHORT = {"window_s": 0.2, "repeats": 2, "power": "none"}
@@ -18,6 +21,22 @@ def _own_folders(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Keep results and caches of these tests out of the user's folders."""
     monkeypatch.setenv("WATTBENCH_DATA", str(tmp_path / "data"))
     monkeypatch.setenv("WATTBENCH_CACHE", str(tmp_path / "cache"))
+
+
+class Measured(NamedTuple):
+    """What a run gave, and the folder of its data."""
+
+    result: Result
+    data: Path
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """Run once for all tests that look at what came of it."""
+    folder, soon = tmp_path_factory.mktemp("measured"), {"idle_s": 0, "warmup_max_s": 0.1, "seed": int(SOON[1])}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WATTBENCH_DATA", str(folder))
+        return Measured(wattbench.run("tiny-decoder/tiny", backend="mock", quick=True, **soon, **SHORT), folder)
 
 
 def test_the_public_names_are_these() -> None:
@@ -37,28 +56,24 @@ def test_another_name_is_an_attribute_error() -> None:
         _ = wattbench.nothing
 
 
-def test_a_run_gives_a_result_and_keeps_its_file(tmp_path: Path) -> None:
+def test_a_run_gives_a_result_and_keeps_its_file(measured: Measured) -> None:
     """run() returns the document; its file in the data folder loads as the same document."""
-    result = wattbench.run("tiny-decoder/tiny", backend="mock", quick=True, **SHORT)
-    (path,) = (tmp_path / "data" / "results").glob("*.json")
+    (path,) = (measured.data / "results").glob("*.json")
 
-    assert result == wattbench.load(path)
+    assert measured.result == wattbench.load(path)
 
 
-def test_a_result_becomes_a_frame() -> None:
+def test_a_result_becomes_a_frame(measured: Measured) -> None:
     """to_frame() has one row a repeat."""
-    result = wattbench.run("tiny-decoder/tiny", backend="mock", quick=True, **SHORT)
-
-    assert 2 == len(result.to_frame())
-    assert "<table" in result._repr_html_()
+    assert 2 == len(measured.result.to_frame())
+    assert "<table" in measured.result._repr_html_()
 
 
-def test_a_result_can_be_saved_elsewhere(tmp_path: Path) -> None:
+def test_a_result_can_be_saved_elsewhere(measured: Measured, tmp_path: Path) -> None:
     """save() writes a document that loads again."""
-    result = wattbench.run("tiny-encoder", backend="mock", quick=True, **SHORT)
-    wattbench.save(result, tmp_path / "copy.json")
+    wattbench.save(measured.result, tmp_path / "copy.json")
 
-    assert result == wattbench.load(tmp_path / "copy.json")
+    assert measured.result == wattbench.load(tmp_path / "copy.json")
 
 
 def test_wrong_arguments_raise_our_errors() -> None:
