@@ -1,10 +1,8 @@
 """Tuning: gated trials in processes of their own, the fastest wins, and the whole grid is kept."""
 
 import json
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -15,7 +13,10 @@ from wattbench.harness.tuning import choose as choose_in
 from wattbench.results.errors import DeviceError
 
 TINY = "tiny-encoder/tiny-encode"
+PLUGINS = Path(__file__).parent / "plugins_sweep"
 GRID = RunRequest(load=TINY, backend="torch", device="cpu", tuning="eager", precision="fastest", batch=1)
+CHEAP = RunRequest(load="tiny-decoder/tiny", backend="small", tuning="auto", batch=1)
+"""The grid of a mock with two levels, for tests of what becomes of a search."""
 
 
 TIMES = TrialTimes(warmup_min_s=0.1, warmup_max_s=0.3, window_s=0.1, windows=3)
@@ -37,22 +38,6 @@ class Notes(SilentReporter):
         self.lines.append(text)
 
 
-class Searched(NamedTuple):
-    """A grid that was searched once, and the cache that this left."""
-
-    choice: Choice
-    cache: Path
-
-
-@pytest.fixture(scope="module")
-def searched(tmp_path_factory: pytest.TempPathFactory) -> Searched:
-    """Search the grid once for all tests that begin with that."""
-    folder = tmp_path_factory.mktemp("searched")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("WATTBENCH_CACHE", str(folder))
-        return Searched(choose(GRID, SilentReporter()), folder)
-
-
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give every test a cache of its own."""
@@ -60,9 +45,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_fastest_candidate_that_passes_wins(searched: Searched) -> None:
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install the mock with two levels."""
+    monkeypatch.syspath_prepend(str(PLUGINS))
+    monkeypatch.setenv("PYTHONPATH", str(PLUGINS))
+    monkeypatch.setenv("SMALL_LEVELS", "eager,quick")
+
+
+def test_the_fastest_candidate_that_passes_wins() -> None:
     """Every candidate is tried and recorded, and the one with the highest rate is the plan."""
-    choice = searched.choice
+    choice = choose(GRID, SilentReporter())
 
     assert choice.tuning is not None
     rates = {t.name: t.requests_per_s for t in choice.tuning.trials if t.requests_per_s is not None}
@@ -71,18 +64,16 @@ def test_the_fastest_candidate_that_passes_wins(searched: Searched) -> None:
     assert choice.resolved.plan.precision in choice.tuning.chosen
 
 
-def test_a_search_is_remembered_for_a_day(searched: Searched, cache: Path) -> None:
+def test_a_search_is_remembered_for_a_day(cache: Path) -> None:
     """The second choice comes from the cache and says so; a day later the search is done again."""
-    shutil.copytree(searched.cache, cache, dirs_exist_ok=True)
-    first = searched.choice.tuning
-    again = choose(GRID, SilentReporter()).tuning
+    first, again = (choose(CHEAP, SilentReporter()).tuning for _ in range(2))
     assert first is not None
     assert again is not None
     (file,) = (cache / "tuning").iterdir()
     old = json.loads(file.read_text())
     old["measured_at"] = (datetime.now(tz=UTC) - timedelta(days=1, minutes=1)).isoformat()
     file.write_text(json.dumps(old))
-    later = choose(GRID, SilentReporter()).tuning
+    later = choose(CHEAP, SilentReporter()).tuning
 
     assert (False, True) == (first.cached, again.cached)
     assert first.trials == again.trials
@@ -90,12 +81,12 @@ def test_a_search_is_remembered_for_a_day(searched: Searched, cache: Path) -> No
     assert not later.cached
 
 
-def test_an_unreadable_memory_is_searched_again(searched: Searched, cache: Path) -> None:
+def test_an_unreadable_memory_is_searched_again(cache: Path) -> None:
     """A damaged cache file costs a new search and nothing else."""
-    shutil.copytree(searched.cache, cache, dirs_exist_ok=True)
+    choose(CHEAP, SilentReporter())
     (file,) = (cache / "tuning").iterdir()
     file.write_text("{")
-    found = choose(GRID, SilentReporter()).tuning
+    found = choose(CHEAP, SilentReporter()).tuning
 
     assert found is not None
     assert not found.cached
@@ -117,18 +108,14 @@ def test_one_candidate_needs_no_trial() -> None:
     assert choice.tuning is None
 
 
-def test_when_all_candidates_fail_every_reason_is_told() -> None:
+def test_when_all_candidates_fail_every_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A grid without a survivor is an error that names each candidate and its reason."""
-    missing = RunRequest(
-        load="minilm-l6/embed-256",
-        backend="torch",
-        device="cpu",
-        tuning="eager",
-        precision="fastest",
-        weights="hub:nobody/no-such-model",
-    )
+    lost = tmp_path / "lost"
+    lost.touch()
+    monkeypatch.setenv("SMALL_LOST", str(lost))
     with pytest.raises(DeviceError, match="None of the candidates") as caught:
-        choose(missing, SilentReporter())
+        choose(CHEAP, SilentReporter())
 
-    assert "float32" in caught.value.why
-    assert "bfloat16" in caught.value.why
+    assert "eager" in caught.value.why
+    assert "quick" in caught.value.why
+    assert 2 == caught.value.why.count("The device was lost")

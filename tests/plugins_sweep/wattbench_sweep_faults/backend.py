@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from wattbench.backends.contract import EAGER, Batch, Completion, Level, Preparation, Prepared
+from wattbench.backends.contract import EAGER, Batch, Completion, Level, Outputs, Preparation, Prepared
 from wattbench.backends.mock import MockBackend
 from wattbench.results.errors import DeviceError, OutOfMemoryError
 
@@ -53,6 +53,10 @@ class SmallBackend:
         if os.environ.get("SMALL_BUG") == str(batch.requests):
             raise KeyError("a bug in the backend")
         return self._mock.run(batch)
+
+    def outputs(self, batch: Batch, forced_tokens) -> Outputs:
+        """Give the mock's outputs."""
+        return self._mock.outputs(batch, forced_tokens)
 
     def close(self) -> None:
         """Give the room back."""
