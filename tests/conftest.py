@@ -25,10 +25,10 @@ settings.load_profile("untimed")
 NATIVE = Path(__file__).parent / "native"
 
 LONGEST = (
-    *("backends_torch_levels", "real_weights", "sweep", "faults", "tuning", "onnxruntime_backend", "agent_runs"),
-    *("onnx_export", "endpoint_run", "tensor_parallel", "neuron_cli", "onnx_genai", "sensor_check", "onnx_graphs"),
-    *("ceilings", "calibrate_cli", "cli", "backends_torch_ranks", "servers_session", "servers_transformers"),
-    *("power_coverage", "backends_contract_suite", "api", "sharing_processes", "recompute_calibrated"),
+    *("backends_torch_levels", "sweep", "real_weights", "faults", "agent_runs", "onnxruntime_backend", "endpoint_run"),
+    *("onnx_genai", "onnx_export", "neuron_cli", "backends_contract_suite", "sensor_check", "onnx_graphs", "cli"),
+    *("tensor_parallel", "recompute_calibrated", "calibrate_cli", "ceilings", "backends_torch_ranks"),
+    *("servers_session", "servers_transformers", "power_coverage", "tuning", "traffic_inprocess", "sharing_processes"),
     *("sweep_powerlimit", "power_nvml", "store_faults", "store_remote", "recompute", "recompute_attached"),
     *("onnxruntime_openvino", "report_browser", "backends_torch", "peers", "torch_architectures"),
     *("store_privacy", "meters_recorder", "meters_secrets", "agent", "attach_power", "litert_android"),

@@ -163,6 +163,7 @@ def test_a_truth_check_that_believes_everything_is_caught(monkeypatch: pytest.Mo
         testing_backends.late_work_is_told(case(MockBackend))
 
 
+@pytest.mark.usefixtures("kept_graphs")
 @pytest.mark.parametrize("name", plugin_names("wattbench.backends"))
 def test_every_installed_backend_keeps_the_contract(name: str) -> None:
     """All checks, the two of lateness among them, for each backend that is installed and can be used here."""
