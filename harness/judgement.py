@@ -215,7 +215,7 @@ def _power_record(e: Evidence) -> Iterator[Doubt]:
         yield _doubt("alias", facts, "Lengthen the windows, change the batch, or pause at random between requests.")
     for r in e.repeats:
         for energy in r.energy:
-            yield from _channel(f"repeat {r.index}, {energy.channel}", energy, r.window.duration_s)
+            yield from _channel(f"{r.name}, {energy.channel}", energy, r.window.duration_s)
     yield from scope_doubts(e.repeats)
     yield from frozen_doubts(e.power, e.idle, e.warmup, e.repeats)
 
@@ -323,7 +323,7 @@ def _loose_windows(repeats: tuple[Repeat, ...]) -> Iterator[str]:
     known = [(r.tool.clock_bound_s / r.window.duration_s, r.index) for r in repeats if r.tool is not None]
     share, index = max(known, default=(0.0, 0))
     if share > CLOCK_BOUND_SHARE:
-        yield f"the tool's clock is known within {100 * share:.1f} % of the window of repeat {index}"
+        yield f"the tool's clock is known within {100 * share:.1f} % of the window of repeat {index + 1}"
 
 
 def _warm_phones(repeats: tuple[Repeat, ...]) -> Iterator[str]:
@@ -331,7 +331,7 @@ def _warm_phones(repeats: tuple[Repeat, ...]) -> Iterator[str]:
     known = [(r.tool.thermal_status, r.index) for r in repeats if r.tool is not None and r.tool.thermal_status]
     if known:
         status, index = max(known)
-        yield f"Android's thermal status was {status} of 6 around repeat {index}: it slows the chip down from 1 on"
+        yield f"Android's thermal status was {status} of 6 around repeat {index + 1}: it slows the chip down from 1 on"
 
 
 def _slowed(repeats: tuple[Repeat, ...], cause: str) -> str:
@@ -340,7 +340,7 @@ def _slowed(repeats: tuple[Repeat, ...], cause: str) -> str:
         (seconds / r.observed_s, r.index) for r in repeats if r.observed_s for c, seconds in _throttled(r) if c == cause
     ]
     share, index = max(shares, default=(0.0, 0))
-    return f"{cause} (up to {100 * share:.0f} % of the time, in repeat {index})" if share > 0 else cause
+    return f"{cause} (up to {100 * share:.0f} % of the time, in repeat {index + 1})" if share > 0 else cause
 
 
 POWER_RULES: tuple[Rule, ...] = (_spread, _power_source, _power_record, _idle)

@@ -57,7 +57,7 @@ def scope_doubts(repeats: Sequence[Repeat]) -> Iterator[Doubt]:
     found: dict[str, list[str]] = {}
     for repeat in repeats:
         for facts in contradicted_rungs(rungs(repeat.energy)):
-            found.setdefault(facts.split(" ", 1)[0], []).append(f"repeat {repeat.index}: {facts}")
+            found.setdefault(facts.split(" ", 1)[0], []).append(f"{repeat.name}: {facts}")
     for said in found.values():
         more = f" (and in {len(said) - 1} more windows)" if len(said) > 1 else ""
         advice = "Check the unit of the lower one (kW taken for W?), its column, and which device each of them sees."
@@ -104,10 +104,10 @@ def idle_drift_facts(idle: Sequence[IdleRecord]) -> Iterator[str]:
 
 def temperature_drift_facts(repeats: Sequence[Repeat]) -> str | None:
     """Return, in words, a temperature that moved by more than 10 degrees C in a window or over all of them, or None."""
-    known = [(r.index, r.temperature_c) for r in repeats if r.temperature_c is not None]
-    for index, (first, last) in known:
+    known = [(r.name, r.temperature_c) for r in repeats if r.temperature_c is not None]
+    for name, (first, last) in known:
         if abs(last - first) > HEATING_C:
-            return f"repeat {index}: {first:.0f} to {last:.0f} degrees C"
+            return f"{name}: {first:.0f} to {last:.0f} degrees C"
     if known and abs(known[-1][1][1] - known[0][1][0]) > HEATING_C:
         return f"over all repeats: {known[0][1][0]:.0f} to {known[-1][1][1]:.0f} degrees C"
     return None
@@ -126,7 +126,7 @@ def _outside(record: CalibrationRecord, power: PowerRecord, repeats: Sequence[Re
             if energy.channel in members and raw_j is not None:
                 facts = range_facts(record, raw_j / repeat.window.duration_s)
                 if facts is not None:
-                    return f"repeat {repeat.index}: {facts}"
+                    return f"{repeat.name}: {facts}"
     return None
 
 

@@ -228,8 +228,8 @@ class PowerSession:
 
     def drifts(self, repeats: Sequence[Repeat]) -> tuple[str, ...]:
         """Return, in words, each window within which the device's power moved."""
-        moved = [(repeat.index, window_drift(self.slope(repeat.window))) for repeat in repeats]
-        return tuple(f"repeat {index}: {facts}" for index, facts in moved if facts is not None)
+        moved = [(repeat.name, window_drift(self.slope(repeat.window))) for repeat in repeats]
+        return tuple(f"{name}: {facts}" for name, facts in moved if facts is not None)
 
     def rungs(self, energies: Sequence[ChannelEnergy]) -> tuple[RungEnergy, ...]:
         """Return the energies added up by scope, the device's own rung first and the same one for every window.
@@ -261,7 +261,7 @@ class PowerSession:
             return ()
         polls, facts = self._recorder.polls(), []
         for repeat in repeats:
-            where = f"repeat {repeat.index}, "
+            where = f"{repeat.name}, "
             facts += [f"{where}{e.channel}: {t.basis}" for e in repeat.energy for t in e.budget if t.name == "alias"]
             for group in groups_of(self._knowledge.channels):
                 apart = alias_rel(group, polls, repeat.window, rate_hz=self._rate_hz)

@@ -157,6 +157,11 @@ class Repeat:
         require(rows in (None, len(self.completions)), "traffic has a row of calls for each completion")
         require(self.tool is None or len(self.completions) == 1, "what a tool did by itself is one row of completions")
 
+    @property
+    def name(self) -> str:
+        """Return the repeat in words, counted from 1 as the progress lines do: "repeat 1" for index 0."""
+        return f"repeat {self.index + 1}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestsFile:

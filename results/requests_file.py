@@ -106,7 +106,7 @@ def encode_requests(repeats: Sequence[Repeat]) -> bytes:
 def _rows(place: int, repeat: Repeat) -> Iterator[tuple[str, Sequence[object]]]:
     """Yield the columns of one repeat. Raises ValueError for one that served no traffic."""
     if repeat.traffic is None:
-        raise ValueError(f"repeat {place} served no traffic")
+        raise ValueError(f"{repeat.name} served no traffic")
     yield REPEAT, [place] * len(repeat.completions)
     yield from ((field.name, getattr(repeat.completions, field.name)) for field in fields(Completions))
     yield from ((field.name, getattr(repeat.traffic.calls, field.name)) for field in fields(Calls))
@@ -174,7 +174,7 @@ def _split(table: pyarrow.Table, repeats: Sequence[Repeat]) -> Iterator[Repeat]:
 def _with_rows(repeat: Repeat, columns: Mapping[str, Sequence[Any]]) -> Repeat:  # any: the columns of a checked schema
     """Return a repeat with these rows; none where there are no columns. Raises ValueError for one without traffic."""
     if repeat.traffic is None:
-        raise ValueError(f"repeat {repeat.index} served no traffic")
+        raise ValueError(f"{repeat.name} served no traffic")
     done: dict[str, Any] = {
         field.name: tuple(columns.get(field.name, ())) for field in fields(Completions)
     }  # any: the same

@@ -206,7 +206,7 @@ def test_a_gap_costs_the_window_that_it_is_in(bare: Result, tmp_path: Path) -> N
 
     assert [False, True, False, False, False] == [energy is None for energy in joules(result)]
     assert "two samples lie 5.500 s apart" in facts(result, "sampling_gap")
-    assert "repeat 1, meter:wall: energy unknown" in facts(result, "sampling_gap")
+    assert "repeat 2, meter:wall: energy unknown" in facts(result, "sampling_gap")
 
 
 def test_a_recording_that_ends_early(bare: Result, tmp_path: Path) -> None:

@@ -237,7 +237,7 @@ CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("tuning_fallback", "doubt", changed("backend", tuning_fallback="no compiler")),
     ("idle_drift", "doubt", lambda e: replace(e, idle=(idle(e, "loaded", 100.0), idle(e, "after", 110.0)))),
     ("idle_drift", "doubt", lambda e: replace(e, idle=(idle(e, "machine", 50.0), idle(e, "machine_after", 60.0)))),
-    ("power_drift", "doubt", lambda e: replace(e, power_drifts=("repeat 0: power moved by +2.0% within 60 s",))),
+    ("power_drift", "doubt", lambda e: replace(e, power_drifts=("repeat 1: power moved by +2.0% within 60 s",))),
     ("sensor_behaviour", "doubt", misbehaving),
     ("sensor_frozen", "doubt", frozen),
     ("scope_contradiction", "doubt", with_a_low_wall),
@@ -245,7 +245,7 @@ CASES: list[tuple[str, str, Callable[[Evidence], Evidence]]] = [
     ("calibration", "note", lambda e: with_calibration(e, driver="440.0")),
     ("calibration", "doubt", lambda e: with_calibration(e, low_w=10.0, high_w=100.0)),
     ("thermal_drift", "doubt", heating),
-    ("alias", "doubt", lambda e: replace(e, aliases=("repeat 0: 5 % off",))),
+    ("alias", "doubt", lambda e: replace(e, aliases=("repeat 1: 5 % off",))),
     ("sensor_failed", "doubt", with_health(failed=3)),
     ("sensor_failed", "doubt", with_health(silent=True)),
     ("unmeasured_scope", "note", changed("power", unavailable_reason="no sensor")),
@@ -321,9 +321,9 @@ def test_the_cap_says_what_still_moved(make: Make) -> None:
 
 def test_several_windows_that_moved_are_one_doubt(make: Make) -> None:
     """The first is told, the others are counted."""
-    (doubt,) = doubts_of(make(power_drifts=("repeat 0: power moved", "repeat 3: power moved")))
+    (doubt,) = doubts_of(make(power_drifts=("repeat 1: power moved", "repeat 4: power moved")))
 
-    assert "repeat 0: power moved (and 1 more)" == doubt.facts
+    assert "repeat 1: power moved (and 1 more)" == doubt.facts
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ def test_throttling_names_its_share_of_the_worst_window(make: Make) -> None:
     ]
     doubts = doubts_of(replace(sound, repeats=tuple(slowed)))
 
-    expected = "the device slowed itself down: power cap (up to 50 % of the time, in repeat 2)"
+    expected = "the device slowed itself down: power cap (up to 50 % of the time, in repeat 3)"
     assert [expected] == [d.facts for d in doubts if d.code == "throttled"]
 
 

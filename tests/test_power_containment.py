@@ -103,6 +103,6 @@ def test_each_rung_is_doubted_once(factories: object) -> None:
     (doubt,) = scope_doubts(low)
 
     assert ("scope_contradiction", "doubt") == (doubt.code, doubt.severity)
-    assert doubt.facts.startswith("repeat 1: wall shows 0.5 W")
+    assert doubt.facts.startswith("repeat 2: wall shows 0.5 W")
     assert doubt.facts.endswith("(and in 3 more windows)")
     assert "kW taken for W" in doubt.advice

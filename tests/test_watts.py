@@ -196,7 +196,7 @@ def test_an_alias_of_the_budget_is_told(parts: Parts) -> None:
     term = BudgetTerm(name="alias", kind="A", u_rel=0.08, absolute_only=False, basis="they keep step")
     repeat = parts.repeat(replace(parts.energy, budget=(term,)))
 
-    assert (f"repeat 0, {parts.energy.channel}: they keep step",) == parts.recorded(None, parts.channel()).aliases(
+    assert (f"repeat 1, {parts.energy.channel}: they keep step",) == parts.recorded(None, parts.channel()).aliases(
         [repeat]
     )
     assert () == parts.session(None).aliases([repeat])
@@ -209,7 +209,7 @@ def test_views_that_lie_apart_are_told(parts: Parts) -> None:
     session._recorder.watts = {"part": 110.0}  # type: ignore[union-attr]  # the log by hand
     (found,) = session.aliases([replace(parts.repeat(parts.energy), window=Window(start_ns=0, end_ns=10 * SECOND))])
 
-    assert "repeat 0, fake: +10.0 % off the other views" == found
+    assert "repeat 1, fake: +10.0 % off the other views" == found
 
 
 def test_a_session_keeps_its_log_after_the_end(parts: Parts) -> None:

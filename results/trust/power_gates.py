@@ -104,7 +104,7 @@ def energy_floor_check(result: Result) -> Check:
             held += 1
             least_j = requests * work / (EFFICIENCY_MARGIN * best)
             if energy.energy_j < least_j:
-                said = f"repeat {repeat.index}, {energy.channel}: {energy.energy_j:.4g} J"
+                said = f"{repeat.name}, {energy.channel}: {energy.energy_j:.4g} J"
                 problems.append(f"{said}, its arithmetic takes {least_j:.4g} J at least")
     if not held:
         return unknown(code, _no_energy(result) or "no channel sees the devices under test")
@@ -160,7 +160,7 @@ def _energies(result: Result) -> Iterator[tuple[str, ChannelEnergy]]:
     for repeat in result.repeats:
         for energy in repeat.energy:
             if energy.scope != "other":
-                yield f"repeat {repeat.index}, {energy.channel}", energy
+                yield f"{repeat.name}, {energy.channel}", energy
 
 
 def _limit_w(result: Result, energy: ChannelEnergy) -> float | None:

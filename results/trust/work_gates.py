@@ -94,7 +94,7 @@ def _token_problems(result: Result, repeat: Repeat) -> Iterator[str]:
     load, done = result.load, repeat.completions
     steps = load.output_tokens - 1 if load.turns == 1 and load.output_tokens else None
     for i in succeeded(done):
-        where, requests = f"repeat {repeat.index}, execution {i}", done.requests[i]
+        where, requests = f"{repeat.name}, execution {i + 1}", done.requests[i]
         least, wanted = requests * load.input_tokens, requests * load.output_tokens * load.turns
         if done.input_tokens[i] < least or (load.turns == 1 and done.input_tokens[i] != least):
             yield f"{where}: {done.input_tokens[i]} tokens in, the load has {least}"
@@ -126,8 +126,8 @@ def _within(code: str, result: Result, limits: dict[Part, Limit], margin: float)
 
 def _window_problems(result: Result, duration_s: float) -> Iterator[str]:
     end_ns = round(duration_s * 1e9) + TOLERANCE_NS
-    spans = [(f"repeat {r.index}", r.window) for r in result.repeats]
-    spans += [(f"idle window {n} ({i.state})", i.window) for n, i in enumerate(result.idle)]
+    spans = [(r.name, r.window) for r in result.repeats]
+    spans += [(f"idle window {n + 1} ({i.state})", i.window) for n, i in enumerate(result.idle)]
     for name, window in [*spans, *((p.name, p.window) for p in result.phases)]:
         if window.start_ns < 0 or window.end_ns > end_ns:
             yield f"{name} ends at {window.end_ns / 1e9:.3f} s, the run after {duration_s:.3f} s"
@@ -148,7 +148,7 @@ def _outside(repeat: Repeat) -> Iterator[str]:
         return
     first_ns, last_ns = min(done.start_ns), max(done.end_ns)
     if first_ns < window.start_ns - TOLERANCE_NS or last_ns > window.end_ns + TOLERANCE_NS:
-        yield f"executions of repeat {repeat.index} lie outside its window"
+        yield f"executions of {repeat.name} lie outside its window"
 
 
 def _start_problems(
