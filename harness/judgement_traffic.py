@@ -12,6 +12,7 @@ from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Summary
 from wattbench.results.plan import Plan
 from wattbench.results.rates import succeeded
+from wattbench.results.readable import number, time
 from wattbench.results.slo import parse_slo
 from wattbench.results.traffic import LATE_SHARE
 
@@ -116,7 +117,7 @@ def _limits(plan: Plan, repeats: Sequence[Repeat]) -> Iterator[Doubt]:
 
 
 def _limit_words(verdict: LimitVerdict) -> str:
-    value = "infinite" if verdict.value_s is None else f"{verdict.value_s:.4g} s"
+    value = "infinite" if verdict.value_s is None else time(verdict.value_s)
     seen = f"{value} over {counted(verdict.count, 'sample')}, {verdict.over} over it"
     facts = f"{verdict.limit.words} is {verdict.standing}: {seen}"
     return facts if verdict.needed is None else f"{facts} ({verdict.needed} samples are needed)"
@@ -176,7 +177,7 @@ def _rate(summary: Summary) -> Iterator[Doubt]:
         return
     if achieved.value < RATE_SHARE * planned.value:
         share = 100 * achieved.value / planned.value
-        facts = f"{achieved.value:.4g} of {planned.value:.4g} requests/s were served ({share:.1f} %)"
+        facts = f"{number(achieved.value)} of {number(planned.value)} requests/s were served ({share:.1f} %)"
         yield _doubt("rate_not_reached", facts, "The queue grew all the time: ask for a lower --rate.")
 
 

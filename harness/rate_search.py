@@ -6,11 +6,13 @@ from wattbench.harness.messages import Measured, Serve
 from wattbench.harness.reporter import Reporter
 from wattbench.harness.traffic.searching import Found, Range, Verdict, search_rate
 from wattbench.results.calls import RateProbe, RateSearch
+from wattbench.results.counted import counted
 from wattbench.results.errors import DeviceError
 from wattbench.results.goodput import LimitVerdict, SloVerdict, judge_slo
 from wattbench.results.kept_limits import request_times
 from wattbench.results.measurement import WarmupRecord
 from wattbench.results.plan import Plan
+from wattbench.results.readable import number, time
 from wattbench.results.slo import Slo, parse_slo
 from wattbench.results.traffic_figures import achieved_rate
 
@@ -49,7 +51,7 @@ def find_rate(
         kept = judge_slo(slo, request_times(done.completions), done.window.duration_s)
         tried.append((done, kept))
         verdict = Verdict(holds=kept.holds, reason=_reason(kept))
-        reporter.note(f"{rate_per_s:.4g} requests/s {'hold' if verdict.holds else 'do not hold'}: {verdict.reason}")
+        reporter.note(f"{number(rate_per_s)} requests/s {'hold' if verdict.holds else 'do not hold'}: {verdict.reason}")
         return verdict
 
     start = warmup.rates_per_s[-1] if warmup is not None and warmup.rates_per_s else 1.0
@@ -89,9 +91,10 @@ def _reason(kept: SloVerdict) -> str:
 
 
 def _limit_words(verdict: LimitVerdict) -> str:
-    value = "for ever" if verdict.value_s is None else f"{verdict.value_s:.4g} s"
-    needed = f", {verdict.needed} are needed" if verdict.needed is not None and verdict.count < verdict.needed else ""
-    return f"{verdict.limit.words} {verdict.standing} with {value} over {verdict.count}{needed}"
+    value = "for ever" if verdict.value_s is None else time(verdict.value_s)
+    standing = "holds" if verdict.standing == "holds" else f"is {verdict.standing}"
+    needed = f", {verdict.needed} are needed" if verdict.standing == "unproven" else ""
+    return f"{verdict.limit.words} {standing} with {value} over {counted(verdict.count, 'sample')}{needed}"
 
 
 def _words(slo: Slo) -> str:

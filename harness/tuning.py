@@ -26,6 +26,7 @@ from wattbench.results.codec import decode, to_builtins
 from wattbench.results.errors import DeviceError, DocumentError, OutOfMemoryError, WattbenchError
 from wattbench.results.measurement import Repeat, WarmupRecord
 from wattbench.results.rates import throughput_metrics
+from wattbench.results.readable import number
 from wattbench.results.subject import LoadRecord, QualityRecord
 from wattbench.results.tuning import TrialOutcome, TrialRecord, TuningRecord
 
@@ -90,7 +91,7 @@ def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningR
     for index, resolved in enumerate(found.resolved, 1):
         tried = _trial(resolved, reporter, times)
         record, out_of_memory = tried.record, out_of_memory or tried.out_of_memory
-        rate = f"{record.requests_per_s:.4g} requests/s" if record.requests_per_s is not None else record.reason
+        rate = f"{number(record.requests_per_s)} requests/s" if record.requests_per_s is not None else record.reason
         reporter.note(f"trial {index} of {len(found.resolved)}: {record.name}: {rate}")
         trials.append(record)
     measured = [t for t in trials if t.outcome == "measured"]

@@ -43,9 +43,9 @@ class Limit:
 
     @property
     def words(self) -> str:
-        """Return it as `--slo` takes it."""
-        seconds = f"{self.limit_s:.9f}".rstrip("0").rstrip(".")
-        return f"{self.kind}.p{100 * self.q:.5g}={seconds}s"
+        """Return it as people say it: "ttft.p99 of at most 200 ms"."""
+        limit = f"{1000 * self.limit_s:.9g} ms" if self.limit_s < 1 else f"{self.limit_s:,.9g} s"
+        return f"{self.kind}.p{100 * self.q:.5g} of at most {limit}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

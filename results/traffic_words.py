@@ -9,6 +9,7 @@ from wattbench.results.document import Result
 from wattbench.results.metrics import QuantileMetric, Summary
 from wattbench.results.plan import Plan, Scenario
 from wattbench.results.rates import succeeded
+from wattbench.results.readable import number, time
 from wattbench.results.sessions import calls_per_session, cut_spans_s, whole_sessions
 from wattbench.results.stats import median
 from wattbench.results.traffic import CrewStep
@@ -71,7 +72,7 @@ def traffic_words(plan: TrafficPlan, scenario: Scenario) -> str:
     if plan.rate_per_s is not None:
         shape = f" of shape {plan.arrival_shape:g}" if plan.arrival_shape is not None else ""
         what = "sessions" if scenario == "agentic" else "requests"
-        return f"{plan.rate_per_s:g} {what}/s, {plan.arrival}{shape}"
+        return f"{plan.rate_per_s:,.12g} {what}/s, {plan.arrival}{shape}"
     words = (
         None if plan.concurrency is None else f"{plan.concurrency} in progress",
         None if plan.ramp is None else f"ramp {plan.ramp}",
@@ -99,7 +100,7 @@ def traffic_lines(result: Result) -> Iterator[Line]:
     yield from _sessions(result, summary)
     healths = [record.health for record in records]
     late = [health.send_late_p99_s for health in healths if health.send_late_p99_s is not None]
-    lateness = f", calls at most {1e3 * max(late):.3g} ms late (99 %)" if late else ""
+    lateness = f", calls at most {time(max(late))} late (99 %)" if late else ""
     worst = max(healths, key=lambda health: health.connections_opened)
     opened, peak = counted(worst.connections_opened, "connection"), counted(worst.in_flight_peak, "request")
     ways = f"{opened} for {peak} in progress"
@@ -120,7 +121,7 @@ def crew_lines(steps: Sequence[CrewStep]) -> Iterator[str]:
 
 def _late_words(step: CrewStep) -> str:
     lags = (("sends", step.send_late_p99_s), ("reads", step.kernel_lag_p99_s), ("allowed", step.limit_s))
-    known = [(word, f"{1e3 * value:.3g} ms") for word, value in lags if value is not None]
+    known = [(word, time(value)) for word, value in lags if value is not None]
     told = ", ".join(f"{text} {word}" if word == "allowed" else f"{word} {text}" for word, text in known)
     return f"{_processes(step.workers)} {'was' if step.workers == 1 else 'were'} late (99 %: {told})"
 
@@ -135,14 +136,14 @@ def _rates(summary: Summary) -> Iterator[Line]:
         return
     if planned is not None and planned.value is not None:
         reached = 100 * achieved.value / planned.value
-        yield "rate", f"{achieved.value:.4g} of {planned.value:.4g} requests/s ({reached:.1f} %)"
+        yield "rate", f"{number(achieved.value)} of {number(planned.value)} requests/s ({reached:.1f} %)"
     cached = summary.metric("traffic.cached_share")
     if cached is not None and cached.value:
         yield "cached", f"{100 * cached.value:.1f} % of the input tokens"
     goodput = summary.metric("traffic.goodput")
     good = summary.metric("traffic.goodput_share")
     if goodput is not None and goodput.value is not None and good is not None and good.value is not None:
-        yield "goodput", f"{goodput.value:.4g} requests/s within the limits ({100 * good.value:.1f} % of all)"
+        yield "goodput", f"{number(goodput.value)} requests/s within the limits ({100 * good.value:.1f} % of all)"
 
 
 def _latencies(summary: Summary) -> Iterator[Line]:
@@ -158,7 +159,7 @@ def _latencies(summary: Summary) -> Iterator[Line]:
 
 
 def _median_ms(latency: QuantileMetric) -> str:
-    return f"p50 {1e3 * latency.quantiles[0].value:.3g} ms"
+    return f"p50 {time(latency.quantiles[0].value)}"
 
 
 def _sessions(result: Result, summary: Summary) -> Iterator[Line]:
@@ -168,7 +169,7 @@ def _sessions(result: Result, summary: Summary) -> Iterator[Line]:
     if span is None or calls is None:
         return
     median = next((each.value for each in span.quantiles if each.q == 0.5), None)
-    takes = "p50 not known (too many were cut)" if median is None else f"p50 {median:.3g} s"
+    takes = "p50 not known (too many were cut)" if median is None else f"p50 {time(median)}"
     energy = summary.metric("energy.per_session")
     joules = f", {energy.value:.4g} J" if energy is not None and energy.value is not None else ""
     cut = sum(len(cut_spans_s(repeat)) for repeat in result.repeats)

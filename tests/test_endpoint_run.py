@@ -1,6 +1,7 @@
 """`bench run --endpoint`: requests through a real socket to a server of known behaviour, into a result file."""
 
 import json
+import re
 import shlex
 import socket
 import sys
@@ -355,6 +356,8 @@ def test_the_highest_rate_that_holds_is_found(tmp_path: Path) -> None:
     assert goodput is not None
 
     assert search.rate_per_s < 130
+    words = r"ttft\.p50 of at most 30 ms (holds|is broken|is unproven) with [\d.,]+ m?s over \d+ sample"
+    assert all(re.match(words, probe.reason) for probe in search.probes)
     assert any(not probe.held for probe in search.probes)
     assert {search.rate_per_s} == {r.traffic.rate_per_s for r in result.repeats if r.traffic is not None}
     assert goodput.value is not None

@@ -4,10 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from wattbench.harness.cli.figures import result_lines
+from wattbench.harness.cli.figures import quantiles_text, result_lines
 from wattbench.results.ceilings import CeilingEntry, CeilingKind, CeilingsRecord
 from wattbench.results.document import Result
 from wattbench.results.files import read_result
+from wattbench.results.metrics import Quantile
 from wattbench.results.report.words import absolute, comparing
 from wattbench.results.summarise import summarise
 from wattbench.results.tuning import TrialOutcome, TrialRecord, TuningRecord
@@ -38,6 +39,14 @@ def test_an_encoder_has_its_own_throughput(factories: ModuleType) -> None:
     throughput = next(line for line in lines if line.startswith("throughput"))
 
     assert "requests/s" in throughput
+
+
+def test_times_have_no_power_of_ten(factories: ModuleType) -> None:
+    """Three digits of milliseconds end at a second, and long times are written out."""
+    (latency, *_) = factories.make_result().summary.latencies
+    slow = tuple(Quantile(q=q, value=value, bound=None) for q, value in ((0.5, 0.9994), (0.9, 0.9997), (0.99, 1512.0)))
+
+    assert quantiles_text(replace(latency, quantiles=slow)).startswith("p50 999 ms, p90 1 s, p99 1,512 s ")
 
 
 def test_text_from_a_file_cannot_steer_the_terminal(factories: ModuleType) -> None:

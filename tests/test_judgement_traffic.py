@@ -176,7 +176,7 @@ def test_limits_that_do_not_hold_or_are_not_proven_are_told(doubts: Any) -> None
     (unproven,) = doubts(sound, slo="latency.p99=1s")
 
     assert [] == doubts(sound, slo="latency.p90=1s")
-    assert ("slo_missed", "latency.p90=0.1s is broken: 0.2 s over 100 samples, 100 over it") == (
+    assert ("slo_missed", "latency.p90 of at most 100 ms is broken: 200.0 ms over 100 samples, 100 over it") == (
         broken.code,
         broken.facts.partition(" (")[0],
     )

@@ -54,7 +54,15 @@ def test_the_steps() -> None:
     assert [1, 2, 4, 8, 6, 5, 5, 6] == server.asked
     assert ["bracket"] * 4 + ["bisect"] * 2 + ["confirm"] * 2 == [probe.step for probe in found.probes]
     assert (5.0, 6.0) == (found.rate_per_s, found.failed_per_s)
-    assert "hold at 5/s and not at 6/s" in found.reason
+    assert "hold at 5 requests/s and not at 6 requests/s" in found.reason
+
+
+def test_high_rates_are_written_out() -> None:
+    """Rates and limits of time stand in the reason as people write them, without a power of ten."""
+    found = Server(edge=10_550.0).found(Range(start_per_s=10_550.0, confirm=0))
+
+    expected = "they hold at 10,550 requests/s and not at 10,880 requests/s, within 5 % of each other"
+    assert expected == found.reason
 
 
 def test_halving() -> None:
@@ -71,7 +79,7 @@ def test_nothing_holds() -> None:
 
     assert (None, "none") == (found.rate_per_s, found.ended)
     assert 0.1 == min(probe.rate_per_s for probe in found.probes)
-    assert "do not hold even at 0.1/s" in found.reason
+    assert "do not hold even at 0.1 requests/s" in found.reason
 
 
 def test_everything_holds() -> None:

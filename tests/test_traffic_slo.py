@@ -35,26 +35,16 @@ def test_words() -> None:
     assert (2, None) == (slo.limit_s("ttft"), slo.name)
 
 
-@given(
-    st.lists(
-        st.builds(
-            Limit,
-            kind=st.sampled_from(KINDS),
-            q=st.integers(1, 9999).map(lambda n: n / 10000),
-            limit_s=st.integers(1, 10**9).map(lambda n: n / 1e6),
-        ),
-        min_size=1,
-        max_size=8,
-        unique_by=lambda limit: (limit.kind, limit.q),
-    )
-)
-def test_a_limits_words_are_read_again(limits: list[Limit]) -> None:
-    """What is printed of a limit can be given to --slo."""
-    again = parse_slo(",".join(limit.words for limit in limits)).limits
+def test_a_limit_in_words() -> None:
+    """A limit is printed as people say it, whole, with a space before its unit."""
+    slo = parse_slo("ttft.p99=0.04s,tpot.p50=1234us,latency.p99.9=1.5m,itl.p90=1.0625s")
 
-    assert [(limit.kind, pytest.approx(limit.q), pytest.approx(limit.limit_s)) for limit in limits] == [
-        (limit.kind, limit.q, limit.limit_s) for limit in again
-    ]
+    assert [
+        "ttft.p99 of at most 40 ms",
+        "tpot.p50 of at most 1.234 ms",
+        "latency.p99.9 of at most 90 s",
+        "itl.p90 of at most 1.0625 s",
+    ] == [limit.words for limit in slo.limits]
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from wattbench.harness.cli.figures import number_text
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.tables import Table, table_lines
 from wattbench.results.compare_claims import ClaimRow, check_claims, device_match
@@ -13,6 +12,7 @@ from wattbench.results.compare_sides import warnings_of
 from wattbench.results.errors import DocumentError
 from wattbench.results.files import open_document
 from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.readable import number
 from wattbench.results.utilisation import scaled
 from wattbench.results.vendor.database import accelerator_of, database
 from wattbench.results.vendor.match import Identity, Match
@@ -185,7 +185,7 @@ def _cells(row: ClaimRow) -> tuple[str, ...]:
 def _amount(value: float, unit: str) -> str:
     if unit in RATE_UNITS:
         return scaled(value, unit)
-    return f"{number_text(value)} {unit.replace('_per_s', '/s').replace('_', ' ')}"
+    return f"{number(value)} {unit.replace('_per_s', '/s').replace('_', ' ')}"
 
 
 def _plain(each: Checked) -> dict[str, object]:

@@ -4,11 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
 from wattbench.harness.cli.checking import Opened, watermark_lines
-from wattbench.harness.cli.figures import number_text
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.tables import Table, table_lines
 from wattbench.results.compare import Comparison, Difference, Row
 from wattbench.results.compare_mlperf import RULES, MlperfRow
+from wattbench.results.readable import number
 
 __all__ = ["print_comparison", "print_published"]
 
@@ -69,7 +69,7 @@ def print_published(found: Sequence[tuple[Opened, Sequence[MlperfRow]]], form: s
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    first, this = (("-" if value is None else number_text(value)) for value in (row.first, row.other))
+    first, this = (("-" if value is None else number(value)) for value in (row.first, row.other))
     ratio = "-" if row.ratio is None else f"{row.ratio:.3f}"
     spread = "-" if row.low is None or row.high is None else f"{row.low:.3f} .. {row.high:.3f}"
     return (row.result, row.metric, row.unit, row.scope or "", first, this, ratio, spread, row.outcome or "-")
@@ -87,7 +87,7 @@ def _published(each: Opened, row: MlperfRow) -> tuple[str, ...]:
     name = f"{WATERMARK}: {each.name}" if each.warnings else each.name
     accelerators = f"{row.accelerators} x {row.accelerator}" if row.accelerator else "no accelerator"
     watts = [_number(value) for value in (row.efficiency_measured, row.efficiency_published)]
-    figures = [number_text(row.measured), number_text(row.published), f"{row.ratio:.3g}"]
+    figures = [number(row.measured), number(row.published), f"{row.ratio:.3g}"]
     by = f"{row.submitter} {row.system}"
     per = _number(row.ratio_per_accelerator)
     return (name, by, accelerators, row.metric, row.unit, *figures, per, *watts, row.citation)

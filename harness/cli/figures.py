@@ -13,17 +13,18 @@ from wattbench.results.energy import PowerRecord
 from wattbench.results.figures import known_part
 from wattbench.results.metrics import Metric, QuantileMetric, Summary
 from wattbench.results.rates import phase_reason
+from wattbench.results.readable import number
 from wattbench.results.report.words import COVERAGE
 from wattbench.results.stats import median
 from wattbench.results.traffic_words import arrival_of, lengths_of, traffic_lines
 from wattbench.results.tuning import TuningRecord
 from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, reached, scaled
 
-__all__ = ["doubt_lines", "labelled", "number_text", "quantiles_text", "result_lines", "uncertainty_text"]
+__all__ = ["doubt_lines", "labelled", "quantiles_text", "result_lines", "uncertainty_text"]
 
 LABEL_WIDTH = 16
-NOTHING = 1e-9
-"""Smaller figures are what is left of rounding when like is subtracted from like."""
+LAST_MS = 0.9995
+"""From here on three digits of milliseconds are a second."""
 
 SEVERITY_MARK = {"severe": "x", "doubt": "!", "note": "-"}
 
@@ -206,9 +207,9 @@ def doubt_lines(doubts: Sequence[Doubt]) -> Iterator[str]:
 
 def _figure(metric: Metric, unit: str) -> str:
     assert metric.value is not None
-    text = f"{number_text(metric.value)} {unit}"
+    text = f"{number(metric.value)} {unit}"
     if metric.interval is not None and metric.value:
-        text += f"  [{number_text(metric.interval.low)} .. {number_text(metric.interval.high)}]"
+        text += f"  [{number(metric.interval.low)} .. {number(metric.interval.high)}]"
     return text
 
 
@@ -229,7 +230,7 @@ def _expanded(metric: Metric, standard_rel: float | None, unit: str) -> str:
     if expanded_rel is None or metric.value is None:
         return "unknown"
     if expanded_rel > 1:
-        return f"+/-{number_text(expanded_rel * abs(metric.value))} {unit}"
+        return f"+/-{number(expanded_rel * abs(metric.value))} {unit}"
     return f"+/-{100 * expanded_rel:.1f} %"
 
 
@@ -244,17 +245,7 @@ def quantiles_text(latency: QuantileMetric) -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"
-
-
-def number_text(value: float) -> str:
-    """Return a figure with three digits or more, as people read it."""
-    magnitude = abs(value)
-    if magnitude < NOTHING:
-        return "0"
-    if magnitude >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if magnitude < 100 else f"{value:.1f}"
+    return f"{1000 * seconds:.3g} ms" if seconds < LAST_MS else f"{number(seconds)} s"
 
 
 def labelled(label: str, text: str) -> str:

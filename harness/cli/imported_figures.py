@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from wattbench.harness.cli.escape import visible
-from wattbench.harness.cli.figures import doubt_lines, labelled, number_text, quantiles_text, uncertainty_text
+from wattbench.harness.cli.figures import doubt_lines, labelled, quantiles_text, uncertainty_text
 from wattbench.results.imported import ImportedResult, OfficialFigure, StatedSystem
 from wattbench.results.metrics import Metric
+from wattbench.results.readable import number
 
 __all__ = ["imported_lines"]
 
@@ -116,7 +117,7 @@ def _our_lines(result: ImportedResult) -> Iterator[str]:
     for label, name, unit in OURS:
         metric = result.metric(name)
         if metric is not None and metric.value is not None:
-            yield labelled(label, f"{number_text(metric.value)} {unit}{uncertainty_text(metric, unit)}")
+            yield labelled(label, f"{number(metric.value)} {unit}{uncertainty_text(metric, unit)}")
         if metric is not None and name == "power.mean":
             yield from _power_lines(result, metric)
     for latency in result.latencies:

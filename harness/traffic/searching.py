@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from wattbench.results.checks import require
+from wattbench.results.readable import number
 
 __all__ = ["Break", "Found", "Probe", "Range", "Verdict", "search_rate"]
 
@@ -196,14 +197,14 @@ class _Search:
     def _reason(self, ended: Ended, low: float | None, high: float | None) -> str:
         within = self._within
         if ended == "none":
-            return f"the limits do not hold even at {self._lowest():.4g}/s"
+            return f"the limits do not hold even at {number(self._lowest())} requests/s"
         if ended == "ceiling":
-            return f"the limits hold even at {low or 0:.4g}/s, the highest rate allowed"
-        between = f"they hold at {low:.4g}/s" if low is not None else "they held at no rate so far"
-        between += f" and not at {high:.4g}/s" if high is not None else ""
+            return f"the limits hold even at {number(low or 0)} requests/s, the highest rate allowed"
+        between = f"they hold at {number(low)} requests/s" if low is not None else "they held at no rate so far"
+        between += f" and not at {number(high)} requests/s" if high is not None else ""
         if ended == "found":
-            return f"{between}, within {within.width:.0%} of each other"
-        limit = f"{within.probes_max} probes" if ended == "probes" else f"{within.seconds_max:g} s"
+            return f"{between}, within {100 * within.width:.0f} % of each other"
+        limit = f"{within.probes_max} probes" if ended == "probes" else f"{within.seconds_max:,g} s"
         return f"{between}, when the {limit} of the search were spent"
 
 

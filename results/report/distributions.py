@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 from wattbench.results.latency import weighted_latencies
 from wattbench.results.measurement import Repeat
 from wattbench.results.metrics import Metric, QuantileMetric
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import Chart
 from wattbench.results.report.charts import drawn, plain, values
-from wattbench.results.report.words import name_of, number, spread, time, unit_of
+from wattbench.results.report.words import name_of, spread, unit_of
 
 __all__ = ["latency_chart", "throughput_chart"]
 

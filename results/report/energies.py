@@ -8,11 +8,12 @@ from wattbench.results.energy import BudgetTerm, ChannelEnergy
 from wattbench.results.imported import Document, ImportedResult
 from wattbench.results.metrics import Metric
 from wattbench.results.rates import overlap_reason, phase_reason, succeeded
+from wattbench.results.readable import number
 from wattbench.results.report.blocks import Block, Cell, Chart, Column, Entries, Entry, Fold, Prose, Row, Section, Table
 from wattbench.results.report.charts import drawn, plain, values
 from wattbench.results.report.headline import metric_of, metrics_of
 from wattbench.results.report.subject import Subject
-from wattbench.results.report.words import COVERAGE, absolute, comparing, number, percent, unit_of
+from wattbench.results.report.words import COVERAGE, absolute, comparing, percent, unit_of
 
 __all__ = ["ladder_section", "phases_section"]
 

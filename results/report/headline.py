@@ -6,9 +6,10 @@ from wattbench.results.document import Result
 from wattbench.results.figures import known_part
 from wattbench.results.imported import Document
 from wattbench.results.metrics import Metric, QuantileMetric
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import Block, Card, Cards, Cell, Column, Prose, Row, Section, Table
 from wattbench.results.report.subject import Subject
-from wattbench.results.report.words import absolute, amount, comparing, name_of, number, spread, time, unit_of
+from wattbench.results.report.words import absolute, amount, comparing, name_of, spread, unit_of
 
 __all__ = ["figures_section", "headline_section", "latencies_of", "metric_of", "metrics_of"]
 

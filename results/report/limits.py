@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from wattbench.results.compare_claims import ClaimRow, check_claims, device_match
 from wattbench.results.document import Result
 from wattbench.results.imported import Document
+from wattbench.results.readable import number
 from wattbench.results.report.blocks import Block, Cell, Chart, Column, Fold, Prose, Section, Table
 from wattbench.results.report.charts import drawn, values
-from wattbench.results.report.words import number, percent
+from wattbench.results.report.words import percent
 from wattbench.results.roofline import LABELS, Point, Roof, Roofline, roofline_of
 from wattbench.results.utilisation import scaled
 from wattbench.results.vendor.database import database

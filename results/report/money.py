@@ -7,6 +7,7 @@ from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.economics.measured import measured_of
 from wattbench.results.economics.query import Money, QueryCost, query_cost
 from wattbench.results.imported import Document
+from wattbench.results.readable import number
 from wattbench.results.report.blocks import (
     Badge,
     Block,
@@ -21,7 +22,6 @@ from wattbench.results.report.blocks import (
     Table,
 )
 from wattbench.results.report.subject import Subject
-from wattbench.results.report.words import number
 from wattbench.results.sessions import calls_per_session
 
 __all__ = ["cost_section"]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from wattbench.results.document import Result
 from wattbench.results.imported import Document, ImportedResult
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import (
     Block,
     Cell,
@@ -20,7 +21,7 @@ from wattbench.results.report.blocks import (
     Table,
 )
 from wattbench.results.report.subject import Subject
-from wattbench.results.report.words import number, size, time
+from wattbench.results.report.words import size
 
 __all__ = ["environment_section", "raw_section", "reproduce_section"]
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from wattbench.results.compare import METRICS, Comparison, ComparisonOptions, Row, compare
 from wattbench.results.compare_sides import side_of
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import (
     Badge,
     Block,
@@ -27,7 +28,7 @@ from wattbench.results.report.origins import environment_section, raw_section, r
 from wattbench.results.report.single import FOOT
 from wattbench.results.report.subject import Subject, badges_of, subtitle_of, title_of, verdict_section
 from wattbench.results.report.traffic import curve_section
-from wattbench.results.report.words import absolute, amount, name_of, number, spread, time, unit_of
+from wattbench.results.report.words import absolute, amount, name_of, spread, unit_of
 
 __all__ = ["several_page"]
 

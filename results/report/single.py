@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from wattbench.results.document import Result
 from wattbench.results.imported import Document, ImportedResult, OfficialFigure
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import Block, Cell, Column, Page, Prose, Row, Section, Table
 from wattbench.results.report.distributions import latency_chart, throughput_chart
 from wattbench.results.report.energies import ladder_section, phases_section
@@ -14,7 +15,7 @@ from wattbench.results.report.origins import environment_section, raw_section, r
 from wattbench.results.report.subject import Subject, badges_of, subtitle_of, title_of, verdict_section
 from wattbench.results.report.trace import curves_of, trace_chart
 from wattbench.results.report.traffic import traffic_section
-from wattbench.results.report.words import number, time, unit_of
+from wattbench.results.report.words import unit_of
 
 __all__ = ["FOOT", "single_page"]
 

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from dataclasses import asdict
 
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import (
     Badge,
     Block,
@@ -31,7 +32,6 @@ from wattbench.results.report.site_tables import (
     uncertainty,
     verdict_badge,
 )
-from wattbench.results.report.words import number, time
 from wattbench.results.store.layout import object_key
 
 __all__ = ["RESULT_PAGES_MAX", "WAYS", "site_pages"]

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from wattbench.results.index.row import IndexRow
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import Badge, Cell, Column, Row, Table, Tone
 from wattbench.results.report.site_data import Accelerator, Group, SiteBoard, board_key
 from wattbench.results.report.site_names import board_name, class_name, result_name
 from wattbench.results.report.subject import TONES
-from wattbench.results.report.words import number, time
 
 __all__ = [
     "accelerator_table",

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from wattbench.results.document import Result
 from wattbench.results.imported import Document
+from wattbench.results.readable import number, time
 from wattbench.results.report.blocks import Cell, Column, Fact, Facts, Row, Section, Table
 from wattbench.results.report.headline import latencies_of, metric_of
 from wattbench.results.report.subject import Subject
-from wattbench.results.report.words import number, time
 from wattbench.results.traffic_words import traffic_lines, traffic_words
 
 __all__ = ["curve_section", "traffic_section"]

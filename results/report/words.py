@@ -1,6 +1,7 @@
 """Figures in words for a page: three digits, units that people say, intervals and uncertainties."""
 
 from wattbench.results.metrics import Interval, Metric
+from wattbench.results.readable import number
 
 __all__ = [
     "COVERAGE",
@@ -9,11 +10,9 @@ __all__ = [
     "amount",
     "comparing",
     "name_of",
-    "number",
     "percent",
     "size",
     "spread",
-    "time",
     "unit_of",
 ]
 
@@ -85,21 +84,6 @@ NAMES = {
 SCALED = ("By", "1")
 """The units whose figures are said in others: with a prefix, in per cent."""
 
-NOTHING = 1e-9
-"""Smaller figures are what is left of rounding when like is subtracted from like."""
-
-
-def number(value: float) -> str:
-    """Return a figure with three digits or more, as people read it."""
-    magnitude = abs(value)
-    if magnitude < NOTHING:
-        return "0"
-    if magnitude >= 1e15:
-        return f"{value:.3g}"
-    if magnitude >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if magnitude < 100 else f"{value:.1f}"
-
 
 def amount(value: float, unit: str) -> tuple[str, str]:
     """Return a figure and its unit in words: bytes with a prefix, shares in per cent."""
@@ -114,11 +98,6 @@ def amount(value: float, unit: str) -> tuple[str, str]:
 def percent(share: float) -> str:
     """Return a share in per cent."""
     return f"{number(100 * share)} %"
-
-
-def time(seconds: float) -> str:
-    """Return a time in ms or s."""
-    return f"{number(1000 * seconds)} ms" if abs(seconds) < 1 else f"{number(seconds)} s"
 
 
 def size(count: float) -> str:

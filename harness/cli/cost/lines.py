@@ -6,6 +6,7 @@ from wattbench.results.economics.inputs import CostInputs
 from wattbench.results.economics.ladder import Ladder
 from wattbench.results.economics.measured import Measured
 from wattbench.results.economics.query import Money
+from wattbench.results.readable import number
 
 __all__ = ["amount", "head_lines", "input_lines", "ladder_lines", "money", "note_lines", "row", "spread"]
 
@@ -41,7 +42,7 @@ def head_lines(measured: Measured) -> Iterator[str]:
         "" if measured.input_tokens is None else f"{measured.input_tokens:g} tokens in",
         "" if measured.output_tokens is None else f"{measured.output_tokens:g} out",
     )
-    yield ", ".join(text for text in (f"{measured.queries_per_s.value:.4g} queries/s", *lengths) if text)
+    yield ", ".join(text for text in (f"{number(measured.queries_per_s.value)} queries/s", *lengths) if text)
     for warning in measured.warnings:
         yield f"  x {warning}: no figure below is to be quoted"
     yield ""
