@@ -307,11 +307,13 @@ def test_a_bug_ends_its_own_point_only(sweep: Sweep) -> None:
 
 
 def test_lengths_are_points_of_their_own(sweep: Sweep) -> None:
-    """--input-tokens varies the load's own shape; every length has its table."""
-    ended = sweep.run("--input-tokens", "8,16", repeats=1)
+    """--input-tokens varies the load's own shape; every length has its table. A plan file's length holds for all."""
+    plan = sweep.folder / "plan.toml"
+    plan.write_text("output_tokens = 3\n")
+    ended = sweep.run("--input-tokens", "8,16", "--plan", str(plan), repeats=1)
 
-    assert [8, 16] == [result.load.input_tokens for result in sweep.results()]
-    assert "tiny-decoder/tiny@8\n" in ended.stdout
+    assert [(8, 3), (16, 3)] == [(result.load.input_tokens, result.load.output_tokens) for result in sweep.results()]
+    assert "tiny-decoder/tiny@8x3\n" in ended.stdout
 
 
 def test_the_table_can_be_shown_again(ended: tuple[Sweep, Ended]) -> None:
@@ -335,6 +337,7 @@ def test_the_table_can_be_shown_again(ended: tuple[Sweep, Ended]) -> None:
         (("--batch", "one"), "--batch is no list of numbers"),
         (("--batch", "auto:"), "--batch has an empty item"),
         (("--threads", "0"), "--threads is no list of numbers"),
+        (("--output-tokens", "8"), "--output-tokens needs --input-tokens"),
         (("--precision", "float23"), "float23"),
         (("--load", "tiny-decodr"), "Did you mean"),
         (("--power-limit", "250"), "--i-may-change-the-power-limit"),

@@ -111,6 +111,14 @@ def test_input_lengths_are_loads_of_their_own() -> None:
     assert ("tiny-encoder/tiny-encode",) == loads_with_lengths(["tiny-encoder/tiny-encode"] * 2, [])
 
 
+def test_output_lengths_go_with_each_input_length() -> None:
+    """Every input length is measured with every output length; these alone say nothing of the input."""
+    expected = tuple(f"tiny-decoder/tiny@{lengths}" for lengths in ("8x4", "8x6", "12x4", "12x6"))
+    assert expected == loads_with_lengths(["tiny-decoder/tiny"], [8, 12], [4, 6])
+    with pytest.raises(UsageError, match="--output-tokens needs --input-tokens"):
+        loads_with_lengths(["tiny-decoder/tiny"], [], [4])
+
+
 def test_lengths_said_twice_are_refused() -> None:
     """A length in --load and another one in --input-tokens contradict each other."""
     with pytest.raises(UsageError, match="--input-tokens contradicts --load"):

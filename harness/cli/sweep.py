@@ -47,7 +47,9 @@ TOGETHER = 6
 
 RATE_MAX_PER_S = 1e6
 
-LISTS = ("load", "batch", "precision", "tuning", "threads", "input_tokens", "power_limit", "concurrency", "rate")
+LENGTHS = ("input_tokens", "output_tokens")
+
+LISTS = ("load", "batch", "precision", "tuning", "threads", "power_limit", "concurrency", "rate", *LENGTHS)
 
 TRAFFIC = (
     *("endpoint", "api", "model", "key_env", "key_file", "ca_file", "no_stream", "tokenizer", "timeout_s", "workers"),
@@ -73,6 +75,7 @@ SHARED = (
 @click.option("--concurrency", metavar="LIST", help="Requests in progress of closed loops, e.g. 1,2,4,8.")
 @click.option("--rate", metavar="LIST", help="Requests/s of open loops, e.g. 1,2,4.")
 @click.option("--input-tokens", metavar="LIST", help="Input lengths of the loads, e.g. 128,512.")
+@click.option("--output-tokens", metavar="LIST", help="Output lengths, with --input-tokens, e.g. 64,128.")
 @click.option("--power-limit", metavar="LIST", help=f"Power limits in W; needs {CONSENT}.")
 @click.option(CONSENT, "consent", is_flag=True, help="Let --power-limit set the limit; it is restored afterwards.")
 @click.option("--together", type=click.IntRange(1, 64), metavar="N", help="Points open at once [default: 6].")
@@ -162,10 +165,11 @@ def _plan(flags: Flags) -> SweepPlan:
     limits_w = _listed(flags, "power_limit", _watts) or ()
     require_consent(limits_w, consent=flags["consent"])
     batches, auto, largest = _batches(flags["batch"])
+    plain = replace(base, input_tokens=None, output_tokens=None)  # lengths become part of the loads' names
     axes = Axes(
         load=loads_with_lengths(
-            _listed(flags, "load", str) or (implied_load(base, DEFAULT_LOAD),),
-            _listed(flags, "input_tokens", _whole) or (),
+            _listed(flags, "load", str) or (implied_load(plain, DEFAULT_LOAD),),
+            *(_lengths(flags, base, name) for name in LENGTHS),
         ),
         precision=_listed(flags, "precision", str) or (),
         tuning=_listed(flags, "tuning", str) or (),
@@ -177,7 +181,7 @@ def _plan(flags: Flags) -> SweepPlan:
         concurrency=_listed(flags, "concurrency", _whole) or (),
         rate_per_s=_listed(flags, "rate", _rate) or (),
     )
-    return SweepPlan(axes=axes, request=replace(base, load=None), together=flags["together"] or TOGETHER)
+    return SweepPlan(axes=axes, request=replace(plain, load=None), together=flags["together"] or TOGETHER)
 
 
 def _shared_request(flags: Flags) -> RunRequest:
@@ -204,6 +208,12 @@ def _listed(flags: Flags, name: str, parse: Callable[[str], T]) -> tuple[T, ...]
         return tuple(dict.fromkeys(parse(item) for item in items))
     except ValueError as exc:
         raise UsageError(f"{flag} is no list of numbers", f"got {text!r}", "For example 1,2,4.") from exc
+
+
+def _lengths(flags: Flags, base: RunRequest, name: str) -> tuple[int, ...]:
+    """Return the lengths of a list option, or the plan file's one length."""
+    planned: int | None = getattr(base, name)
+    return _listed(flags, name, _whole) or (() if planned is None else (planned,))
 
 
 def _batches(text: str | None) -> tuple[tuple[int, ...], bool, int | None]:

@@ -74,16 +74,26 @@ def plan_point(point: Point, base: RunRequest) -> Planned:
         return Planned(point=point, resolved=None, refusal=exc)
 
 
-def loads_with_lengths(names: Sequence[str], input_tokens: Sequence[int]) -> tuple[str, ...]:
-    """Return the full names of loads, each with every input length. Raises UsageError for an unknown load or length."""
+def loads_with_lengths(
+    names: Sequence[str], input_tokens: Sequence[int], output_tokens: Sequence[int] = ()
+) -> tuple[str, ...]:
+    """Return the full names of loads, each with every combination of lengths; an empty list leaves the load's own.
+
+    Raises UsageError for an unknown load or length, and for lengths that say nothing or come twice.
+    """
     loads = [find_load(name) for name in names]
+    if output_tokens and not input_tokens:
+        why = "the shape's own tokens in are not meant, or they would not be changed"
+        raise UsageError("--output-tokens needs --input-tokens", why, "Give both, or --load MODEL/SHAPE@INxOUT.")
     if not input_tokens:
         return tuple(dict.fromkeys(load.name for load in loads))
     for load in loads:
         if MARK in load.name:
             why = f"{load.name} has a length already"
             raise UsageError("--input-tokens contradicts --load", why, "Leave the length out of --load, or the option.")
-    varied = (find_load(f"{load.name}{MARK}{tokens}") for load in loads for tokens in input_tokens)
+    outputs = [f"x{tokens}" for tokens in output_tokens] or [""]
+    lengths = [f"{tokens}{output}" for tokens in input_tokens for output in outputs]
+    varied = (find_load(f"{load.name}{MARK}{length}") for load in loads for length in lengths)
     return tuple(dict.fromkeys(load.name for load in varied))
 
 
