@@ -68,6 +68,8 @@ TAKES: dict[str, tuple[Scenario, ...]] = {
     "trace": ("trace",),
     "trace_scale": ("trace",),
     "sessions": ("agentic",),
+    "input_tokens": (*DRAWN, "agentic"),
+    "output_tokens": (*DRAWN, "agentic"),
     "input_lengths": DRAWN,
     "output_lengths": DRAWN,
 }

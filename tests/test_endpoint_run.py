@@ -222,6 +222,10 @@ def test_the_key_reaches_the_server_and_nothing_else(stubbed: tuple[Behaviour, P
         (["--load", "served/chat"], "needs an endpoint"),
         (["--backend", "mock", "--load", "tiny-decoder/tiny", "--slo", "ttft.p99=1s"], "says nothing here"),
         (["--endpoint", "http://127.0.0.1:1", "--sessions", "2,calls=3,new=8", "--input-lengths", "5"], "contradicts"),
+        (
+            ["--endpoint", "http://127.0.0.1:1", "--trace", "t.csv", "--input-tokens", "64"],
+            "--input-tokens contradicts --scenario trace",
+        ),
     ],
 )
 def test_contradictions_are_refused_before_anything_is_sent(words: list[str], expected: str) -> None:
@@ -334,7 +338,7 @@ def test_a_trace_is_replayed_by_its_own_times(tmp_path: Path) -> None:
     trace = tmp_path / "trace.jsonl"
     trace.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with endpoint_server(Behaviour()) as url:
-        result = run(url, tmp_path, repeats=1, trace=str(trace))
+        result = run(url, tmp_path, repeats=1, trace=str(trace), input_tokens=None, output_tokens=None)
     done = result.repeats[0].completions
     assert result.plan.traffic is not None
     assert result.plan.traffic.trace_digest is not None
