@@ -15,6 +15,9 @@ from wattbench.results.errors import DocumentError, NewerSchemaError
 __all__ = ["CURRENT", "SCHEMA_NAME", "UPGRADES", "schema_version", "upgrade"]
 
 SCHEMA_NAME = "wattbench.result"
+SWEEP_NAME = "wattbench.sweep"
+"""What the manifests of sweeps call themselves, which lie among results."""
+
 CURRENT = 1
 
 Document = dict[str, object]
@@ -32,6 +35,9 @@ def schema_version(document: Mapping[str, object], current: int = CURRENT) -> in
     stated = document.get("schema")
     match = re.fullmatch(rf"{re.escape(SCHEMA_NAME)}/([1-9][0-9]{{0,5}})", stated) if isinstance(stated, str) else None
     if match is None:
+        if isinstance(stated, str) and stated.startswith(f"{SWEEP_NAME}/"):
+            remedy = "Give its results, the other files of the folder; `bench sweep --show FOLDER` shows its table."
+            raise DocumentError("This is the manifest of a sweep", "it holds no result itself", remedy)
         why = f'its "schema" is {stated!r:.80}, not "{SCHEMA_NAME}/{current}"'
         raise DocumentError("This is not a wattbench result", why, "Give a file that `bench run` wrote.")
     version = int(match[1])

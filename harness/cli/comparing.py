@@ -6,6 +6,7 @@ import click
 
 from wattbench.harness.cli.checking import checked, claims_figure, opened, print_claims
 from wattbench.harness.cli.compare_tables import print_comparison, print_published
+from wattbench.harness.cli.manifests import without_manifests
 from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.harness.cli.tables import FORMATS
 from wattbench.results.compare import DELTA, METRICS, ComparisonOptions, compare
@@ -19,7 +20,7 @@ __all__ = ["command"]
 
 
 @click.command("compare")
-@click.argument("results", nargs=-1, required=True, type=Path, metavar="RESULT...")
+@click.argument("results", nargs=-1, required=True, type=Path, metavar="RESULT...", callback=without_manifests)
 @click.option("--claims", is_flag=True, help="Against what is claimed of the devices (as `bench vendor check`).")
 @click.option("--mlperf", is_flag=True, help="Against published MLPerf results of the same model and scenario.")
 @click.option("--delta", type=float, default=DELTA, show_default=True, help="Ratios this near to 1 count as equal.")

@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import click
 
+from wattbench.harness.cli.manifests import without_manifests
 from wattbench.harness.knobs import user_path
 from wattbench.results.document import Result
 from wattbench.results.errors import StorageError, TamperedError, UsageError, WattbenchError
@@ -45,7 +46,7 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
 
 
 @click.command("export")
-@click.argument("results", nargs=-1, required=True, metavar="RESULT...")
+@click.argument("results", nargs=-1, required=True, metavar="RESULT...", callback=without_manifests)
 @click.option("--to", "form", type=click.Choice(list(FORMATS)), required=True, help="The format.")
 @click.option("--out", "-o", metavar="FILE", help="Write it to FILE, all or nothing; without it to standard output.")
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")

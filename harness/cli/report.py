@@ -9,6 +9,7 @@ import click
 from wattbench.harness.cli.attached_lines import attached_lines
 from wattbench.harness.cli.cost.options import inputs_of
 from wattbench.harness.cli.device_lines import device_lines
+from wattbench.harness.cli.manifests import without_manifests
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.peer_lines import peer_lines
 from wattbench.harness.cli.siting import write_site
@@ -30,7 +31,7 @@ __all__ = ["command"]
 
 
 @click.command("report")
-@click.argument("results", nargs=-1, type=Path, metavar="[RESULT]...")
+@click.argument("results", nargs=-1, type=Path, metavar="[RESULT]...", callback=without_manifests)
 @click.option("--store", metavar="STORE", help="Write a site with a store's leaderboards into a folder instead.")
 @click.option("--out", "-o", required=True, metavar="FILE", help="The page to write (.html); the folder of a site.")
 @click.option("--cost", type=Path, metavar="FILE", help="Add what a query costs by the inputs in FILE (cost.yaml).")

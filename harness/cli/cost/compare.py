@@ -9,6 +9,7 @@ import click
 
 from wattbench.harness.cli.cost.lines import amount, head_lines, input_lines, ladder_lines, note_lines, row, spread
 from wattbench.harness.cli.cost.options import derived, input_options, inputs_of, measured_file, plain_inputs
+from wattbench.harness.cli.manifests import without_manifests
 from wattbench.harness.cli.output import print_json, print_lines
 from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.results.economics.comparing import BY, UNITS, By, Candidate, Compared, compare, differences
@@ -25,7 +26,7 @@ SLO = ("slo.latency_s", "slo.ttft_s", "slo.tpot_s", "slo.late_share")
 
 
 @click.command("compare")
-@click.argument("results", type=Path, nargs=-1, required=True)
+@click.argument("results", type=Path, nargs=-1, required=True, callback=without_manifests)
 @click.option("--by", type=click.Choice(BY), required=True, help="What to compare by.")
 @click.option(
     "--inputs-of", "files", type=Path, multiple=True, metavar="FILE", help="One cost file a result, in order."

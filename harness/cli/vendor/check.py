@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from wattbench.harness.cli.checking import checked, claims_figure, print_claims
+from wattbench.harness.cli.manifests import without_manifests
 from wattbench.harness.cli.plotting import plot_option, write_plots
 from wattbench.harness.cli.tables import FORMATS
 
@@ -12,7 +13,7 @@ __all__ = ["command"]
 
 
 @click.command("check")
-@click.argument("results", nargs=-1, required=True, type=Path, metavar="RESULT...")
+@click.argument("results", nargs=-1, required=True, type=Path, metavar="RESULT...", callback=without_manifests)
 @click.option("--accelerator", metavar="NAME", help="Hold them against this accelerator, whatever they ran on.")
 @click.option("--allow-invalid", is_flag=True, help="Check invalid or unfinished results too; every output says so.")
 @click.option("--format", "form", type=click.Choice(FORMATS), default="table", help="Form of the output.")
