@@ -325,8 +325,9 @@ def _workers(asked: int | str | None) -> tuple[int, bool]:
 def _refuse_blind_crew(request: RunRequest) -> None:
     """Refuse to find the number of processes where warm-up does not send what the windows do."""
     if _workers(request.workers)[1] and _rate(request.rate)[1]:
-        why = "the warm-up of a search sends one request at a time, which says nothing of higher rates"
-        raise UsageError("--workers auto contradicts --rate auto", why, "Give --workers N, or --rate R.")
+        why = "warm-up finds the number of processes, and that of a search has one request at a time, too few to tell"
+        remedy = "Run it once with --workers auto --rate R, R being about what you expect, then with the number found: "
+        raise UsageError("--workers auto contradicts --rate auto", why, f"{remedy}--workers N --rate auto.")
 
 
 def _refuse_unseen_limits(request: RunRequest, shape: RequestShape, slo: Slo) -> None:

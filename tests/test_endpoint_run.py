@@ -216,7 +216,7 @@ def test_the_key_reaches_the_server_and_nothing_else(stubbed: tuple[Behaviour, P
         (["--endpoint", "http://127.0.0.1:9", "--workers", "257"], "--workers is out of range"),
         (
             ["--endpoint", "http://127.0.0.1:9", "--rate", "auto", "--slo", "ttft.p99=1s", "--workers", "auto"],
-            "--workers auto contradicts --rate auto",
+            "then with the number found: --workers N --rate auto",
         ),
         (["--model", "x"], "--model says nothing"),
         (["--load", "served/chat"], "needs an endpoint"),
