@@ -183,7 +183,8 @@ def _limits(e: Evidence) -> Iterator[Doubt]:
 
 def _power_source(e: Evidence) -> Iterator[Doubt]:
     if e.power.unavailable_reason is not None:
-        advice = "Throughput and latency stand by themselves; `bench doctor` says how to get watts."
+        standing = "Throughput and latency stand by themselves; " if _stands_without_watts(e) else ""
+        advice = f"{standing}`bench doctor` says how to get watts."
         yield _note("unmeasured_scope", f"energy was not measured: {e.power.unavailable_reason}", advice)
     elif e.repeats:
         found = rungs(e.repeats[0].energy, e.covers)
@@ -201,6 +202,13 @@ def _power_source(e: Evidence) -> Iterator[Doubt]:
     if "declared" in kinds:
         facts = "; ".join(dict.fromkeys(c.accuracy_basis for c in e.power.channels if c.provenance == "declared"))
         yield _doubt("declared_power", facts, "Never rank this beside measured watts.")
+
+
+def _stands_without_watts(e: Evidence) -> bool:
+    """Return whether throughput and latency were measured to the end, of requests that were mostly served."""
+    if e.error is not None or e.summary is None or not e.summary.requests:
+        return False
+    return all(doubt.severity != "severe" for doubt in failure_doubts(e.summary, e.repeats))
 
 
 def _power_record(e: Evidence) -> Iterator[Doubt]:

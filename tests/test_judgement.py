@@ -66,6 +66,11 @@ def codes(evidence: Evidence) -> list[str]:
     return [doubt.code for doubt in doubts_of(evidence)]
 
 
+def ended_early(kind: str) -> ErrorRecord:
+    """Return the error of a run that ended within its windows."""
+    return ErrorRecord(kind=kind, what="It ended", why="early", remedy="Again.", phase="measure", worker_log_tail=None)
+
+
 def test_a_sound_run_is_not_doubted(make: Make) -> None:
     """A run by the whole protocol raises no doubt."""
     assert [] == codes(make())
@@ -278,8 +283,7 @@ def test_one_fault_raises_its_doubt(
 )
 def test_an_early_end_is_severe(make: Make, kind: str, code: str) -> None:
     """A run that ended early says how, and cannot be valid."""
-    error = ErrorRecord(kind=kind, what="It ended", why="early", remedy="Again.", phase="measure", worker_log_tail=None)
-    (doubt,) = doubts_of(make(error=error))
+    (doubt,) = doubts_of(make(error=ended_early(kind)))
 
     assert (code, "severe") == (doubt.code, doubt.severity)
     assert "in phase measure" in doubt.facts
@@ -395,6 +399,26 @@ def test_a_device_that_no_sensor_sees_is_named(make: Make) -> None:
     assert "no sensor sees GPU-1234 (read were: package:cpu)" == doubt.facts
 
 
+@pytest.mark.parametrize(
+    ("change", "stands"),
+    [
+        (lambda e: e, True),
+        (changed("summary", requests=100, failed_requests=100), False),
+        (lambda e: replace(e, summary=None, repeats=()), False),
+        (lambda e: replace(e, error=ended_early("WorkerError")), False),
+    ],
+)
+def test_figures_stand_without_watts_where_there_are_any(
+    make: Make, change: Callable[[Evidence], Evidence], stands: bool
+) -> None:
+    """Without power the advice says that throughput and latency stand only where requests were served to the end."""
+    unpowered = change(changed("power", unavailable_reason="no sensor")(make()))
+    (advice,) = [doubt.advice for doubt in doubts_of(unpowered) if doubt.code == "unmeasured_scope"]
+
+    assert stands == ("stand by themselves" in advice)
+    assert "`bench doctor` says how to get watts." in advice
+
+
 def test_a_device_without_any_sensor_is_named(make: Make) -> None:
     """Where other sensors are read and the device is a TPU, the doubt says that it has no sensor at all."""
     evidence = make(covers="tpu:0")
@@ -429,10 +453,7 @@ def test_every_doubt_code_can_be_raised(make: Make) -> None:
     channels = [replace(evidence.power.channels[0], provenance=p) for p in ("replayed", "modelled", "declared")]
     others = [replace(evidence, warmup=warmup), replace(evidence, plan=goals)]
     others += [replace(evidence, power=replace(evidence.power, channels=(c,))) for c in channels]
-    errors = [
-        ErrorRecord(kind=kind, what="It", why="ended", remedy="Again.", phase="measure", worker_log_tail=None)
-        for kind in ("InterruptedRunError", "WorkerError", "OutOfMemoryError")
-    ]
+    errors = [ended_early(kind) for kind in ("InterruptedRunError", "WorkerError", "OutOfMemoryError")]
     others += [replace(evidence, error=error) for error in errors]
     raised = {code for _, _, change in CASES for code in codes(change(evidence))}
 
