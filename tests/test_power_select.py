@@ -140,6 +140,13 @@ def test_a_replay_that_cannot_be_read_is_a_usage_error(tmp_path: Path) -> None:
         open_samplers([f"replay:{tmp_path / 'none'}"], None)
 
 
+def test_an_absent_device_is_no_wrong_usage() -> None:
+    """That there is no device is the same fact whether the source was named with an argument or without."""
+    for wanted in ("neuron", "neuron:500"):
+        with pytest.raises(SensorError, match="no Neuron device"):
+            open_samplers([wanted], None)
+
+
 def test_a_model_without_watts_names_the_remedy() -> None:
     """Asked for by name alone the model says how to declare its watts."""
     with pytest.raises(SensorError, match="model:IDLE_W,MAX_W"):

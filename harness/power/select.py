@@ -61,8 +61,8 @@ def open_samplers(wanted: Sequence[str], covers: str | None) -> Selection:
 
     "auto" takes every one that can be used (a replay, model or meter never is without its argument), "none" takes none,
     "NAME" or "NAME:ARGUMENT" must work, and a name may come again with another argument (two plugs). Raises UsageError
-    for unknown names and contradictions, SensorError with the remedy when a named one cannot be used; nothing stays
-    open then.
+    for unknown names, arguments that do not do and contradictions, SensorError with the remedy when a named one cannot
+    be used for another reason, such as a device that is not here; nothing stays open then.
     """
     wishes = parse_wanted(wanted)
     if [w.name for w in wishes] == ["none"]:
@@ -144,7 +144,8 @@ def _open_one(
     if sampler is not None and found.usable:
         opened.append(sampler)
     elif not forgiving:
-        error = SensorError if argument is None else UsageError  # an argument that does not do is the user's
+        mistaken = argument is not None and found.state == "broken"  # an argument that does not do is the user's
+        error = UsageError if mistaken else SensorError
         raise error(f"The power source {name!r} cannot be used", found.reason, found.remedy)
     return _record(name, found.usable, found.reason, found.remedy)
 
