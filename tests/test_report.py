@@ -23,7 +23,8 @@ from wattbench.results.energy import Polls
 from wattbench.results.errors import DocumentError, TamperedError, UsageError
 from wattbench.results.files import stored_id, write_result
 from wattbench.results.metrics import Interval, QuantileMetric
-from wattbench.results.report.blocks import Cards, Download, Page
+from wattbench.results.report.blocks import Cards, Download, Page, Table
+from wattbench.results.report.headline import figures_section
 from wattbench.results.report.html import page_html
 from wattbench.results.report.origins import PLAIN_MAX_BYTES
 from wattbench.results.report.single import single_page
@@ -52,6 +53,22 @@ def page_of(text: Callable[[Path], object], tmp_path: Path) -> str:
     text(path)
     call(path, "-o", page)
     return page.read_text()
+
+
+def test_columns_that_would_be_empty_are_left_out(factories: ModuleType) -> None:
+    """Without a figure of energy the table of all figures has no columns of scopes and uncertainties."""
+    result = factories.make_result()
+    metrics = tuple(metric for metric in result.summary.metrics if metric.scope is None)
+    bare = replace(result, summary=replace(result.summary, metrics=metrics))
+    heads = []
+    for document in (result, bare):
+        table = figures_section(document).blocks[0]
+        assert isinstance(table, Table)
+        heads.append([column.name.partition(" ")[0].rstrip(",") for column in table.columns])
+
+    assert ["figure", "scope", "value", "unit", "interval", "absolute", "comparing", "method"] == heads[0]
+    assert ["figure", "value", "unit", "interval", "method"] == heads[1]
+    assert {5} == {len(row) for row in table.rows}
 
 
 @pytest.mark.parametrize("path", pages.EXAMPLES, ids=lambda path: path.stem)
@@ -127,6 +144,20 @@ def test_every_tick_of_ratios_has_its_number(tmp_path: Path) -> None:
 
     assert drawing is not None
     assert {">0.85<", ">0.9<", ">1<", ">1.1<"} <= set(re.findall(r">[0-9.]+<", drawing[0]))
+
+
+@pytest.mark.parametrize(
+    ("factor", "labels"), [(12.0, ["0.1", "0.2", "0.5", "1", "2", "5", "10"]), (80.0, ["0.1", "1", "10"])]
+)
+def test_a_long_axis_of_ratios_has_few_ticks(tmp_path: Path, factor: float, labels: list[str]) -> None:
+    """Far ratios have ticks whose numbers do not stand upon each other."""
+    for name, each in (("a", 1.0), ("b", factor)):
+        write_result(index_case.make_gpu_result(factor=each), tmp_path / f"{name}.json")
+    call(tmp_path / "a.json", tmp_path / "b.json", "-o", tmp_path / "page.html", "--force")
+    drawing = re.search(r"<svg.*?ratio to the first.*?</svg>", (tmp_path / "page.html").read_text(), re.DOTALL)
+
+    assert drawing is not None
+    assert labels == re.findall(r">([0-9.]+)<", drawing[0])
 
 
 def test_what_is_not_known_says_why(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What a page is made of: sections of blocks, plain records that know nothing of HTML."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Row",
     "Section",
     "Table",
+    "without_empty_columns",
 ]
 
 Tone = Literal["good", "warn", "bad", "info", "plain"]
@@ -148,6 +149,13 @@ class Table:
     rows: tuple[Row, ...]
     sortable: bool = True
     filterable: bool = False
+
+
+def without_empty_columns(table: Table) -> Table:
+    """Return a table without columns that have no text, whose room the others need: those of energies, without any."""
+    kept = [place for place in range(len(table.columns)) if any(row[place].text for row in table.rows)]
+    rows = tuple(tuple(row[place] for place in kept) for row in table.rows)
+    return replace(table, columns=tuple(table.columns[place] for place in kept), rows=rows)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,18 @@ from wattbench.results.figures import known_part
 from wattbench.results.imported import Document
 from wattbench.results.metrics import Metric, QuantileMetric
 from wattbench.results.readable import number, time
-from wattbench.results.report.blocks import Block, Card, Cards, Cell, Column, Prose, Row, Section, Table
+from wattbench.results.report.blocks import (
+    Block,
+    Card,
+    Cards,
+    Cell,
+    Column,
+    Prose,
+    Row,
+    Section,
+    Table,
+    without_empty_columns,
+)
 from wattbench.results.report.subject import Subject
 from wattbench.results.report.words import absolute, amount, comparing, name_of, spread, unit_of
 
@@ -77,7 +88,10 @@ def figures_section(document: Document) -> Section:
     blocks: list[Block] = []
     if rows:
         caption = "Medians over repeats; energies gross, by scope"
-        blocks = [Table(caption=caption, columns=columns, rows=rows), *_latency_table(latencies_of(document))]
+        blocks = [
+            without_empty_columns(Table(caption=caption, columns=columns, rows=rows)),
+            *_latency_table(latencies_of(document)),
+        ]
     else:
         blocks = [Prose(text="Nothing was measured, so there is no figure.")]
     return Section(key="all-figures", title="All figures", blocks=tuple(blocks))

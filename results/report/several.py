@@ -20,6 +20,7 @@ from wattbench.results.report.blocks import (
     Section,
     Table,
     Tone,
+    without_empty_columns,
 )
 from wattbench.results.report.charts import drawn, plain, values
 from wattbench.results.report.headline import figures_section, latencies_of, metric_of
@@ -44,6 +45,10 @@ SIDE_BY_SIDE = (
     "energy.per_request",
     "power.mean",
 )
+OWN_TICKS = 4.0
+STEPS_OF_DECADES = 30.0
+"""From where on an axis of ratios has ticks at 1, 2 and 5, and from where on at powers of ten alone."""
+
 REACH = 1000.0
 """Ratios with an end beyond this factor are not drawn, since they would press all others together."""
 
@@ -108,7 +113,7 @@ def _standings(subjects: Sequence[Subject]) -> Section:
 
 def _head(subject: Subject, place: int) -> Entry:
     document = subject.document
-    doubts = ", ".join(doubt.code for doubt in document.doubts if doubt.severity != "note")
+    doubts = ", ".join(dict.fromkeys(doubt.code for doubt in document.doubts if doubt.severity != "note"))
     return Entry(
         badge=badges_of(document, subject.trust)[0],
         head=f"{place}. {subject.name}",
@@ -186,7 +191,7 @@ def _forest(key: str, name: str, rows: Sequence[Row], comparison: Comparison) ->
         "type": "quantitative",
         "title": "ratio to the first",
         "scale": {"type": "log", "domain": [1 / reach, reach], "nice": False},
-        "axis": {"labelExpr": "format(datum.value, '.3~g')", "labelOverlap": "greedy", "tickCount": 7},
+        "axis": {"labelExpr": "format(datum.value, '.3~g')", "labelOverlap": "greedy", **_ticks(reach)},
     }
     y = {"field": "figure", "type": "nominal", "title": None, "sort": None}
     domain = {"field": "verdict", "type": "nominal", "title": "verdict"}
@@ -214,6 +219,18 @@ def _forest(key: str, name: str, rows: Sequence[Row], comparison: Comparison) ->
     return drawn(key, f"Ratios of {plain(name)}", text, spec, height=28 * len(data), named=True)
 
 
+def _ticks(reach: float) -> dict[str, object]:
+    """Return where an axis from 1 / reach to reach has its ticks: the drawing's own choice, 1-2-5, or decades.
+
+    Its own choice is every tenth of a decade, whose numbers stand upon each other on a long axis.
+    """
+    if reach < OWN_TICKS:
+        return {"tickCount": 7}
+    steps = (1, 2, 5) if reach < STEPS_OF_DECADES else (1,)
+    places = [step * 10.0**decade for decade in range(-3, 4) for step in steps]
+    return {"values": [place for place in places if 1 / reach <= place <= reach]}
+
+
 def _table(comparison: Comparison) -> Table:
     columns = (
         Column(name="result"),
@@ -228,7 +245,8 @@ def _table(comparison: Comparison) -> Table:
         Column(name="verdict"),
     )
     rows = tuple(map(_cells, comparison.rows))
-    return Table(caption="Every figure of each result over that of the first", columns=columns, rows=rows)
+    caption = "Every figure of each result over that of the first"
+    return without_empty_columns(Table(caption=caption, columns=columns, rows=rows))
 
 
 def _cells(row: Row) -> tuple[Cell, ...]:
