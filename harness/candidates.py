@@ -20,7 +20,10 @@ FASTEST = "fastest"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidates:
-    """The plans that a request allows, the cheapest to prepare first, and in words what was ruled out and why."""
+    """The plans that a request allows, and in words what was ruled out and why.
+
+    Those of the default backend come first, which the others must beat; of a backend the cheapest to prepare.
+    """
 
     resolved: tuple[Resolved, ...]
     refused: tuple[str, ...]
@@ -62,7 +65,7 @@ def _points(request: RunRequest) -> Iterator[RunRequest]:
     if request.backend != AUTO:
         yield from _precisions(request)
         return
-    for name in plugin_names("wattbench.backends"):
+    for name in sorted(plugin_names("wattbench.backends"), key=lambda name: name != DEFAULT_BACKEND):
         for device in _devices(name, request.device):
             yield from _precisions(replace(request, backend=name, device=device.name))
 

@@ -74,6 +74,15 @@ def test_auto_leaves_out_what_computes_nothing() -> None:
     assert "torch" in {r.plan.backend for r in found.resolved}
 
 
+def test_the_default_backend_is_tried_first() -> None:
+    """The first candidate of --backend auto, which --quick takes, is torch's whatever else is installed."""
+    found = candidates(RunRequest(load=TINY, backend="auto", device="cpu"))
+    backends = list(dict.fromkeys(r.plan.backend for r in found.resolved))
+
+    assert ["torch", *sorted(set(backends) - {"torch"})] == backends
+    assert len(backends) > 1
+
+
 def test_fastest_goes_on_where_one_device_lacks_its_default_precision() -> None:
     """--backend auto --precision fastest leaves out what one device cannot do and keeps what the others can."""
     pytest.importorskip("transformers", reason="the decoder is transformers' own")
