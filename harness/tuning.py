@@ -27,7 +27,7 @@ from wattbench.results.errors import DeviceError, DocumentError, OutOfMemoryErro
 from wattbench.results.measurement import Repeat, WarmupRecord
 from wattbench.results.rates import throughput_metrics
 from wattbench.results.readable import number
-from wattbench.results.subject import LoadRecord, QualityRecord
+from wattbench.results.subject import QualityRecord
 from wattbench.results.tuning import TrialOutcome, TrialRecord, TuningRecord
 
 __all__ = ["Choice", "TrialTimes", "choose"]
@@ -37,8 +37,12 @@ CACHE_AGE = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialTimes:
-    """A trial's times: enough to tell candidates apart that differ by more than the machine's noise, seconds each."""
+    """A trial's times: enough to tell candidates apart that differ by more than the machine's noise, seconds each.
 
+    A look, which decides whether a candidate may win at all, is a window of `look_s`: at least one whole execution.
+    """
+
+    look_s: float = 0.25
     warmup_min_s: float = 1.0
     warmup_max_s: float = 6.0
     window_s: float = 1.5
@@ -46,6 +50,23 @@ class TrialTimes:
 
 
 TRIAL_TIMES = TrialTimes()
+
+HOPELESS = 5.0
+"""A candidate that is behind the best so far by more than this factor in every rate cannot win.
+
+Noise alone made single executions of one candidate 3.7 times longer than others (torch/eager, smollm2-135m/tiny, two
+processors that other processes used as well, 2026-11-29).
+"""
+
+LOOKS = 2
+"""A look that seems hopeless is repeated: the execution after the first may still build something, once."""
+
+RATES = {
+    "requests_per_s": "throughput.requests",
+    "prefill_tokens_per_s": "throughput.prefill_tokens",
+    "decode_tokens_per_s": "throughput.decode_tokens",
+}
+"""The rates in which a candidate can be the fastest: a trial's field and the metric."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,24 +81,24 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
     """Return the plan for a request: its only candidate, or the fastest that passes the quality gate.
 
     Trials of the same plan with the same versions are remembered for a day. `--quick` searches nothing: without
-    remembered trials it takes the candidate that is the cheapest to prepare. Raises UsageError and its kin for a
-    request that allows no candidate or whose peers, tokenizer or power cannot be had, OutOfMemoryError when none could
-    be run and memory kept at least one from it, DeviceError when none could be run for other reasons.
+    remembered trials it takes the first candidate. Raises UsageError and its kin for a request that allows no candidate
+    or whose peers, tokenizer or power cannot be had, OutOfMemoryError when none could be run and memory kept at least
+    one from it, DeviceError when none could be run for other reasons.
     """
     found = candidates(request)
-    cheapest = found.resolved[0]
-    check_peers(cheapest.plan.cross_check, cheapest.plan.cross_check_python)
-    refuse_unreadable(cheapest.plan.endpoint)
+    first = found.resolved[0]
+    check_peers(first.plan.cross_check, first.plan.cross_check_python)
+    refuse_unreadable(first.plan.endpoint)
     if len(found.resolved) == 1:
-        return Choice(resolved=cheapest, tuning=None)
+        return Choice(resolved=first, tuning=None)
     path = _path(found)
     record = _kept(path)
     if record is None and request.quick:
         names = ", ".join(dict.fromkeys(r.plan.tuning for r in found.resolved))
-        reporter.note(f"tuning {cheapest.plan.tuning} of {names}: --quick does not search for the fastest")
-        return Choice(resolved=cheapest, tuning=None)
+        reporter.note(f"tuning {first.plan.tuning} of {names}: --quick does not search for the fastest")
+        return Choice(resolved=first, tuning=None)
     if record is None:
-        check_power(cheapest.plan, cheapest.covers)
+        check_power(first.plan, first.covers)
         record = _search(found, reporter, times)
         keep_cached(path, to_builtins(record))
     reporter.note(_summary(record))
@@ -87,9 +108,11 @@ def choose(request: RunRequest, reporter: Reporter, times: TrialTimes = TRIAL_TI
 def _search(found: Candidates, reporter: Reporter, times: TrialTimes) -> TuningRecord:
     start = time.perf_counter()
     measured_at = datetime.now(tz=UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    trials, out_of_memory = [], False
+    trials: list[TrialRecord] = []
+    out_of_memory = False
     for index, resolved in enumerate(found.resolved, 1):
-        tried = _trial(resolved, reporter, times)
+        measured = [t for t in trials if t.outcome == "measured"]
+        tried = _trial(resolved, reporter, times, measured)
         record, out_of_memory = tried.record, out_of_memory or tried.out_of_memory
         rate = f"{number(record.requests_per_s)} requests/s" if record.requests_per_s is not None else record.reason
         reporter.note(f"trial {index} of {len(found.resolved)}: {record.name}: {rate}")
@@ -124,12 +147,15 @@ class _Tried:
     out_of_memory: bool = False
 
 
-def _trial(resolved: Resolved, reporter: Reporter, times: TrialTimes) -> _Tried:
-    """Return what a short run of one candidate gave; a failure of any kind is an outcome, Ctrl-C is not."""
+def _trial(resolved: Resolved, reporter: Reporter, times: TrialTimes, measured: list[TrialRecord]) -> _Tried:
+    """Return what a short run of one candidate gave; a failure of any kind is an outcome, Ctrl-C is not.
+
+    One that cannot be faster in any rate than those `measured` before it is given up early.
+    """
     try:
         reference = reference_for(resolved, reporter)
         with WorkerClient() as worker:
-            return _Tried(record=_measured(resolved, worker, reference, times))
+            return _Tried(record=_measured(resolved, worker, reference, times, measured))
     except (WattbenchError, RuntimeError) as exc:  # RuntimeError: a bug in a worker, which is that candidate's own
         reason = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
         record = _record(resolved, "failed", reason=reason)
@@ -137,13 +163,22 @@ def _trial(resolved: Resolved, reporter: Reporter, times: TrialTimes) -> _Tried:
 
 
 def _measured(
-    resolved: Resolved, worker: WorkerClient, reference: StoredReference | None, times: TrialTimes
+    resolved: Resolved,
+    worker: WorkerClient,
+    reference: StoredReference | None,
+    times: TrialTimes,
+    before: list[TrialRecord],
 ) -> TrialRecord:
+    """Return the trial of one candidate: the gate and the windows, unless it is behind those `before` it for good."""
     ready = worker.ask(prepare_command(resolved.plan, time.perf_counter_ns()), PreparedReply, PREPARE_TIMEOUT_S)
     prepare_s = ready.build_s + ready.first_execution_s
     for reason in (ready.backend.tuning_fallback, None if resolved.plan.allow_fallback else ready.backend.fallback):
         if reason is not None:
             return _record(resolved, "failed", prepare_s=prepare_s, reason=reason)
+    if (seen := _hopeless(resolved, worker, times, before)) is not None:
+        reason = f"given up as too slow: {seen.behind:.3g} x or more behind the fastest before it, in every rate"
+        rate = seen.executions_per_s
+        return _record(resolved, "too_slow", prepare_s=prepare_s, executions_per_s=rate, reason=reason)
     truth = worker.ask(Truth(), TruthReply, PREPARE_TIMEOUT_S)
     if not truth.truthful:
         return _record(resolved, "failed", prepare_s=prepare_s, reason=truth.facts)
@@ -152,9 +187,7 @@ def _measured(
         error = quality.relative_error
         return _record(resolved, "failed_gate", prepare_s=prepare_s, relative_error=error, reason=quality.reason)
     worker.ask(WarmUp(min_s=times.warmup_min_s, max_s=times.warmup_max_s), WarmupRecord, PREPARE_TIMEOUT_S)
-    command = Measure(window_s=times.window_s, jitter_s=0.0, lead_in_s=0.0, lead_out_s=0.0)
-    windows = [worker.ask(command, Measured, PREPARE_TIMEOUT_S) for _ in range(times.windows)]
-    rates = _rates(load_record(resolved.load, resolved.plan.precision), windows)
+    rates = _rates(resolved, [_window(worker, times.window_s) for _ in range(times.windows)])
     return _record(
         resolved,
         "measured",
@@ -165,8 +198,46 @@ def _measured(
     )
 
 
-def _rates(load: LoadRecord, windows: list[Measured]) -> dict[str, float | None]:
-    """Return the median rates of the windows, by metric name."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """A short window of a candidate: the rate of its executions, and by what factor it is behind the best so far."""
+
+    executions_per_s: float
+    behind: float
+
+
+def _hopeless(resolved: Resolved, worker: WorkerClient, times: TrialTimes, before: list[TrialRecord]) -> _Look | None:
+    """Return the better look at a candidate that can win in no rate, or None for one that may."""
+    looks: list[_Look] = []
+    for _ in range(LOOKS if before else 0):
+        rates = _rates(resolved, [_window(worker, times.look_s)])
+        executions_per_s = (rates["requests_per_s"] or 0.0) / resolved.plan.batch
+        looks.append(_Look(executions_per_s=executions_per_s, behind=_behind(rates, before)))
+        if looks[-1].behind <= HOPELESS:
+            return None
+    return min(looks, key=lambda look: look.behind, default=None)
+
+
+def _behind(rates: dict[str, float | None], before: list[TrialRecord]) -> float:
+    """Return how many times slower a candidate is than the best before it, in the rate in which it is the nearest.
+
+    0 when nothing succeeded or it has a rate that none before it has: there is nothing to compare with.
+    """
+    found = []
+    for name, rate in rates.items():
+        if rate:
+            found.append(max((getattr(t, name) or 0.0 for t in before), default=0.0) / rate)
+    return min(found, default=0.0)
+
+
+def _window(worker: WorkerClient, seconds: float) -> Measured:
+    """Let a worker measure a window, at least one whole execution."""
+    command = Measure(window_s=seconds, jitter_s=0.0, lead_in_s=0.0, lead_out_s=0.0)
+    return worker.ask(command, Measured, PREPARE_TIMEOUT_S)
+
+
+def _rates(resolved: Resolved, windows: list[Measured]) -> dict[str, float | None]:
+    """Return the median rates of the windows, by the names of a trial's fields."""
     repeats = [
         Repeat(
             index=index,
@@ -183,7 +254,9 @@ def _rates(load: LoadRecord, windows: list[Measured]) -> dict[str, float | None]
         )
         for index, done in enumerate(windows)
     ]
-    return {metric.name: metric.value for metric in throughput_metrics(load, repeats)}
+    metrics = throughput_metrics(load_record(resolved.load, resolved.plan.precision), repeats)
+    values = {metric.name: metric.value for metric in metrics}
+    return {field: values[name] for field, name in RATES.items()}
 
 
 def _record(
@@ -193,6 +266,7 @@ def _record(
     reason: str,
     prepare_s: float | None = None,
     relative_error: float | None = None,
+    executions_per_s: float | None = None,
     rates: dict[str, float | None] | None = None,
 ) -> TrialRecord:
     plan, found = resolved.plan, rates or {}
@@ -202,12 +276,13 @@ def _record(
         precision=plan.precision,
         tuning=plan.tuning,
         outcome=outcome,
-        requests_per_s=found.get("throughput.requests"),
-        prefill_tokens_per_s=found.get("throughput.prefill_tokens"),
-        decode_tokens_per_s=found.get("throughput.decode_tokens"),
+        requests_per_s=found.get("requests_per_s"),
+        prefill_tokens_per_s=found.get("prefill_tokens_per_s"),
+        decode_tokens_per_s=found.get("decode_tokens_per_s"),
         relative_error=relative_error,
         prepare_s=prepare_s,
         reason=reason,
+        executions_per_s=executions_per_s,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from wattbench.results.checks import require, require_not_negative
 
-TrialOutcome = Literal["measured", "failed_gate", "failed"]
+TrialOutcome = Literal["measured", "too_slow", "failed_gate", "failed"]
 
 __all__ = ["TrialOutcome", "TrialRecord", "TuningRecord"]
 
@@ -15,7 +15,8 @@ class TrialRecord:
     """One candidate in a fresh worker process: engine, precision, and what a short gated trial gave.
 
     Rates are the median of short windows: requests/s, and tokens/s of prefill and decode where the load has them.
-    `relative_error` is the quality gate's. `reason` says why a candidate is out of the race.
+    `relative_error` is the quality gate's. `reason` says why a candidate is out of the race. One that is `too_slow` was
+    given up after some executions, without gate or windows; `executions_per_s` is their rate, and no measured figure.
     """
 
     backend: str
@@ -29,6 +30,7 @@ class TrialRecord:
     relative_error: float | None
     prepare_s: float | None
     reason: str
+    executions_per_s: float | None = None
 
     def __post_init__(self) -> None:
         require_not_negative(
@@ -36,10 +38,13 @@ class TrialRecord:
             prefill_tokens_per_s=self.prefill_tokens_per_s,
             decode_tokens_per_s=self.decode_tokens_per_s,
             prepare_s=self.prepare_s,
+            executions_per_s=self.executions_per_s,
         )
         measured = self.outcome == "measured"
         require(measured == (self.requests_per_s is not None), "a measured trial has a rate, another one has none")
-        require(measured or self.reason != "", "a trial that failed says why")
+        too_slow = self.outcome == "too_slow"
+        require(too_slow == (self.executions_per_s is not None), "a trial given up as too slow says how slow it was")
+        require(measured or self.reason != "", "a trial that was not measured says why")
 
     @property
     def name(self) -> str:

@@ -182,6 +182,7 @@ def trial(tuning: str, outcome: TrialOutcome = "measured") -> TrialRecord:
         tuning=tuning,
         outcome=outcome,
         requests_per_s=1.0 if outcome == "measured" else None,
+        executions_per_s=0.1 if outcome == "too_slow" else None,
         prefill_tokens_per_s=None,
         decode_tokens_per_s=None,
         relative_error=None,
@@ -214,6 +215,14 @@ def test_tuning(factories: ModuleType) -> None:
         "torch/max bfloat16 on cpu, the fastest of 4 candidates, 1 of them failed",
         "faster in prefill: torch/compiled bfloat16 on cpu, in decode: torch/eager bfloat16 on cpu",
     ] == labelled(result, "tuning")[:2]
+
+
+def test_tuning_without_hopeless_candidates(factories: ModuleType) -> None:
+    """Candidates that were given up as too slow are counted apart from those that failed."""
+    trials = trial("max"), trial("graph", "failed"), trial("eager", "too_slow"), trial("compiled", "too_slow")
+    (line,) = labelled(tuned(factories, *trials, prefill=None, decode=None), "tuning")[:1]
+
+    assert line.endswith("the fastest of 4 candidates, 1 of them failed, 2 given up as too slow")
 
 
 def test_tuning_with_one_winner(factories: ModuleType) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from wattbench.results.doubts import Doubt, judge
 from wattbench.results.metrics import Quantile
+from wattbench.results.tuning import TrialOutcome, TrialRecord
 
 MOCK = Doubt(code="mock", severity="severe", facts="made up", advice="")
 EMULATED = Doubt(code="emulated", severity="severe", facts="not there", advice="")
@@ -141,3 +142,23 @@ def test_counts_of_the_recorder(factories: ModuleType, change: dict[str, float])
     """A recorder does not fail more often than it polls."""
     with pytest.raises(ValueError, match=r"negative|within"):
         replace(factories.make_power().health[0], **change)
+
+
+@pytest.mark.parametrize(("outcome", "executions_per_s"), [("too_slow", None), ("failed", 0.1), ("too_slow", -0.1)])
+def test_the_executions_of_a_trial(outcome: TrialOutcome, executions_per_s: float | None) -> None:
+    """A trial that was given up as too slow says how slow it was, and no other one does."""
+    with pytest.raises(ValueError, match=r"says how slow|cannot be negative"):
+        TrialRecord(
+            backend="torch",
+            device="cpu",
+            precision="float32",
+            tuning="eager",
+            outcome=outcome,
+            requests_per_s=None,
+            prefill_tokens_per_s=None,
+            decode_tokens_per_s=None,
+            relative_error=None,
+            prepare_s=None,
+            reason="behind",
+            executions_per_s=executions_per_s,
+        )

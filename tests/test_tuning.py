@@ -1,8 +1,10 @@
 """Tuning: gated trials in processes of their own, the fastest wins, and the whole grid is kept."""
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import pytest
 
@@ -10,16 +12,17 @@ from wattbench.harness.reporter import Reporter, SilentReporter
 from wattbench.harness.request import RunRequest
 from wattbench.harness.tuning import Choice, TrialTimes
 from wattbench.harness.tuning import choose as choose_in
+from wattbench.harness.worker_client import WorkerClient
 from wattbench.results.errors import DeviceError
 
-TINY = "tiny-encoder/tiny-encode"
 PLUGINS = Path(__file__).parent / "plugins_sweep"
+TINY = "tiny-encoder/tiny-encode"
 GRID = RunRequest(load=TINY, backend="torch", device="cpu", tuning="eager", precision="fastest", batch=1)
 CHEAP = RunRequest(load="tiny-decoder/tiny", backend="small", tuning="auto", batch=1)
 """The grid of a mock with two levels, for tests of what becomes of a search."""
 
 
-TIMES = TrialTimes(warmup_min_s=0.1, warmup_max_s=0.3, window_s=0.1, windows=3)
+TIMES = TrialTimes(look_s=0.05, warmup_min_s=0.1, warmup_max_s=0.3, window_s=0.1, windows=3)
 
 
 def choose(request: RunRequest, reporter: Reporter) -> Choice:
@@ -106,6 +109,62 @@ def test_one_candidate_needs_no_trial() -> None:
     choice = choose(RunRequest(load=TINY, backend="mock"), SilentReporter())
 
     assert choice.tuning is None
+
+
+class Watched(WorkerClient):
+    """A worker that keeps the names of the commands which it was asked."""
+
+    asked: ClassVar[list[str]] = []
+
+    def _exchange(self, command: object, timeout_s: float) -> object | None:
+        self.asked.append(type(command).__name__)
+        return super()._exchange(command, timeout_s)
+
+
+@pytest.fixture(name="slow_level")
+def _slow_level(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give the backend `small` two levels: in `slow` each prefill takes 0.1 s longer."""
+    monkeypatch.setenv("SMALL_LEVELS", "eager,slow")
+    monkeypatch.setenv("SMALL_SLOW", "slow")
+
+
+@pytest.mark.usefixtures("slow_level")
+def test_a_hopeless_candidate_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two looks it is neither checked nor gated, warmed up or measured; what was seen of it is recorded."""
+    monkeypatch.setattr("wattbench.harness.tuning.WorkerClient", Watched)
+    Watched.asked.clear()
+    found = choose(RunRequest(load=TINY, backend="small", batch=2), SilentReporter()).tuning
+
+    assert found is not None
+    assert ["measured", "too_slow"] == [t.outcome for t in found.trials]
+    assert "small/eager float32 on mock" == found.chosen
+    assert found.trials[1].requests_per_s is None
+    assert 1 < (found.trials[1].executions_per_s or 0) <= 10
+    assert "behind the fastest before it, in every rate" in found.trials[1].reason
+    second = Watched.asked[Watched.asked.index("Close") + 1 :]
+    assert ["Prepare", "Measure", "Measure", "Close"] == second
+
+
+@pytest.mark.usefixtures("slow_level")
+def test_a_candidate_that_may_win_a_phase_is_measured() -> None:
+    """One that is hopeless in prefill and in requests, but not in decode, has its whole trial."""
+    found = choose(RunRequest(load="tiny-decoder/tiny", backend="small"), SilentReporter()).tuning
+
+    assert found is not None
+    first, second = found.trials
+    assert ["measured", "measured"] == [first.outcome, second.outcome]
+    assert (first.requests_per_s or 0) > 10 * (second.requests_per_s or 0)
+
+
+@pytest.mark.usefixtures("slow_level")
+def test_the_first_candidate_is_never_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A slow candidate is measured where none before it was: it is the best so far."""
+    monkeypatch.setenv("SMALL_SLOW", "eager")
+    found = choose(RunRequest(load=TINY, backend="small"), SilentReporter()).tuning
+
+    assert found is not None
+    assert ["measured", "measured"] == [t.outcome for t in found.trials]
+    assert "small/slow float32 on mock" == found.chosen
 
 
 def test_when_all_candidates_fail_every_reason_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

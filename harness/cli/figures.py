@@ -119,9 +119,10 @@ def _calibration_lines(power: PowerRecord) -> Iterator[str]:
 
 def _tuning_lines(tuning: TuningRecord) -> Iterator[str]:
     """Yield the choice, and the fastest candidate of each phase where that is another one."""
-    out = sum(trial.outcome != "measured" for trial in tuning.trials)
-    failed = f", {out} of them failed" if out else ""
-    yield labelled("tuning", f"{tuning.chosen}, the fastest of {len(tuning.trials)} candidates{failed}")
+    slow = sum(trial.outcome == "too_slow" for trial in tuning.trials)
+    failed = sum(trial.outcome not in ("measured", "too_slow") for trial in tuning.trials)
+    out = (f", {failed} of them failed" if failed else "") + (f", {slow} given up as too slow" if slow else "")
+    yield labelled("tuning", f"{tuning.chosen}, the fastest of {len(tuning.trials)} candidates{out}")
     phases = (("prefill", tuning.fastest_prefill), ("decode", tuning.fastest_decode))
     faster = [f"{phase}: {name}" for phase, name in phases if name not in (None, tuning.chosen)]
     if faster:

@@ -6,9 +6,11 @@ SMALL_LOST      the device is lost once this file exists
 SMALL_BUG       the batch at which the backend has a bug
 SMALL_COVERS    the UUID of the board that the device is
 SMALL_LEVELS    names of tuning levels, with commas between; without it there is one
+SMALL_SLOW      the level whose prefill takes SLOW_S longer
 """
 
 import os
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,8 @@ import psutil
 from wattbench.backends.contract import EAGER, Batch, Completion, Level, Outputs, Preparation, Prepared
 from wattbench.backends.mock import MockBackend
 from wattbench.results.errors import DeviceError, OutOfMemoryError
+
+SLOW_S = 0.1
 
 
 class SmallBackend:
@@ -27,6 +31,7 @@ class SmallBackend:
     def __init__(self) -> None:
         self._mock = MockBackend()
         self._note: Path | None = None
+        self._slow_s = 0.0
 
     def probe(self):
         """Say what the mock says."""
@@ -45,6 +50,7 @@ class SmallBackend:
         """Prepare the mock, unless the device is lost or has no room left."""
         _refuse_if_lost()
         self._take_room(preparation.batch)
+        self._slow_s = SLOW_S if os.environ.get("SMALL_SLOW") == preparation.tuning else 0.0
         return self._mock.prepare(preparation)
 
     def run(self, batch: Batch) -> Completion:
@@ -52,7 +58,9 @@ class SmallBackend:
         _refuse_if_lost()
         if os.environ.get("SMALL_BUG") == str(batch.requests):
             raise KeyError("a bug in the backend")
-        return self._mock.run(batch)
+        start_ns = time.perf_counter_ns()
+        time.sleep(self._slow_s)
+        return replace(self._mock.run(batch), start_ns=start_ns)
 
     def outputs(self, batch: Batch, forced_tokens) -> Outputs:
         """Give the mock's outputs."""
