@@ -5,11 +5,12 @@ import os
 import platform
 import resource
 import sys
+from functools import cache
 from pathlib import Path
 
 from wattbench.results.errors import UsageError
 
-__all__ = ["bind", "cache_folder", "cpu_model", "has_bfloat16", "peak_resident_bytes"]
+__all__ = ["bind", "cache_folder", "cpu_model", "has_bfloat16", "peak_resident_bytes", "reduces_range"]
 
 CPUINFO = Path("/proc/cpuinfo")
 
@@ -25,6 +26,19 @@ def cpu_model(cpuinfo: Path = CPUINFO) -> str:
 def has_bfloat16(cpuinfo: Path = CPUINFO) -> bool:
     """Return whether Linux shows hardware for products in bfloat16."""
     return not BFLOAT16_FLAGS.isdisjoint(_first(cpuinfo, "flags").split())
+
+
+@cache
+def reduces_range(machine: str = platform.machine(), cpuinfo: Path = CPUINFO) -> bool:
+    """Return whether 8-bit weights need to keep to seven bits: on x86 without VNNI two products overflow 16 bits.
+
+    Source: onnxruntime.ai, "Quantize ONNX models", on saturation of U8S8 products; oneDNN's kernels do the same
+    (uxlfoundation.github.io/oneDNN, "Nuances of int8 computations"). Where the system does not show the processor's
+    flags, an x86 processor is taken to lack VNNI: that costs precision but is never wrong.
+    """
+    if machine.lower() not in ("x86_64", "amd64"):
+        return False
+    return not cpuinfo.exists() or "_vnni" not in cpuinfo.read_text(encoding="utf-8")
 
 
 def cache_folder() -> Path:

@@ -153,6 +153,17 @@ def test_encoders_products_round_activations_as_they_come() -> None:
     assert error(found, weight, x) < 0.02
 
 
+@pytest.mark.parametrize(("reduces", "steps"), [(True, 63), (False, 127)])
+def test_encoders_weights_keep_to_seven_bits_without_vnni(
+    reduces: bool, steps: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The largest weight of an output is as many steps as the processor can multiply without an overflow."""
+    monkeypatch.setattr("wattbench.backends.torch.linears.reduces_range", lambda: reduces)
+    weight = weight_of()
+
+    assert torch.allclose(weight.abs().amax(dim=1) / steps, DynamicInt8(weight, None).scale)
+
+
 def test_a_row_of_activations_is_rounded_by_its_own_range() -> None:
     """A row a thousand times as wide as the others takes nothing from them."""
     weight, x = weight_of(), rows_of(2, 5)

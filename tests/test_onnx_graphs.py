@@ -149,11 +149,12 @@ def test_a_record_tells_how_the_graph_came_to_be(cache: Path) -> None:
 
 def test_int8_is_what_onnxruntime_quantises_to(cache: Path, tmp_path: Path) -> None:
     """Our int8 graph computes what `onnxruntime.quantization` makes of the same one; products of one input share it."""
-    base, ours = made(DECODER, "float32", cache), made(DECODER, "int8", cache)
-    theirs = tmp_path / "model.onnx"
+    base, kept = made(DECODER, "float32", cache), made(DECODER, "int8", cache)
+    ours, theirs = tmp_path / "ours.onnx", tmp_path / "theirs.onnx"
+    to_int8(Path(base.path), ours, reduced_range=False, by_row=False)
     quantize_dynamic(onnx.load(base.path), theirs, op_types_to_quantize=["MatMul"], per_channel=True)
-    kinds = [node.op_type for node in onnx.load(ours.path).graph.node]
-    outputs = [values_of(replace(ours, path=path)) for path in (ours.path, str(theirs))]
+    kinds = [node.op_type for node in onnx.load(kept.path).graph.node]
+    outputs = [values_of(replace(kept, path=str(path))) for path in (ours, theirs)]
 
     assert numpy.allclose(outputs[0], outputs[1], rtol=0, atol=1e-5)
     assert {"MatMulInteger": 15, "DynamicQuantizeLinear": 9} == {
@@ -162,14 +163,17 @@ def test_int8_is_what_onnxruntime_quantises_to(cache: Path, tmp_path: Path) -> N
 
 
 def test_seven_bits_halve_the_steps(cache: Path, tmp_path: Path) -> None:
-    """A graph for processors without VNNI has weights of at most 63 steps, and is a little further off."""
-    base, full = made(DECODER, "float32", cache), made(DECODER, "int8", cache)
-    narrow = tmp_path / "model.onnx"
-    to_int8(Path(base.path), narrow, reduced_range=True, by_row=False)
-    weights = [onnx.numpy_helper.to_array(t, str(tmp_path)) for t in onnx.load(narrow).graph.initializer]
+    """A graph for processors without VNNI has weights of at most 63 steps; its outputs stay near."""
+    base, kept = made(DECODER, "float32", cache), made(DECODER, "int8", cache)
+    largest = {}
+    for reduced in (True, False):
+        target = tmp_path / f"{reduced}.onnx"
+        to_int8(Path(base.path), target, reduced_range=reduced, by_row=False)
+        weights = [onnx.numpy_helper.to_array(t, str(tmp_path)) for t in onnx.load(target).graph.initializer]
+        largest[reduced] = max(int(numpy.abs(w).max()) for w in weights if w.dtype == numpy.int8)
 
-    assert 63 == max(int(numpy.abs(w).max()) for w in weights if w.dtype == numpy.int8)
-    assert error_of(DECODER, full) < error_of(DECODER, replace(full, path=str(narrow))) < 0.04
+    assert {True: 63, False: 127} == largest
+    assert error_of(DECODER, replace(kept, path=str(tmp_path / "True.onnx"))) < 0.04
 
 
 def test_a_row_with_a_scale_of_its_own_is_not_coarser_for_a_wide_neighbour(tmp_path: Path) -> None:
@@ -181,12 +185,12 @@ def test_a_row_with_a_scale_of_its_own_is_not_coarser_for_a_wide_neighbour(tmp_p
     errors = []
     for by_row in (True, False):
         target = tmp_path / f"{by_row}.onnx"
-        to_int8(tmp_path / "float.onnx", target, reduced_range=False, by_row=by_row)
+        to_int8(tmp_path / "float.onnx", target, reduced_range=reduces_range(), by_row=by_row)
         session = onnxruntime.InferenceSession(target, providers=["CPUExecutionProvider"])
         found, wanted = session.run(None, {"x": x})[0][0, 1:], (x @ weight)[0, 1:]
         errors.append(float(numpy.linalg.norm(found - wanted) / numpy.linalg.norm(wanted)))
 
-    assert errors[0] < 0.02
+    assert errors[0] < 0.03
     assert errors[1] > 0.5
 
 

@@ -13,6 +13,7 @@ pytest.importorskip("transformers", reason="tokenizers and checkpoints are read 
 
 import torch
 
+from wattbench.backends.host import reduces_range
 from wattbench.models.find import find_load
 from wattbench.models.torch_checkpoint import load_checkpoint
 from wattbench.results.errors import UsageError
@@ -72,6 +73,12 @@ def read_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("read_once")
+def cosine_goal() -> float:
+    """Return how far a cosine may be off: steps are twice as wide where the processor's 8-bit weights keep to seven."""
+    goal: float = benchmark().COSINE_GOAL
+    return 2 * goal if reduces_range() else goal
+
+
 def test_a_trained_model_finds_english_likely() -> None:
     """The mean likelihood of English is far from that of guessing among 49152 tokens (10.8 nats)."""
     assert 2.0 < measured("smollm2-135m", "float32") < 5.0
@@ -88,10 +95,10 @@ def test_a_text_stays_as_likely(precision: str) -> None:
 
 @pytest.mark.parametrize("precision", ["bfloat16", "int8"])
 def test_sentences_stay_as_alike(precision: str) -> None:
-    """The cosine of every pair is that of float32."""
+    """The cosine of every pair is that of float32; weights of seven bits may be off by twice as much."""
     reference, found = measured("minilm-l6", "float32"), measured("minilm-l6", precision)
 
-    assert pytest.approx(reference, abs=benchmark().COSINE_GOAL) == found
+    assert pytest.approx(reference, abs=cosine_goal()) == found
 
 
 def test_sentences_stay_as_alike_in_onnxruntime(graph_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,7 +111,7 @@ def test_sentences_stay_as_alike_in_onnxruntime(graph_cache: Path, monkeypatch: 
     plans = dict(found.plans("minilm-l6", rows, options))
     cosines = found.cosines_of(found.outputs_of(plans["onnxruntime/graph int8 on cpu"], rows).values)
 
-    assert pytest.approx(measured("minilm-l6", "float32"), abs=found.COSINE_GOAL) == tuple(cosines)
+    assert pytest.approx(measured("minilm-l6", "float32"), abs=cosine_goal()) == tuple(cosines)
 
 
 def test_sentences_of_one_meaning_are_the_more_alike() -> None:

@@ -1,10 +1,9 @@
 """Tuning: gated trials in processes of their own, the fastest wins, and the whole grid is kept."""
 
 import json
-import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 import pytest
 

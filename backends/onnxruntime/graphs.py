@@ -3,11 +3,11 @@
 import hashlib
 import importlib.util
 import json
-import platform
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from wattbench.backends.host import reduces_range
 from wattbench.backends.kept import Job, kept_folder
 from wattbench.models.load import Load, ModelSpec
 from wattbench.models.onnx_model import CacheShape, refuse_unexportable
@@ -17,7 +17,7 @@ from wattbench.results.codec import decode
 from wattbench.results.errors import DeviceError, UsageError
 from wattbench.results.subject import Family, WeightsRecord
 
-__all__ = ["BASES", "RECORD", "Graph", "GraphRequest", "graph_for", "reduces_range"]
+__all__ = ["BASES", "RECORD", "Graph", "GraphRequest", "graph_for"]
 
 BASES: dict[str, str | None] = {
     "float32": None,
@@ -126,17 +126,6 @@ def graph_for(load: Load, *, weights: str, seed: int, precision: str, cache: Pat
     kept = kept_folder(cache / "onnx", _key(request), job)
     record = decode(json.loads((kept.path / RECORD).read_bytes()), Graph)
     return replace(record, path=str(kept.path / record.path), digest=kept.path.name, cached=not kept.built)
-
-
-def reduces_range(machine: str = platform.machine(), cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Return whether 8-bit weights need to keep to seven bits: on x86 without VNNI two products overflow 16 bits.
-
-    Source: onnxruntime.ai, "Quantize ONNX models", on saturation of U8S8 products. Where the system does not show the
-    processor's flags, an x86 processor is taken to lack VNNI: that costs precision but is never wrong.
-    """
-    if machine.lower() not in ("x86_64", "amd64"):
-        return False
-    return not cpuinfo.exists() or "_vnni" not in cpuinfo.read_text(encoding="utf-8")
 
 
 def _key(request: GraphRequest) -> str:

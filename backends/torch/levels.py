@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from wattbench.backends.contract import EAGER, Level
+from wattbench.backends.host import reduces_range
 from wattbench.backends.torch.compile import Options, can_compile, compiled, compiled_static
 from wattbench.backends.torch.decoder import DecoderEngine
 from wattbench.backends.torch.encoder import EncoderEngine
@@ -229,7 +230,8 @@ def _encoder(level: str, setup: Setup, numbers: Numbers, words: str) -> Made:
     cpu = setup.device.type == "cpu"
     if numbers.rounded_to:
         replace_linears(setup.module, int8_linear if cpu else float8_linear)
-        words += f"; weights and activations in {numbers.rounded_to}, one scale a row each"
+        bits = " (weights of seven bits: no VNNI)" if cpu and reduces_range() else ""
+        words += f"; weights and activations in {numbers.rounded_to}{bits}, one scale a row each"
     elif level == EAGER:
         replace_linears(setup.module, packed_linear)
     step: Callable[..., Any] | None = None

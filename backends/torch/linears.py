@@ -5,11 +5,15 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from wattbench.backends.host import reduces_range
 from wattbench.backends.torch.matrices import Matrix, Packed, can_pack
 from wattbench.backends.torch.quantised import Float8, Rounding, int8_rows
 from wattbench.models.torch_shards import PartialLinear
 
 __all__ = ["Biased", "DynamicInt8", "Partial", "float8_linear", "int8_linear", "packed_linear", "replace_linears"]
+
+EIGHT_BITS, SEVEN_BITS = 127, 63
+"""The largest weight of an output in steps."""
 
 MakeLinear = Callable[[nn.Linear], nn.Module | None]
 
@@ -33,8 +37,9 @@ class Biased(nn.Module):  # type: ignore[misc] # torch is skipped
 class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
     """Weights in int8 with one scale an output, activations in 8 bits with one scale and offset a row, as they come.
 
-    oneDNN multiplies the bytes and sums in int32. One scale for all rows would be that of the widest: in trained
-    encoders a single position, the first, has activations ten times those of the others.
+    oneDNN multiplies the bytes and sums in int32; where the processor sums pairs in 16 bits, weights keep to seven
+    bits. One scale for all rows would be that of the widest: in trained encoders a single position, the first, has
+    activations ten times those of the others.
     """
 
     packed: Tensor
@@ -43,7 +48,7 @@ class DynamicInt8(nn.Module):  # type: ignore[misc] # torch is skipped
 
     def __init__(self, weight: Tensor, bias: Tensor | None, rounding: Rounding | None = None) -> None:
         super().__init__()
-        rounded, scale = (rounding or int8_rows)(weight.float())
+        rounded, scale = (rounding or _int8_rows_here)(weight.float())
         packed = torch.ops.onednn.qlinear_prepack(rounded, None)
         self.register_buffer("packed", packed, persistent=False)
         self.register_buffer("scale", scale, persistent=False)
@@ -112,6 +117,11 @@ def float8_linear(linear: nn.Linear) -> nn.Module | None:
     """Return the layer with weights and activations in float8; None for a shape that the kernel does not take."""
     weight = linear.weight.detach()
     return Biased(Float8(weight), _bias(linear)) if Float8.fits(weight) else None
+
+
+def _int8_rows_here(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a float32 matrix as int8 with one scale a row, in as many steps as this processor multiplies exactly."""
+    return int8_rows(weight, SEVEN_BITS if reduces_range() else EIGHT_BITS)
 
 
 def _without_bias(layer: PartialLinear) -> nn.Linear:

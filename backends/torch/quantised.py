@@ -130,9 +130,9 @@ class Float8(Matrix):
         return y.unflatten(0, x.shape[:-1])
 
 
-def int8_rows(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a float32 matrix as int8 with one scale a row: the row's largest magnitude is 127 steps."""
-    scale = weight.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / 127
+def int8_rows(weight: Tensor, steps: int = 127) -> tuple[Tensor, Tensor]:
+    """Return a float32 matrix as int8 with one scale a row: the row's largest magnitude is so many steps."""
+    scale = weight.abs().amax(dim=1).clamp_min(torch.finfo(torch.float32).tiny) / steps
     return torch.round(weight / scale[:, None]).to(torch.int8), scale
 
 
