@@ -2,17 +2,16 @@
 
 from dataclasses import dataclass
 
-from wattbench.backends.contract import DeviceInfo, DeviceLister
+from wattbench.backends.contract import DeviceInfo
 from wattbench.harness.knobs import check_knobs
-from wattbench.harness.plan import DEFAULT_BACKEND, Resolved, open_backend
+from wattbench.harness.plan import DEFAULT_BACKEND, Resolved, device_of, open_backend
 from wattbench.harness.request import RunRequest
 from wattbench.harness.watts import PowerSession
 from wattbench.models.architecture import Stack
 from wattbench.models.configurations import dimensions
 from wattbench.models.load import Load
-from wattbench.results.errors import DeviceError, UsageError
+from wattbench.results.errors import UsageError
 from wattbench.results.plan import Plan
-from wattbench.results.plugins import nearest_lines
 
 __all__ = ["CPU", "LOOKS", "Target", "device_target", "powered", "product_precisions", "product_shapes", "target_of"]
 
@@ -80,13 +79,7 @@ def device_target(request: RunRequest) -> Target:
         why = f"{threads} threads would share {len(set(affinity))} processors"
         raise UsageError("--threads contradicts --affinity", why, "Name as many processors as threads.")
     backend = open_backend(request.backend or DEFAULT_BACKEND)
-    devices = backend.devices() if isinstance(backend, DeviceLister) else ()
-    if not devices:
-        raise DeviceError(f"The backend {backend.name!r} sees no device", "its list is empty", "Try `bench doctor`.")
-    wanted = devices[0].name if request.device in (None, "auto") else str(request.device)
-    device = next((device for device in devices if device.name == wanted), None)
-    if device is None:
-        raise UsageError(f"Unknown device {wanted!r}", *nearest_lines(wanted, [d.name for d in devices]))
+    device = device_of(backend, request.device)
     return Target(
         backend=backend.name,
         device=device,

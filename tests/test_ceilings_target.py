@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from wattbench.backends.contract import DeviceInfo
+from wattbench.backends.contract import Availability, DeviceFinding, DeviceInfo
+from wattbench.backends.mock import MockBackend
 from wattbench.harness.ceilings_target import device_target, product_precisions, product_shapes, target_of
 from wattbench.harness.plan import resolve
 from wattbench.harness.request import RunRequest
 from wattbench.models.find import find_load
-from wattbench.results.errors import UsageError
+from wattbench.results.errors import DeviceError, UsageError
 
 
 def device(covers: str | None) -> DeviceInfo:
@@ -89,3 +90,18 @@ def test_nonsense_is_refused(request_: RunRequest, message: str) -> None:
     """Unknown names, numbers out of range and contradictions are the user's errors."""
     with pytest.raises(UsageError, match=message):
         device_target(request_)
+
+
+def missing_warp(_: MockBackend) -> tuple[DeviceFinding, ...]:
+    """Return what a backend says of a device that it knows and could not find."""
+    absent = Availability(state="absent", reason="no warp drive is built in", remedy="Build one in.")
+    return (DeviceFinding(name="warp", label="Warp drive", availability=absent),)
+
+
+def test_a_device_that_is_not_here_is_no_unknown_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a device that the backend knows and lacks, `bench ceilings` says what is missing, as `bench run` does."""
+    monkeypatch.setattr(MockBackend, "findings", missing_warp, raising=False)
+    with pytest.raises(DeviceError) as caught:
+        device_target(RunRequest(backend="mock", device="warp:1"))
+
+    assert ("no warp drive is built in", "Build one in.") == (caught.value.why, caught.value.remedy)

@@ -207,7 +207,7 @@ def _listed(flags: Flags, name: str, parse: Callable[[str], T]) -> tuple[T, ...]
     try:
         return tuple(dict.fromkeys(parse(item) for item in items))
     except ValueError as exc:
-        raise UsageError(f"{flag} is no list of numbers", f"got {text!r}", "For example 1,2,4.") from exc
+        raise UsageError(f"{flag} is no list of numbers above 0", f"got {text!r}", "For example 1,2,4.") from exc
 
 
 def _lengths(flags: Flags, base: RunRequest, name: str) -> tuple[int, ...]:
@@ -222,6 +222,8 @@ def _batches(text: str | None) -> tuple[tuple[int, ...], bool, int | None]:
         return (), False, None
     items = [item.strip() for item in text.split(",")]
     autos = [item for item in items if item.partition(":")[0] == "auto"]
+    if len(autos) > 1:
+        raise UsageError("--batch says auto more than once", f"got {text!r}", "Say it once, for example auto:64.")
     numbers = {"batch": ",".join(item for item in items if item not in autos) or None}
     _, colon, largest = autos[0].partition(":") if autos else ("", "", "")
     found = _listed(numbers, "batch", _whole) or ()
