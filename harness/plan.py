@@ -375,5 +375,7 @@ def _precision(load: Load, device: DeviceInfo, wanted: str | None) -> str:
             f"{load.name} does not declare precision {name!r}", *nearest_lines(name, load.model.precisions)
         )
     if name not in device.precisions:
-        raise UsageError(f"{device.name} cannot run precision {name!r}", *nearest_lines(name, device.precisions))
+        why = f"it has {', '.join(device.precisions)}"
+        remedy = "Choose one of them with --precision, or another --device or --backend."
+        raise UsageError(f"{device.name} cannot run precision {name!r}", why, remedy)
     return name

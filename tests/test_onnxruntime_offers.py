@@ -1,5 +1,6 @@
 """Devices by name, from what ONNX Runtime lists and was built with."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -166,15 +167,26 @@ def test_a_listed_device_is_not_offered_twice() -> None:
 
 def test_what_is_missing_says_what_it_needs() -> None:
     """Each provider that offers nothing is told with what it needs, and so is the NPU of one that has the CPU only."""
-    bare = {finding.name: finding.availability for finding in missing(offers(listing()))}
+    bare = {finding.name: finding.availability for finding in missing(offers(listing()), listing())}
     openvino = plugged("OpenVINOExecutionProvider", "cpu", ov_device="CPU")
-    there = {finding.name for finding in missing(offers(listing(openvino)))}
+    there = {finding.name for finding in missing(offers(listing(openvino)), listing(openvino))}
 
     assert {"absent"} == {found.state for found in bare.values()}
     assert "onnxruntime-qnn" in bare["qnn"].remedy
     assert ("cuda" in bare, "cpu" in bare, "openvino" in bare) == (True, False, True)
     assert {"openvino:gpu", "openvino:npu"} <= there
     assert "openvino" not in there
+
+
+def test_a_plugin_that_cannot_be_loaded_says_why() -> None:
+    """Of a provider whose plug-in is installed and left out the loader's own words are told, not that it is missing."""
+    refused = {"onnxruntime_qnn": "libQnnHtp.so: wrong version", "onnxruntime_ep_new": "no driver"}
+    broken = replace(listing(), refused=refused)
+    found = {finding.name: finding.availability for finding in missing(offers(broken), broken)}
+
+    assert "onnxruntime_qnn is left out: libQnnHtp.so: wrong version" == found["qnn"].reason
+    assert "a build of onnxruntime-qnn for ONNX Runtime 1" in found["qnn"].remedy
+    assert "onnxruntime-ep-openvino" in found["openvino"].remedy
 
 
 def test_the_table_says_what_never_ran() -> None:

@@ -58,6 +58,7 @@ def test_repeats_asked_for_are_exact() -> None:
         ({"scenario": "ofline"}, "Did you mean 'offline'?"),
         ({"device": "nowhere"}, "nowhere"),
         ({"precision": "float31"}, "Did you mean 'float32'?"),
+        ({"precision": "int8"}, "Choose one of them with --precision, or another --device or --backend."),
         ({"scenario": "single-stream", "batch": 4}, "contradicts"),
         ({"threads": 4, "affinity": (0, 1)}, "contradicts"),
         ({"repeats": 5, "repeats_max": 2}, "contradicts"),

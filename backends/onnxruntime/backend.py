@@ -78,7 +78,7 @@ class OnnxRuntimeBackend:
 
     def findings(self) -> tuple[DeviceFinding, ...]:
         """Return what each provider that offers no device here would need."""
-        return missing(offers(self._listed()))
+        return missing(offers(self._listed()), self._listed())
 
     def levels(self, load: Load, device: str, precision: str) -> tuple[Level, ...]:
         """Return `graph` and `genai`, as far as they can execute the load there in this precision."""

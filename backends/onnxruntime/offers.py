@@ -53,7 +53,7 @@ def offers(listing: Listing, root: Path = ROOT) -> tuple[Offer, ...]:
     return tuple(sorted(found, key=_rank))
 
 
-def missing(found: Sequence[Offer]) -> tuple[DeviceFinding, ...]:
+def missing(found: Sequence[Offer], listing: Listing) -> tuple[DeviceFinding, ...]:
     """Return a finding for each provider that we know and that offers nothing, or not the unit that it is for."""
     there = {(offer.provider.prefix, offer.unit) for offer in found}
     prefixes = {prefix for prefix, _ in there}
@@ -64,15 +64,21 @@ def missing(found: Sequence[Offer]) -> tuple[DeviceFinding, ...]:
         for unit in UNITS.get(provider.prefix, ())
         if provider.prefix in prefixes and (provider.prefix, unit) not in there
     ]
-    return tuple(_absent(provider, name) for provider, name in rows)
-
-
-def _absent(provider: Provider, name: str) -> DeviceFinding:
-    reason = "ONNX Runtime here lacks it, or it finds no such device"
-    remedy = f"It needs {provider.needs}."
-    return DeviceFinding(
-        name=name, label=provider.name, availability=Availability(state="absent", reason=reason, remedy=remedy)
+    return tuple(
+        DeviceFinding(name=name, label=provider.name, availability=_absent(provider, listing))
+        for provider, name in rows
     )
+
+
+def _absent(provider: Provider, listing: Listing) -> Availability:
+    """Return why a provider offers nothing: what its plug-in said where one is installed, else that it is not there."""
+    for module, why in listing.refused.items():
+        package = module.replace("_", "-")
+        if package in provider.needs.replace(",", "").split():
+            remedy = f"Choose another --device, or a build of {package} for ONNX Runtime {listing.version}."
+            return Availability(state="absent", reason=f"{module} is left out: {why}", remedy=remedy)
+    reason = "ONNX Runtime here lacks it, or it finds no such device"
+    return Availability(state="absent", reason=reason, remedy=f"It needs {provider.needs}.")
 
 
 def _rank(offer: Offer) -> tuple[bool, bool, bool, int, int]:
