@@ -46,6 +46,7 @@ __all__ = [
     "machine_lines",
     "measure_ceilings",
     "median",
+    "peer_device",
     "plan_name",
     "serve_paces",
     "spread",
@@ -206,6 +207,7 @@ def common_arguments(description: str, pairs: int, seconds: float) -> argparse.A
     parser.add_argument("--seconds", type=float, default=seconds, help="of each turn at least (default %(default)s)")
     parser.add_argument("--candidates", nargs="+", metavar="WORD", help="only those whose name holds one of the words")
     parser.add_argument("--backends", nargs="+", default=["auto"], help="backends to ask for candidates")
+    parser.add_argument("--device", help="where candidates and ceilings run (default: each backend's best)")
     parser.add_argument("--group", type=int, default=2, help="candidates in memory at once (default %(default)s)")
     parser.add_argument(
         "--ceilings", choices=("fresh", "cached", "none"), default="fresh", help="where shares come from"
@@ -218,7 +220,7 @@ def candidate_plans(load: str, batch: int | None, options: argparse.Namespace) -
     found: list[Resolved] = []
     for backend in options.backends:
         try:
-            request = RunRequest(load=load, batch=batch, backend=backend, precision="fastest")
+            request = RunRequest(load=load, batch=batch, backend=backend, device=options.device, precision="fastest")
             found += candidates(request).resolved
         except WattbenchError as exc:
             print(f"no candidates of {backend}: {exc.what}: {exc.why}")
@@ -292,12 +294,20 @@ class Ceilings:
         return lines
 
 
-def measure_ceilings(mode: str) -> Ceilings:
+def peer_device(plans: Sequence[Resolved]) -> str:
+    """Return torch's name of the device that candidates run on, so that a peer runs there too; without any the CPU."""
+    if not plans or plans[0].device.power_covers == "cpu":
+        return "cpu"
+    return plans[0].device.name
+
+
+def measure_ceilings(mode: str, device: str | None) -> Ceilings:
     """Run `bench ceilings` in a process of its own: "fresh" measures now, "cached" takes what was measured today."""
     if mode == "none":
         return Ceilings(record=None)
     entry = "from wattbench.harness.cli.main import main; main()"
     extra = ["--cached"] if mode == "cached" else ["--power", "none"]
+    extra += ["--device", device] if device is not None else []
     command = [sys.executable, "-P", "-c", entry, "ceilings", "--json", *extra]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:

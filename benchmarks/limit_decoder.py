@@ -1,7 +1,7 @@
 """How near a decoder comes to the machine's limit: every engine against `generate` of `transformers`.
 
 Run: python benchmarks/limit_decoder.py [--pairs 5] [--seconds 5] [--model qwen3-0.6b] [--shapes SHAPE ...]
-     [--candidates WORD ...]
+     [--candidates WORD ...] [--device NAME]
 Goals: prefill 512 >= 40 % of the bfloat16 GEMM rate (with AMX); decode at batch 1 and depth 64: float32 >= 90 % of the
 read bandwidth, int8 >= 65 %, int4 >= 60 %; decode at depth 512 >= 2.8 x `generate`.
 
@@ -29,6 +29,7 @@ from _sides import (
     machine_lines,
     measure_ceilings,
     median,
+    peer_device,
     plan_name,
     serve_paces,
     spread,
@@ -43,14 +44,14 @@ DTYPES = ("float32", "bfloat16")
 def main() -> None:
     """Measure every engine on every shape and print a row each, as they come."""
     if sys.argv[1:2] == ["--serve"]:
-        serve_generate(sys.argv[2], sys.argv[3])
+        serve_generate(*sys.argv[2:5])
         return
     parser = common_arguments(__doc__.splitlines()[0], pairs=5, seconds=5.0)
     parser.add_argument("--model", default="qwen3-0.6b")
     parser.add_argument("--shapes", nargs="+", default=SHAPES)
     options = parser.parse_args()
     print("\n".join(machine_lines()))
-    ceilings = measure_ceilings(options.ceilings)
+    ceilings = measure_ceilings(options.ceilings, options.device)
     print("\n".join(ceilings.lines()))
     for shape in options.shapes:
         measure(f"{options.model}/{shape}", options, ceilings)
@@ -69,11 +70,9 @@ def measure(load_name: str, options: argparse.Namespace, ceilings: Ceilings) -> 
     print(f"candidates        {', '.join(map(plan_name, plans)) or 'none'}")
     limit = "share of GEMM" if phase == "prefill" else "MBU"
     print(f"{'engine':<44}{'tokens/s':>9}  {'ratio to generate float32':<26}{'to bfloat16':<26}{limit:<18}gate")
+    command = [sys.executable, __file__, "--serve", load_name, peer_device(plans)]
     with ExitStack() as stack:
-        peers = [
-            stack.enter_context(ScriptSide(name_of(dtype), [sys.executable, __file__, "--serve", load_name, dtype]))
-            for dtype in DTYPES
-        ]
+        peers = [stack.enter_context(ScriptSide(name_of(dtype), [*command, dtype])) for dtype in DTYPES]
         for group in grouped(plans, peers, options):
             for peer in peers:
                 rate = median(group.rates(peer.name, phase))
@@ -121,19 +120,22 @@ class Stamps:
         """Nothing is left to do at the end."""
 
 
-def serve_generate(load_name: str, dtype: str) -> None:
-    """Be the default: hold the model in a data type and call `generate`."""
+def serve_generate(load_name: str, device: str, dtype: str) -> None:
+    """Be the default: hold the model on a device in a data type and call `generate`.
+
+    Each token is on the host when the streamer is told of it, so that its time is when the device had made it.
+    """
     import torch
 
     from wattbench.models.inputs import make_arrays
     from wattbench.models.torch_build import build
 
     load = find_load(load_name)
-    built = build(load.model, weights="synthetic", seed=0, dtype=getattr(torch, dtype), device=torch.device("cpu"))
+    built = build(load.model, weights="synthetic", seed=0, dtype=getattr(torch, dtype), device=torch.device(device))
     model = built.module
     model.generation_config.eos_token_id = None  # random weights end where they like
     model.generation_config.pad_token_id = 0
-    ids = torch.from_numpy(make_arrays(load, 1, 1)["input_ids"])
+    ids = torch.from_numpy(make_arrays(load, 1, 1)["input_ids"]).to(device)
     new = load.shape.output_tokens
 
     def turn(seconds: float) -> Pace:

@@ -1,6 +1,7 @@
 """How near an encoder comes to the machine's limit: every engine against the default forward of `transformers`.
 
 Run: python benchmarks/limit_encoder.py [--pairs 5] [--seconds 5] [--load LOAD] [--batch 8] [--candidates WORD ...]
+     [--device NAME]
 Goals with AMX: bfloat16 >= 3.0 x the default and >= 50 % of the best library GEMM rate, int8 >= 3.8 x.
 
 The default is what users write: the model of the same configuration and weights in float32, `torch.no_grad()`, eager,
@@ -22,6 +23,7 @@ from _sides import (
     machine_lines,
     measure_ceilings,
     median,
+    peer_device,
     plan_name,
     serve_paces,
     spread,
@@ -33,7 +35,7 @@ DEFAULT = "transformers float32, as users write it"
 def main() -> None:
     """Measure every engine and print a row each."""
     if sys.argv[1:2] == ["--serve"]:
-        serve_default(sys.argv[2], int(sys.argv[3]))
+        serve_default(sys.argv[2], sys.argv[3], int(sys.argv[4]))
         return
     parser = common_arguments(__doc__.splitlines()[0], pairs=5, seconds=5.0)
     parser.add_argument("--load", default="bert-base/classify-128")
@@ -42,13 +44,14 @@ def main() -> None:
     plans = candidate_plans(options.load, options.batch, options)
     print("\n".join(machine_lines()))
     print(f"candidates        {', '.join(map(plan_name, plans)) or 'none'}")
-    ceilings = measure_ceilings(options.ceilings)
+    ceilings = measure_ceilings(options.ceilings, options.device)
     print("\n".join(ceilings.lines()))
     print(
         f"\n{options.load}, batch {options.batch}: {options.pairs} rounds of >= {options.seconds:g} s a side, in turns"
     )
     print(f"{'engine':<44}{'seq/s':>8}  {'ratio to default':<24}{'GFLOP/s':>8}  share of GEMM   gate")
-    with ScriptSide(DEFAULT, [sys.executable, __file__, "--serve", options.load, str(options.batch)]) as default:
+    serve = [sys.executable, __file__, "--serve", options.load, peer_device(plans), str(options.batch)]
+    with ScriptSide(DEFAULT, serve) as default:
         for group in grouped(plans, [default], options):
             print(f"{DEFAULT:<44}{median(group.rates(DEFAULT)):>8.2f}  (beside the engines below)", flush=True)
             for side in group.candidates:
@@ -59,8 +62,8 @@ def main() -> None:
                 print(f"{side.name:<44}{rate:>8.2f}  {ratios:<24}{shares}{gate_text(side)}", flush=True)
 
 
-def serve_default(load_name: str, batch: int) -> None:
-    """Be the default: hold the float32 model and call it as the documentation of `transformers` does."""
+def serve_default(load_name: str, device: str, batch: int) -> None:
+    """Be the default: hold the float32 model on a device and call it as the documentation of `transformers` does."""
     import torch
 
     from wattbench.models.find import find_load
@@ -68,8 +71,8 @@ def serve_default(load_name: str, batch: int) -> None:
     from wattbench.models.torch_build import TINY, build
 
     load = find_load(load_name)
-    built = build(load.model, weights="synthetic", seed=0, dtype=torch.float32, device=torch.device("cpu"))
-    inputs = {name: torch.from_numpy(array) for name, array in make_arrays(load, batch, 1).items()}
+    built = build(load.model, weights="synthetic", seed=0, dtype=torch.float32, device=torch.device(device))
+    inputs = {name: torch.from_numpy(array).to(device) for name, array in make_arrays(load, batch, 1).items()}
     if "input_ids" in inputs and load.model.architecture != TINY:
         inputs["attention_mask"] = torch.ones_like(inputs["input_ids"])
 
@@ -78,7 +81,7 @@ def serve_default(load_name: str, batch: int) -> None:
         while count == 0 or time.perf_counter() - start < seconds:
             with torch.no_grad():
                 output = built.module(**inputs)
-            (output.pooler_output if "pooler_output" in output else output.logits).numpy()
+            (output.pooler_output if "pooler_output" in output else output.logits).cpu().numpy()
             count += batch
         return Pace(requests=count / (time.perf_counter() - start))
 

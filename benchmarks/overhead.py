@@ -41,10 +41,10 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=10.0)
     parser.add_argument("--loads", nargs="+", default=LOADS)
-    parser.add_argument("--bare", nargs=3, metavar=("LOAD", "PRECISION", "BATCH"), help=argparse.SUPPRESS)
+    parser.add_argument("--bare", nargs=4, metavar=("LOAD", "DEVICE", "PRECISION", "BATCH"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.bare:
-        serve_bare(options.bare[0], options.bare[1], int(options.bare[2]))
+        serve_bare(*options.bare[:3], batch=int(options.bare[3]))
         return
     for load in options.loads:
         compare(load, options.starts, options.pairs, options.seconds)
@@ -85,7 +85,8 @@ def paces(plan: Plan, recorder: Recorder, pairs: int, seconds: float) -> Iterato
         affinity=None,
         origin_ns=time.perf_counter_ns(),
     )
-    bare_command = [sys.executable, "-P", __file__, "--bare", plan.load, plan.precision, str(plan.batch)]
+    bare_command = [sys.executable, "-P", __file__, "--bare", plan.load, plan.device, plan.precision]
+    bare_command.append(str(plan.batch))
     with WorkerClient() as worker:
         bare = subprocess.Popen(bare_command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         worker.ask(command, PreparedReply, 3600)
@@ -145,16 +146,17 @@ def ask_bare(bare: "subprocess.Popen[str]", seconds: float) -> Pace:
     return Pace(rate=float(rate), cpu_s=float(cpu_s), between=0.0)
 
 
-def serve_bare(load_name: str, precision: str, batch: int) -> None:
+def serve_bare(load_name: str, device: str, precision: str, *, batch: int) -> None:
     """Hold the same module, and loop over it for as long as each line of standard input says."""
     import torch
 
     from wattbench.models.find import find_load
 
     load = find_load(load_name)
-    module = bare_module(load, precision, batch)
+    module = bare_module(load, torch.device(device), precision, batch)
     with torch.inference_mode():
-        loop = decoder_loop(module, load, batch) if load.shape.output_tokens else encoder_loop(module, load, batch)
+        make_loop = decoder_loop if load.shape.output_tokens else encoder_loop
+        loop = make_loop(module, load, device, batch)
         for line in sys.stdin:
             count, start, cpu = 0, time.perf_counter(), time.process_time()
             while (spent := time.perf_counter() - start) < float(line):
@@ -164,7 +166,7 @@ def serve_bare(load_name: str, precision: str, batch: int) -> None:
             print(count / spent if count else 0.0, cpu_s, flush=True)
 
 
-def bare_module(load: Load, precision: str, batch: int) -> Any:  # any: a transformers module or a lean decoder
+def bare_module(load: Load, device: Any, precision: str, batch: int) -> Any:  # any: torch's device and its module
     """Return the module that the backend's level `eager` executes, without the engine around it."""
     import torch
 
@@ -174,7 +176,6 @@ def bare_module(load: Load, precision: str, batch: int) -> Any:  # any: a transf
     from wattbench.backends.torch.precision import numbers_of
     from wattbench.models.torch_build import build
 
-    device = torch.device("cpu")
     numbers = numbers_of(precision, device.type, load.model, cpu_precision())
     built = build(load.model, weights="synthetic", seed=0, dtype=numbers.dtype, device=device)
     setup = Setup(
@@ -191,21 +192,21 @@ def bare_module(load: Load, precision: str, batch: int) -> Any:  # any: a transf
         return make_engine("eager", load.model, setup, numbers).module
 
 
-def encoder_loop(module: Any, load: Load, batch: int) -> Callable[[], object]:
+def encoder_loop(module: Any, load: Load, device: str, batch: int) -> Callable[[], object]:
     """Return a function that runs one batch through an encoder."""
     import torch
 
-    inputs = {name: torch.from_numpy(array) for name, array in make_arrays(load, batch, 1).items()}
+    inputs = {name: torch.from_numpy(array).to(device) for name, array in make_arrays(load, batch, 1).items()}
     return lambda: module(**inputs).pooler_output.cpu()
 
 
-def decoder_loop(module: Any, load: Load, batch: int) -> Callable[[], object]:
+def decoder_loop(module: Any, load: Load, device: str, batch: int) -> Callable[[], object]:
     """Return a function that prefills one batch and decodes it to its end, greedily, over a lean decoder's cache."""
     import torch
 
-    prompt = torch.from_numpy(make_arrays(load, batch, 1)["input_ids"])
+    prompt = torch.from_numpy(make_arrays(load, batch, 1)["input_ids"]).to(device)
     keys, values = module.cache(batch, load.context_tokens)
-    positions = torch.arange(load.context_tokens)
+    positions = torch.arange(load.context_tokens, device=device)
 
     def loop() -> torch.Tensor:
         ids, position, written = prompt, 0, []
