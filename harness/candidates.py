@@ -45,6 +45,9 @@ def candidates(request: RunRequest) -> Candidates:
         except (UsageError, DeviceError, OutOfMemoryError) as exc:
             first_error = first_error or exc
             refused.append(f"{exc.what}: {exc.why}" if exc.why else exc.what)
+    if not found and first_error is None and request.device not in (None, AUTO):
+        what, why = f"No backend can use the device {request.device!r} here", "none of the usable ones has it"
+        raise DeviceError(what, why, "`bench doctor` lists the devices of each, and says why one is missing.")
     if not found:
         raise first_error or DeviceError("No backend can be used here", "all were ruled out", "Try `bench doctor`.")
     return Candidates(resolved=tuple(found), refused=tuple(refused))
@@ -71,7 +74,10 @@ def _points(request: RunRequest) -> Iterator[RunRequest]:
 
 
 def _devices(name: str, wanted: str | None) -> list[DeviceInfo]:
-    """Return a backend's devices that `--backend auto` may use; none when it is not usable or computes nothing."""
+    """Return a backend's devices that `--backend auto` may use; none when it is not usable or computes nothing.
+
+    A type alone ("cuda") means its first, as for a backend that is named.
+    """
     try:
         backend: Backend = open_backend(name)
         infos = backend.devices() if isinstance(backend, DeviceLister) else ()
@@ -79,7 +85,8 @@ def _devices(name: str, wanted: str | None) -> list[DeviceInfo]:
         return []
     real = [info for info in infos if info.computes]
     if wanted not in (None, AUTO):
-        return [info for info in real if info.name == wanted]
+        exact_first = sorted(real, key=lambda info: info.name != wanted)
+        return [info for info in exact_first if wanted in (info.name, info.name.partition(":")[0])][:1]
     return [info for info in real if info.power_covers == real[0].power_covers]
 
 

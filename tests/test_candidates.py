@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from wattbench.backends.torch.backend import TorchBackend
 from wattbench.harness.candidates import candidates
 from wattbench.harness.request import RunRequest
-from wattbench.results.errors import UsageError
+from wattbench.results.errors import DeviceError, UsageError
 
 TINY = "tiny-encoder/tiny-encode"
 
@@ -81,6 +82,21 @@ def test_the_default_backend_is_tried_first() -> None:
 
     assert ["torch", *sorted(set(backends) - {"torch"})] == backends
     assert len(backends) > 1
+
+
+def test_auto_takes_a_type_of_device_for_its_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--backend auto --device cuda` means cuda:0, as it does for a backend that is named."""
+    gpus = [replace(TorchBackend().devices()[-1], name=f"cuda:{index}", power_covers=None) for index in (0, 1)]
+    monkeypatch.setattr(TorchBackend, "devices", lambda _: tuple(gpus))
+    found = candidates(RunRequest(load=TINY, backend="auto", device="cuda", tuning="eager"))
+
+    assert ["cuda:0"] == [r.plan.device for r in found.resolved]
+
+
+def test_auto_names_a_device_that_no_backend_has() -> None:
+    """With --backend auto a device that none of them has is what the error speaks of."""
+    with pytest.raises(DeviceError, match="No backend can use the device 'warp' here"):
+        candidates(RunRequest(load=TINY, backend="auto", device="warp"))
 
 
 def test_fastest_goes_on_where_one_device_lacks_its_default_precision() -> None:
