@@ -26,6 +26,7 @@ __all__ = [
     "compute_precision",
     "intensity",
     "over_ceiling",
+    "percent",
     "reached",
     "scaled",
     "utilisation_metrics",
@@ -235,6 +236,13 @@ def scaled(value: float, unit: str) -> str:
     rounded = float(f"{value:.3g}")
     step = min(int(math.log10(rounded) // 3), len(PREFIXES) - 1) if rounded >= 1 else 0
     return f"{rounded / 1000**step:.4g} {PREFIXES[step]}{unit}"
+
+
+def percent(share: float) -> str:
+    """Return a share in whole percent, below one in two digits, such as "85 %" and "0.26 %": little is not nothing."""
+    if 0 < share < 0.0001:
+        return "under 0.01 %"
+    return f"{100 * share:.0f} %" if share >= 0.01 else f"{100 * share:.2g} %"
 
 
 def _metric(name: str, part: Part, found: Reached, limit: Limit) -> Metric:

@@ -127,7 +127,7 @@ def test_cached_without_a_measurement_is_an_error() -> None:
 
     assert isinstance(error, DeviceError)
     assert "No ceilings of mock through probing are remembered" == error.what
-    assert "bench ceilings" in error.remedy
+    assert "Leave out --cached to measure them." == error.remedy
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from wattbench.results.utilisation import (
     compute_precision,
     intensity,
     over_ceiling,
+    percent,
     scaled,
     utilisation_metrics,
 )
@@ -457,3 +458,20 @@ def test_no_limit_without_a_name(factories: ModuleType) -> None:
 def test_scaled(value: float, expected: str) -> None:
     """A rate has three digits and a decimal prefix."""
     assert expected == scaled(value, "B/s")
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.849879, "85 %"),
+        (1.07, "107 %"),
+        (0.0149, "1 %"),
+        (0.0026496, "0.26 %"),
+        (0.00037, "0.037 %"),
+        (5e-7, "under 0.01 %"),
+        (0, "0 %"),
+    ],
+)
+def test_a_small_share_is_not_printed_as_nothing(share: float, expected: str) -> None:
+    """Percent are whole numbers from one on; less than one has two digits, since 0 % would be wrong."""
+    assert expected == percent(share)

@@ -70,6 +70,7 @@ def test_the_knee_lies_farthest_above_the_chord() -> None:
     ("points", "says"),
     [
         (BATCHES[:2], "takes three"),
+        (BATCHES[:1], "a front of 1 point has no knee"),
         ((rated("a", 1, 1), rated("b", 2, 2), rated("c", 4, 4)), "straight"),
         ((rated("a", 1, 1), rated("b", 1.1, 2), rated("c", 4, 4)), "bends the other way"),
         ((rated("a", 0, 1), rated("b", 2, 2), rated("c", 4, 4)), "logarithm"),

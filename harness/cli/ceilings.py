@@ -70,7 +70,7 @@ def _remembered(target: Target) -> CeilingsRecord:
     record = newest(target)
     if record is None:
         what = f"No ceilings of {target.device.name} through {target.backend} are remembered"
-        raise DeviceError(what, "none were measured within a day in this state", "Measure them: bench ceilings")
+        raise DeviceError(what, "none were measured within a day in this state", "Leave out --cached to measure them.")
     return record
 
 

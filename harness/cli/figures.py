@@ -18,7 +18,7 @@ from wattbench.results.report.words import COVERAGE
 from wattbench.results.stats import median
 from wattbench.results.traffic_words import arrival_of, lengths_of, traffic_lines
 from wattbench.results.tuning import TuningRecord
-from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, reached, scaled
+from wattbench.results.utilisation import CLAIM, PARTS, Part, compute_precision, percent, reached, scaled
 
 __all__ = ["doubt_lines", "labelled", "quantiles_text", "result_lines", "uncertainty_text"]
 
@@ -155,14 +155,14 @@ def _shares(result: Result, known: Mapping[Part, float]) -> Iterator[str]:
     """Yield the shares of the products' limit, then that of the memory's, each with the limit that it is a share of."""
     if "flops" in known:
         assert result.backend is not None, "without a backend there is no limit of its products"
-        whole = f"{100 * known['flops']:.0f} %"
+        whole = percent(known["flops"])
         prefill = known.get("prefill_flops")
-        text = whole if prefill is None else f"prefill {100 * prefill:.0f} %, whole window {whole}"
+        text = whole if prefill is None else f"prefill {percent(prefill)}, whole window {whole}"
         limit = scaled(_limit(result, "flops", known), "FLOP/s")
         yield f"{text} of {limit} ({compute_precision(result.backend)} products)"
     if "bandwidth" in known:
         limit = scaled(_limit(result, "bandwidth", known), "B/s")
-        yield f"decode {100 * known['bandwidth']:.0f} % of {limit} (memory)"
+        yield f"decode {percent(known['bandwidth'])} of {limit} (memory)"
 
 
 def _limit(result: Result, part: Part, known: Mapping[Part, float]) -> float:

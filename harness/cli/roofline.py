@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from wattbench.harness.cli.escape import visible
 from wattbench.results.document import Result
 from wattbench.results.roofline import LABELS, Point, Roof, roofline_of
-from wattbench.results.utilisation import scaled
+from wattbench.results.utilisation import percent, scaled
 
 __all__ = ["roofline_lines"]
 
@@ -84,7 +84,7 @@ def _device(result: Result) -> str:
 
 def _legend(point: Point, roof: Roof) -> str:
     limit, at = roof.attainable(point.flops_per_byte), point.flops_per_byte
-    share = f"{100 * point.flops_per_s / limit:.0f} % of {scaled(limit, 'FLOP/s')} attainable"
+    share = f"{percent(point.flops_per_s / limit)} of {scaled(limit, 'FLOP/s')} attainable"
     place = f"{at:,.0f}" if at >= 1000 else f"{at:.3g}"
     rate = scaled(point.flops_per_s, "FLOP/s")
     return f"{point.mark}   {LABELS[point.mark]} {rate}: {share} at {place} FLOP/byte"

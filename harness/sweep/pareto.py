@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from wattbench.results.checks import require, require_finite
+from wattbench.results.counted import counted
 
 __all__ = ["KNEE_RULE", "Estimate", "Knee", "Rated", "equal_pairs", "front_of", "knee_of"]
 
@@ -76,7 +77,7 @@ def equal_pairs(points: Sequence[Rated]) -> tuple[tuple[str, str], ...]:
 def knee_of(front: Sequence[Rated]) -> Knee:
     """Return the knee of a front (in the order of `front_of`) by `KNEE_RULE`."""
     if len(front) < 3:
-        return _no_knee(f"a front of {len(front)} points has no knee: it takes three")
+        return _no_knee(f"a front of {counted(len(front), 'point')} has no knee: it takes three")
     if front[0].cost.value == front[-1].cost.value:
         return _no_knee("all points of the front are the same")
     if any(p.gain.value <= 0 or p.cost.value <= 0 for p in front):
