@@ -6,7 +6,8 @@ optimum-benchmark 0.6.0 runs as its documentation shows, with its default proces
 iterations, ten seconds and ten warm-ups, in float32 and in bfloat16; one turn is one whole run of it. llama.cpp is the
 wheel xllamacpp, which its authors build without AVX-512 and AMX, with the weights as bf16, q8_0 and q4_0; a build for
 the machine at hand would be faster. Both get environments of their own below build/peers, made at the first run (pip
-needs the network then, about 1 GB); everything else is offline. All sides have the same shape and seeded weights.
+needs the network then, about 1 GB); everything else is offline. All sides run on the CPU, with the same shape and
+seeded weights.
 """
 
 import argparse
@@ -58,7 +59,7 @@ TASKS = {"encoder": "feature-extraction", "decoder": "text-generation"}
 def main() -> None:
     """Measure every load and print each side's paces and every ratio."""
     parser = common_arguments(__doc__.splitlines()[0], pairs=5, seconds=10.0)
-    parser.set_defaults(candidates=["torch/eager float32", "torch/eager bfloat16"], ceilings="none")
+    parser.set_defaults(candidates=["torch/eager float32", "torch/eager bfloat16"], ceilings="none", device="cpu")
     parser.add_argument("--loads", nargs="+", default=LOADS)
     parser.add_argument("--peers", nargs="*", default=PEERS, choices=PEERS)
     parser.add_argument("--batch", type=int, default=8, help="of encoders; decoders run at 1 (default %(default)s)")

@@ -136,14 +136,14 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def _meta_module(model: ModelSpec, dtype: torch.dtype, attention: str) -> Any:  # any: untyped in transformers
-    """Return the module of the right type, without memory where it is large."""
+    """Return the module of the right type without memory."""
     import torch
 
     if model.architecture == TINY:
         from wattbench.models.tiny import tiny_model
 
-        # Not on the device "meta": there its first weights are drawn by code that imports torch's compiler (2 s).
-        return tiny_model(model.family, model.config).to(dtype)
+        # Not made on the device "meta": there its first weights are drawn by code that imports torch's compiler (2 s).
+        return tiny_model(model.family, model.config).to(device="meta", dtype=dtype)
     config = hf_config(model)
     cls = model_class(model, config)
     implementation = attention if getattr(cls, f"_supports_{attention}", False) else "eager"

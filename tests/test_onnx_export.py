@@ -187,7 +187,7 @@ def test_products_are_with_constants(exports: dict[str, ExportedModel]) -> None:
     graph = onnx_ir.load(exports["smollm2-135m/chat"].path).graph
     products = [node for node in graph if node.op_type in ("MatMul", "Gemm")]
 
-    assert 2 * 5 + 1 == len(products)  # a layer: queries, keys and values together, out, gate, up, down; the head
+    assert 2 * 4 + 1 == len(products)  # a layer: queries, keys, values; out; gate, up; down. And the head
     assert all(node.inputs[1].name in graph.initializers for node in products)
 
 
